@@ -1,0 +1,5 @@
+"""`python -m mhdiff` is the command line."""
+
+from mhdiff.cli import entry
+
+entry()

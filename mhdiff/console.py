@@ -1,0 +1,56 @@
+"""What the command line says, and where: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def say(message: str) -> None:
+    """Write one line for the person who waits, to stderr.
+
+    Args:
+        message: The line.
+    """
+    sys.stderr.write(message + "\n")
+    sys.stderr.flush()
+
+
+def out(text: str) -> None:
+    """Write a result to stdout.
+
+    Args:
+        text: The text, without its last newline.
+    """
+    sys.stdout.write(text + "\n")
+
+
+def out_json(document: Any) -> None:
+    """Write exactly one JSON document to stdout.
+
+    Args:
+        document: Anything made of dicts, lists, strings, numbers and None.
+    """
+    out(json.dumps(document, indent=2, ensure_ascii=False, sort_keys=False, default=str))
+
+
+def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+    """Iterate and show a bar on stderr while it is a terminal; otherwise one line at the start.
+
+    Args:
+        items: What to iterate over.
+        description: What is being done.
+        total: How many items there are, where `items` has no length.
+    """
+    if not sys.stderr.isatty():
+        say(description)
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(items, description=description, total=total, console=Console(stderr=True), transient=True)

@@ -1,0 +1,85 @@
+"""Writing files and folders so that a reader sees the old version or the new one, never half of one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ontology.errors import InputError
+
+
+@contextmanager
+def atomic_directory(path: str | Path, *, marker: str | None = None) -> Iterator[Path]:
+    """Give a temporary folder beside `path`, and put it in `path`'s place when the block ends well.
+
+    Args:
+        path: The folder to make or to replace.
+        marker: Name of a file that shows that an existing folder is one of ours. A folder that is not empty
+            and has no such file is never replaced.
+
+    Yields:
+        The temporary folder to write into.
+
+    Raises:
+        InputError: If `path` is a file, or a folder of somebody else's.
+    """
+    target = Path(path).absolute()
+    if target.is_file():
+        raise InputError("a file stands where the folder should go", path=target, remedy="Choose another --out")
+    if marker and target.is_dir() and any(target.iterdir()) and not (target / marker).exists():
+        raise InputError(
+            f"the folder is not empty and holds no {marker}, so it is not replaced",
+            path=target,
+            remedy="Choose another --out or empty the folder yourself",
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.new-", dir=target.parent))
+    temporary.chmod(0o755)
+    try:
+        yield temporary
+        if target.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old-", dir=target.parent))
+            os.replace(target, old)
+            os.replace(temporary, target)
+            shutil.rmtree(old)
+        else:
+            os.replace(temporary, target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def atomic_write(path: str | Path, content: str | bytes) -> None:
+    """Write a file whole or not at all.
+
+    Args:
+        path: The file.
+        content: Its text (UTF-8) or bytes.
+    """
+    target = Path(path).absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    data = content.encode() if isinstance(content, str) else content
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(name, 0o644)
+        os.replace(name, target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def sha256(path: str | Path) -> str:
+    """Give the SHA-256 of a file's bytes, in hexadecimal.
+
+    Args:
+        path: The file.
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
