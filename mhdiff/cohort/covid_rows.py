@@ -1,0 +1,229 @@
+"""Reading the COVID-19 image data collection: metadata.csv -> rows with their line, image, day and patient.
+
+Days: per row, the source states a date, an offset in days (since admission or onset), both, or neither. Each
+patient gets a day 0: a row's full date minus its offset; else the first day of the month or year it states;
+else 1 January 2020, which is invented. A row without a full date lies at day 0 plus its offset, and one
+without an offset on day 0. All this is counted. The order of a patient's studies is right wherever the source
+states it; the calendar is not to be trusted.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from mhdiff.cohort import covid_fields as fields
+from mhdiff.cohort.import_report import ImportReport
+from ontology.errors import InputError
+from ontology.files import sha256
+
+METADATA = "metadata.csv"
+COLUMNS = (
+    *("patientid", "offset", "sex", "age", "finding", "went_icu", "in_icu", "temperature", "pO2_saturation"),
+    *("leukocyte_count", "neutrophil_count", "lymphocyte_count", "view", "modality", "date", "location"),
+    *("folder", "filename", "doi", "url", "license", "clinical_notes", "other_notes"),
+)
+_KINDS = {"x-ray": "CXR", "ct": "CT"}
+_SUFFIXES = {".jpg", ".jpeg", ".png"}
+_INVENTED = datetime(2020, 1, 1)
+_REMEDY = "Give the folder that holds metadata.csv and images/, as the collection publishes it"
+
+
+@dataclass
+class Row:
+    """One row of the source.
+
+    Attributes:
+        line: Its line in metadata.csv, counted from 1.
+        subject: The patient's number.
+        values: Column -> text, for the columns that say something.
+        image: The image file, None where it cannot be used.
+        digest: SHA-256 of the image's bytes.
+        code: The image's code, such as IMAGE//CXR//PA.
+        time: When it was taken.
+    """
+
+    line: int
+    subject: int
+    values: dict[str, str]
+    image: Path | None = None
+    digest: str = ""
+    code: str = ""
+    time: datetime = field(default=_INVENTED)
+
+    def get(self, column: str) -> str | None:
+        """Give a column's text, None where it is not stated."""
+        return self.values.get(column)
+
+
+def read_rows(source: Path, report: ImportReport) -> list[Row]:
+    """Read the source; what is not usable is counted.
+
+    Args:
+        source: Folder with metadata.csv and images.
+        report: Where it is counted.
+
+    Raises:
+        InputError: If the file is no such CSV, a column or an image is missing, or a path leaves the folder.
+    """
+    file = source / METADATA
+    if not file.is_file():
+        raise InputError("there is no metadata.csv", path=source, remedy=_REMEDY)
+    rows: list[Row] = []
+    read = 0
+    seen: set[str] = set()
+    for line, record in _records(file):
+        if not read:
+            for column in sorted(set(record) - set(COLUMNS) - {""}):
+                report.dropped.add(f"column not read: {column[:40]}", 1)
+        read += 1
+        if not any(record.values()):
+            report.dropped.add("row: empty", line)
+            continue
+        values: dict[str, str] = {}
+        for column in COLUMNS:
+            text = fields.stated(record[column])
+            if text is not None:
+                values[column] = text
+            elif record[column].strip():
+                report.changed.add(f"{column}: '?' and its like read as not stated", line)
+        if "patientid" not in values:
+            report.dropped.add("row: no patientid", line)
+            continue
+        row = Row(line, fields.subject_id(values["patientid"]), values)
+        if any("\ufffd" in values.get(c, "") for c in ("clinical_notes", "other_notes")):
+            report.changed.add("notes: letters that were lost in the source stay lost (U+FFFD)", line)
+        _image(row, source, report, seen)
+        rows.append(row)
+    if not rows:
+        raise InputError("there is no usable row", path=file, remedy=_REMEDY)
+    report.read = {"rows": read, "patients": len({row.subject for row in rows}), "distinct images": len(seen)}
+    _days(rows, report)
+    return rows
+
+
+def _records(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Give the first line and the fields of each record; a record of another width is refused."""
+    line = 1
+    try:
+        with open(file, encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, strict=True)
+            header = next(reader, [])
+            for column in COLUMNS:
+                if column not in header:
+                    raise InputError("the column is missing", path=file, row=1, column=column, remedy=_REMEDY)
+            line = reader.line_num + 1
+            for record in reader:
+                if record and len(record) != len(header):
+                    raise InputError(
+                        f"the row has {len(record)} fields, the header {len(header)}",
+                        path=file,
+                        row=line,
+                        remedy="Repair the quotes or commas of this row",
+                    )
+                yield line, dict(zip(header, record or [""] * len(header), strict=True))
+                line = reader.line_num + 1
+    except UnicodeDecodeError as error:
+        raise InputError("the file is not UTF-8", path=file, row=line, remedy="Save it as UTF-8") from error
+    except csv.Error as error:
+        raise InputError("the file is not a CSV", path=file, row=line, remedy=_REMEDY) from error
+
+
+def _image(row: Row, source: Path, report: ImportReport, seen: set[str]) -> None:
+    """Find the row's image, check it and give it its code."""
+    from PIL import Image
+
+    kind = _KINDS.get((row.get("modality") or "").lower())
+    name = row.get("filename")
+    if name is None or kind is None:
+        report.dropped.add("image: no filename" if name is None else "image: neither X-ray nor CT", row.line)
+        return
+    place = source / (row.get("folder") or "images") / name
+    if not place.resolve().is_relative_to(source.resolve()):
+        raise InputError(
+            "the image's path leaves the folder",
+            path=source / METADATA,
+            row=row.line,
+            column="filename",
+            remedy="Put the image below the folder",
+        )
+    if not place.is_file():
+        raise InputError(
+            f"the image is missing: {place}",
+            path=source / METADATA,
+            row=row.line,
+            column="filename",
+            remedy="Download it again, or remove the row",
+        )
+    if place.suffix.lower() not in _SUFFIXES:
+        report.dropped.add("image: not JPEG or PNG", row.line)
+        return
+    try:
+        with Image.open(place) as image:
+            image.load()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        report.dropped.add("image: truncated or not readable", row.line)
+        return
+    row.image, row.digest = place, sha256(place)
+    if row.digest in seen:
+        report.changed.add("image: the same bytes as another row's; both are kept, in one split", row.line)
+    seen.add(row.digest)
+    view = fields.view(row.get("view"))
+    if view == "UNKNOWN":
+        report.changed.add("view: not stated or not known, coded UNKNOWN", row.line)
+    row.code = f"IMAGE//{kind}//{view}"
+
+
+def _days(rows: list[Row], report: ImportReport) -> None:
+    """Give each row its time."""
+    patients: dict[int, list[Row]] = {}
+    for row in rows:
+        patients.setdefault(row.subject, []).append(row)
+    for own in patients.values():
+        dates = {row.line: fields.date(text) for row in own if (text := row.get("date"))}
+        offsets = {row.line: _offset(row, report) for row in own}
+        zero = _day_zero(own, dates, offsets)
+        if zero is None:
+            report.changed.add(
+                "date: none stated, day 0 of the patient is invented (2020-01-01)", own[0].line
+            )
+            zero = _INVENTED
+        for row in own:
+            dated, offset = dates.get(row.line), offsets[row.line]
+            if row.get("date") and dated is None:
+                report.changed.add("date: cannot be read, taken as not stated", row.line)
+            if dated and dated[1] == "day":
+                row.time = dated[0]
+                if offset is not None and dated[0] != zero + timedelta(days=offset):
+                    report.changed.add("date: disagrees with the offset, the date is used", row.line)
+                continue
+            if dated:
+                report.changed.add(f"date: only the {dated[1]} is stated, day 0 is its first day", row.line)
+            if offset is None and len(own) > 1:
+                report.changed.add("offset: not stated in a patient of several rows, put on day 0", row.line)
+            row.time = zero + timedelta(days=offset or 0.0)
+
+
+def _offset(row: Row, report: ImportReport) -> float | None:
+    text = row.get("offset")
+    if text is None:
+        return None
+    days = fields.number(text, -36_500, 36_500)
+    if days is None:
+        report.changed.add("offset: no number of days, taken as not stated", row.line)
+    return days
+
+
+def _day_zero(
+    rows: list[Row], dates: dict[int, tuple[datetime, str] | None], offsets: dict[int, float | None]
+) -> datetime | None:
+    """Give the patient's day 0 from the most precise date that any of the rows states."""
+    for precision in ("day", "month", "year"):
+        for row in rows:
+            dated = dates.get(row.line)
+            if dated and dated[1] == precision:
+                return dated[0] - timedelta(days=offsets[row.line] or 0.0) if precision == "day" else dated[0]
+    return None

@@ -1,0 +1,108 @@
+"""What an import read, kept, changed and dropped: counts with their reasons, and no text of a patient."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+SMALL_CLASS = 10  # a class with fewer patients than this is pointed out
+_LINES = 5
+
+
+@dataclass
+class Tally:
+    """Counts by reason, with the first few lines of the source where it happened.
+
+    Attributes:
+        counts: Reason -> count.
+        lines: Reason -> up to five line numbers of the source file.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    lines: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, reason: str, line: int | None = None, n: int = 1) -> None:
+        """Count one more.
+
+        Args:
+            reason: Why, in words that hold nothing of a patient.
+            line: Line of the source file.
+            n: How many.
+        """
+        self.counts[reason] += n
+        seen = self.lines.setdefault(reason, [])
+        if line is not None and len(seen) < _LINES:
+            seen.append(line)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give reason -> {count, first_lines}, the most frequent first."""
+        ordered = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
+        return {reason: {"count": n, "first_lines": self.lines[reason]} for reason, n in ordered}
+
+
+@dataclass
+class ImportReport:
+    """The account of an import.
+
+    Attributes:
+        kind: Kind of the source.
+        read: What was read: rows, patients, images.
+        written: What was written: subjects, events by kind, samples.
+        dropped: What was left out, by reason.
+        changed: What was read differently than it stands there, by reason.
+        labels: Task -> class -> {samples, patients}.
+        small_classes: Classes with fewer than ten patients, as "task: class (n)".
+        licences: Licence -> number of images.
+        sites: Site -> number of patients.
+        choices: Decisions that a reader of results must know.
+    """
+
+    kind: str
+    read: dict[str, int] = field(default_factory=dict)
+    written: dict[str, int] = field(default_factory=dict)
+    dropped: Tally = field(default_factory=Tally)
+    changed: Tally = field(default_factory=Tally)
+    labels: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
+    small_classes: list[str] = field(default_factory=list)
+    licences: dict[str, int] = field(default_factory=dict)
+    sites: dict[str, int] = field(default_factory=dict)
+    choices: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the report as plain data, for JSON."""
+        return {
+            "kind": self.kind,
+            "read": self.read,
+            "written": self.written,
+            "dropped": self.dropped.to_dict(),
+            "changed": self.changed.to_dict(),
+            "labels": self.labels,
+            "small_classes": self.small_classes,
+            "licences": self.licences,
+            "sites": self.sites,
+            "choices": self.choices,
+        }
+
+    def text(self) -> str:
+        """Give the report for a person to read."""
+        lines = [f"Import of {self.kind}"]
+        for title, counts in (("Read", self.read), ("Written", self.written)):
+            lines.append(f"{title}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+        for title, tally in (("Dropped", self.dropped), ("Changed", self.changed)):
+            lines.append(f"{title}:" if tally.counts else f"{title}: nothing")
+            for reason, entry in tally.to_dict().items():
+                where = ", ".join(map(str, entry["first_lines"]))
+                more = " ..." if entry["count"] > len(entry["first_lines"]) else ""
+                lines.append(
+                    f"  {entry['count']:>5}  {reason}" + (f" (lines {where}{more})" if where else "")
+                )
+        for task, classes in self.labels.items():
+            parts = [f"{c} {n['samples']} samples of {n['patients']} patients" for c, n in classes.items()]
+            lines.append(f"Labels {task}: " + "; ".join(parts))
+        if self.small_classes:
+            lines.append(f"Classes with fewer than {SMALL_CLASS} patients: " + ", ".join(self.small_classes))
+        lines.append("Licences of the images: " + ", ".join(f"{n} {k}" for k, n in self.licences.items()))
+        lines.append("Patients by site: " + ", ".join(f"{k} {n}" for k, n in self.sites.items()))
+        lines += ["Choices:", *(f"  - {choice}" for choice in self.choices)]
+        return "\n".join(lines)

@@ -1,0 +1,170 @@
+"""A cohort folder is a MEDS 0.4 dataset: the column schemas, and the one function that writes it.
+
+    data/0.parquet                    subject_id, time, code, numeric_value, text_value
+    metadata/codes.parquet            code, description, parent_codes, and ours: unit, ref_low, ref_high
+    metadata/subject_splits.parquet   subject_id, split
+    metadata/dataset.json             the MEDS metadata and an object "mhdiff" (also the folder's marker)
+    labels/<task>.parquet             subject_id, prediction_time, and the value columns that are in use
+    metadata/groups.parquet           ours, optional: subject_id, group: subjects that must share a split
+
+Rows of a subject are contiguous and sorted by time, static rows (null time) first. See the Medical Event
+Data Standard, https://github.com/Medical-Event-Data-Standard/meds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+from polars.datatypes import DataTypeClass
+
+from ontology.files import sha256
+
+MEDS_VERSION: Final = "0.4.0"
+MARKER: Final = "metadata/dataset.json"
+CODES_FILE: Final = "metadata/codes.parquet"
+SPLITS_FILE: Final = "metadata/subject_splits.parquet"
+GROUPS_FILE: Final = "metadata/groups.parquet"
+REPORT_FILE: Final = "metadata/import_report.json"
+BIRTH: Final = "MEDS_BIRTH"
+SPLITS: Final = ("train", "tuning", "held_out")
+
+Type = pl.DataType | DataTypeClass
+EVENTS: Final[dict[str, Type]] = {
+    "subject_id": pl.Int64(),
+    "time": pl.Datetime("us"),
+    "code": pl.String(),
+    "numeric_value": pl.Float32(),
+    "text_value": pl.String(),
+}
+CODES: Final[dict[str, Type]] = {
+    "code": pl.String(),
+    "description": pl.String(),
+    "parent_codes": pl.List(pl.String()),
+    "unit": pl.String(),
+    "ref_low": pl.Float64(),
+    "ref_high": pl.Float64(),
+}
+SUBJECT_SPLITS: Final[dict[str, Type]] = {"subject_id": pl.Int64(), "split": pl.String()}
+LABELS: Final[dict[str, Type]] = {
+    "subject_id": pl.Int64(),
+    "prediction_time": pl.Datetime("us"),
+    "boolean_value": pl.Boolean(),
+    "integer_value": pl.Int64(),
+    "float_value": pl.Float32(),
+    "categorical_value": pl.String(),
+}
+
+
+def conform(frame: pl.DataFrame, schema: Mapping[str, Type]) -> pl.DataFrame:
+    """Give exactly the columns of a schema, in its order and types; a missing column is filled with null.
+
+    Args:
+        frame: Any frame.
+        schema: One of this module's schemas.
+    """
+    return frame.select(
+        (pl.col(name) if name in frame.columns else pl.lit(None)).cast(dtype).alias(name)  # type: ignore[arg-type]
+        for name, dtype in schema.items()
+    )
+
+
+def write_meds(
+    directory: Path,
+    *,
+    events: pl.DataFrame,
+    codes: pl.DataFrame,
+    splits: pl.DataFrame,
+    labels: Mapping[str, pl.DataFrame],
+    metadata: Mapping[str, Any],
+) -> None:
+    """Write the tables and the metadata of a cohort; call it inside `atomic_directory(..., marker=MARKER)`.
+
+    Images belong in `directory/images` before this is called: their bytes enter the fingerprint.
+
+    Args:
+        directory: The folder to write into.
+        events: Columns of `EVENTS`, in any order of rows; absent value columns become null.
+        codes: Columns of `CODES`, one row a code; absent optional columns become null.
+        splits: Columns of `SUBJECT_SPLITS`, one row a subject.
+        labels: Task's label name -> columns of `LABELS`; value columns that are all null are left out.
+        metadata: MEDS metadata (dataset_name, license ...) with an object "mhdiff" holding "kind".
+
+    Raises:
+        ValueError: If the tables contradict each other: that is a defect of the adapter, not of its input.
+    """
+    table = conform(events, EVENTS).sort("subject_id", "time", nulls_last=False, maintain_order=True)
+    known, split = conform(codes, CODES), conform(splits, SUBJECT_SPLITS)
+    _consistent(table, known, split, labels)
+    for folder in ("data", "metadata", "labels"):
+        (directory / folder).mkdir(parents=True, exist_ok=True)
+    table.write_parquet(directory / "data" / "0.parquet")
+    known.sort("code").write_parquet(directory / CODES_FILE)
+    split.sort("subject_id").write_parquet(directory / SPLITS_FILE)
+    for name, frame in labels.items():
+        rows = conform(frame, LABELS).sort("subject_id", "prediction_time", maintain_order=True)
+        used = [
+            c
+            for c in rows.columns
+            if c in ("subject_id", "prediction_time") or rows[c].null_count() < len(rows)
+        ]
+        rows.select(used).write_parquet(directory / "labels" / f"{name}.parquet")
+    ours = dict(metadata.get("mhdiff", {}))
+    if "kind" not in ours:
+        raise ValueError('metadata["mhdiff"] must name the kind of the cohort')
+    ours["fingerprint"] = fingerprint(directory)
+    document = {
+        "dataset_name": "cohort",
+        "dataset_version": "1",
+        "etl_name": "mhdiff",
+        "meds_version": MEDS_VERSION,
+        **{key: value for key, value in metadata.items() if key != "mhdiff"},
+        "mhdiff": ours,
+    }
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    (directory / MARKER).write_text(text, encoding="utf-8")
+
+
+def fingerprint(directory: Path) -> str:
+    """Give the SHA-256 over the names and bytes of a cohort's tables, labels and images.
+
+    Args:
+        directory: The cohort's folder.
+    """
+    digest = hashlib.sha256()
+    files = [directory / CODES_FILE, directory / SPLITS_FILE, directory / GROUPS_FILE]
+    for folder in ("data", "labels"):
+        files += (directory / folder).rglob("*.parquet")
+    files += (p for p in (directory / "images").rglob("*") if p.is_file())
+    for file in sorted(p for p in files if p.is_file()):
+        digest.update(f"{file.relative_to(directory).as_posix()}\0{sha256(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def _consistent(
+    events: pl.DataFrame, codes: pl.DataFrame, splits: pl.DataFrame, labels: Mapping[str, pl.DataFrame]
+) -> None:
+    """Refuse tables that contradict each other."""
+    problems = []
+    if events["subject_id"].null_count() or events["code"].null_count():
+        problems.append("an event has no subject_id or no code")
+    if unknown := sorted(set(events["code"].drop_nulls()) - set(codes["code"])):
+        problems.append(f"codes without a row in the codes table: {', '.join(unknown[:5])}")
+    if codes["code"].n_unique() < len(codes):
+        problems.append("a code stands twice in the codes table")
+    if splits["subject_id"].n_unique() < len(splits):
+        problems.append("a subject stands twice in the splits")
+    if wrong := sorted(set(splits["split"]) - set(SPLITS)):
+        problems.append(f"unknown splits: {', '.join(map(str, wrong))}")
+    subjects = set(splits["subject_id"])
+    if not set(events["subject_id"].drop_nulls()) <= subjects:
+        problems.append("a subject with events is in no split")
+    for name, frame in labels.items():
+        if not set(frame["subject_id"]) <= subjects or frame["prediction_time"].null_count():
+            problems.append(f"labels '{name}': a subject in no split, or no prediction_time")
+    if problems:
+        raise ValueError("; ".join(problems))

@@ -1,0 +1,227 @@
+"""A task: what is predicted, from which events, and what the model must not see.
+
+    name: pneumonia
+    labels: pneumonia               # labels/pneumonia.parquet of the cohort
+    classes: [no, bacterial, viral] # the order is the class index
+    modalities:                     # in this order; an event belongs to the first modality that takes it
+      image: {prefixes: [IMAGE//CXR]}
+      note:  {prefixes: [NOTE//CLINICAL]}
+    window_days: null               # look-back before prediction_time; null: everything before
+    blinded:
+      concepts: [33811999999104]    # dropped from the evidence, with their descendants
+      words: [COVID-19, pneumococc*] # replaced in notes; * stands for any ending
+
+Optional: `description`, and `merge`, a mapping of label values that are not classes to classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import yaml
+
+from mhdiff.config import find
+from ontology.errors import InputError
+
+if TYPE_CHECKING:
+    from mhdiff.cohort.cohort import Cohort
+    from mhdiff.cohort.window import Window
+
+_REQUIRED = ("name", "labels", "classes", "modalities")
+_OPTIONAL = ("description", "window_days", "blinded", "merge")
+
+
+@dataclass(frozen=True)
+class Blinded:
+    """What names the label.
+
+    Attributes:
+        concepts: SCTIDs that are dropped from the evidence together with their descendants.
+        words: Words and phrases that are replaced in notes; a trailing `*` stands for any ending.
+    """
+
+    concepts: tuple[int, ...] = ()
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is predicted, over which window, from which modalities.
+
+    Attributes:
+        name: Name of the task.
+        labels: Name of the cohort's label file.
+        classes: The classes; their order is the label's index.
+        modalities: Modality -> prefixes of the codes that belong to it, in order.
+        window_days: Look-back in days before prediction_time; None for everything before.
+        blinded: What names the label and is therefore hidden.
+        merge: Label values that are not classes -> the class that they count as.
+        description: What the task is and how the labels came about.
+    """
+
+    name: str
+    labels: str
+    classes: tuple[str, ...]
+    modalities: Mapping[str, tuple[str, ...]]
+    window_days: float | None = None
+    blinded: Blinded = field(default_factory=Blinded)
+    merge: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+
+    @classmethod
+    def load(cls, name_or_path: str | Path) -> Task:
+        """Read a task file.
+
+        Args:
+            name_or_path: Name of a shipped task (`pneumonia`) or path of a YAML file.
+
+        Raises:
+            InputError: If there is no such task, or a key is unknown, missing or of the wrong kind.
+        """
+        given = Path(name_or_path)
+        plain = not given.is_file() and len(given.parts) == 1
+        path = find(Path("tasks") / given.with_suffix(".yaml") if plain else given)
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            mark = getattr(error, "problem_mark", None)
+            raise InputError(
+                "the task is not YAML", path=path, row=mark.line + 1 if mark else None
+            ) from error
+        return cls.from_dict(content, path)
+
+    @classmethod
+    def from_dict(cls, content: Any, path: Path | None = None) -> Task:
+        """Make a task of plain data.
+
+        Args:
+            content: The mapping as in the YAML file.
+            path: The file, for messages.
+
+        Raises:
+            InputError: If a key is unknown, missing or of the wrong kind.
+        """
+        check = _Check(path)
+        check.keys(content, "the task", _REQUIRED, _OPTIONAL)
+        classes = check.strings(content["classes"], "classes")
+        if len(classes) < 2 or len(set(classes)) < len(classes):
+            check.fail("'classes' must list two or more different classes")
+        if not isinstance(content["modalities"], dict) or not content["modalities"]:
+            check.fail("'modalities' must map names to {prefixes: [...]}")
+        modalities = {}
+        for name, entry in content["modalities"].items():
+            check.keys(entry, f"modality '{name}'", ("prefixes",), ())
+            modalities[str(name)] = check.strings(entry["prefixes"], f"modalities.{name}.prefixes")
+        blinded = content.get("blinded") or {}
+        check.keys(blinded, "'blinded'", (), ("concepts", "words"))
+        concepts = blinded.get("concepts") or []
+        if not isinstance(concepts, list) or not all(type(c) is int for c in concepts):
+            check.fail("'blinded.concepts' must list SCTIDs as whole numbers")
+        days = content.get("window_days")
+        if days is not None and (isinstance(days, bool) or not isinstance(days, (int, float)) or days <= 0):
+            check.fail("'window_days' must be a number above 0, or null")
+        merge = content.get("merge") or {}
+        if not isinstance(merge, dict) or not set(map(str, merge.values())) <= set(classes):
+            check.fail("'merge' must map label values to classes")
+        return cls(
+            name=str(content["name"]),
+            labels=str(content["labels"]),
+            classes=classes,
+            modalities=modalities,
+            window_days=days,
+            blinded=Blinded(tuple(concepts), check.strings(blinded.get("words") or [], "blinded.words")),
+            merge={str(k): str(v) for k, v in merge.items()},
+            description=str(content.get("description") or ""),
+        )
+
+    def samples(self, cohort: Cohort) -> pl.DataFrame:
+        """Give one row per prediction: sample_id, subject_id, prediction_time, label, site, split.
+
+        `sample_id` counts from 0 in the order of subject and prediction_time, `label` indexes `classes`, and
+        `split` is the stored one (null for a subject that has none).
+
+        Args:
+            cohort: The cohort.
+
+        Raises:
+            InputError: If the cohort has no such labels, a label is no class of the task, or a subject has
+                two labels at one time or two splits.
+        """
+        path = cohort.path / "labels" / f"{self.labels}.parquet"
+        labels = cohort.labels(self.labels).with_columns(
+            pl.coalesce(
+                "categorical_value",
+                pl.col("integer_value").cast(pl.String),
+                pl.col("boolean_value").cast(pl.String),
+            ).alias("value")
+        )
+        known = {
+            **{c: i for i, c in enumerate(self.classes)},
+            **{v: self.classes.index(c) for v, c in self.merge.items()},
+        }
+        strange = labels.filter(~pl.col("value").fill_null("(empty)").is_in(list(known)))
+        if not strange.is_empty():
+            values = sorted(strange["value"].fill_null("(empty)").unique())
+            raise InputError(
+                f"{len(strange)} labels are no class of task '{self.name}': {', '.join(values[:5])}",
+                path=path,
+                remedy=f"Classes: {', '.join(self.classes)}. Add them to `classes` or to `merge` of the task",
+            )
+        if labels.is_empty():
+            raise InputError(f"the cohort has no label for task '{self.name}'", path=path)
+        if labels.select("subject_id", "prediction_time").is_duplicated().any():
+            raise InputError("a subject has two labels at one prediction_time", path=path)
+        if cohort.splits["subject_id"].is_duplicated().any():
+            raise InputError("a subject stands twice in the stored splits", path=cohort.path)
+        return (
+            labels.sort("subject_id", "prediction_time")
+            .with_row_index("sample_id")
+            .join(cohort.sites, on="subject_id", how="left", maintain_order="left")
+            .join(cohort.splits, on="subject_id", how="left", maintain_order="left")
+            .select(
+                pl.col("sample_id").cast(pl.Int64),
+                "subject_id",
+                "prediction_time",
+                pl.col("value").replace_strict(known, return_dtype=pl.Int64).alias("label"),
+                pl.col("site").fill_null("unknown"),
+                "split",
+            )
+        )
+
+    def window(self, cohort: Cohort) -> Window:
+        """Give the events that the model may see, one row per sample and event; see `mhdiff.cohort.window`.
+
+        Args:
+            cohort: The cohort.
+        """
+        from mhdiff.cohort.window import look_back
+
+        return look_back(self, cohort)
+
+
+class _Check:
+    """Refuses what is wrong in a task file, naming the file."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+
+    def fail(self, problem: str, remedy: str = "") -> None:
+        raise InputError(problem, path=self.path, remedy=remedy or "See configs/tasks for examples")
+
+    def keys(self, content: Any, what: str, required: tuple[str, ...], optional: tuple[str, ...]) -> None:
+        known = required + optional
+        if not isinstance(content, dict):
+            self.fail(f"{what} must be a mapping", f"Keys: {', '.join(known)}")
+        if unknown := [str(key) for key in content if key not in known]:
+            self.fail(f"{what} has the unknown key '{unknown[0]}'", f"Known keys: {', '.join(known)}")
+        if missing := [key for key in required if key not in content]:
+            self.fail(f"{what} has no key '{missing[0]}'", f"Known keys: {', '.join(known)}")
+
+    def strings(self, value: Any, what: str) -> tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(v, (str, int, bool)) for v in value):
+            self.fail(f"'{what}' must be a list of texts")
+        return tuple(("true" if v else "false") if isinstance(v, bool) else str(v) for v in value)

@@ -1,0 +1,116 @@
+"""The window: for each sample, the events e with  prediction_time - window < time(e) <= prediction_time.
+
+Nothing after prediction_time passes, events without a time (static facts) always do, and only events whose
+code belongs to a modality of the task. What was left out is counted by reason, per pair of sample and event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from mhdiff.cohort.blind import Blinder, BlindingReport
+
+if TYPE_CHECKING:
+    from mhdiff.cohort.cohort import Cohort
+    from mhdiff.cohort.task import Task
+
+COLUMNS = (
+    *("sample_id", "subject_id", "time", "modality", "code", "numeric_value", "text_value"),
+    *("parent_codes", "unit", "ref_low", "ref_high"),
+)
+
+
+@dataclass(frozen=True)
+class Window:
+    """What the model may see, and what it may not.
+
+    Attributes:
+        events: Columns `COLUMNS`, sorted by sample, then modality in the task's order, then time.
+        report: Counts: events by modality, events left out by reason, words blinded.
+    """
+
+    events: pl.DataFrame
+    report: dict[str, Any]
+
+
+def look_back(task: Task, cohort: Cohort) -> Window:
+    """Cut the cohort's events to the task's window.
+
+    Args:
+        task: The task.
+        cohort: The cohort.
+    """
+    samples = task.samples(cohort).select("sample_id", "subject_id", "prediction_time")
+    modality: Any = pl.when(False).then(pl.lit(None, dtype=pl.String))
+    for name, prefixes in task.modalities.items():
+        modality = modality.when(
+            pl.any_horizontal(pl.col("code").str.starts_with(prefix) for prefix in prefixes)
+            if prefixes
+            else pl.lit(False)
+        ).then(pl.lit(name))
+    rows = (
+        cohort.scan()
+        .with_columns(modality.otherwise(None).alias("modality"))
+        .join(samples.lazy(), on="subject_id", how="inner", maintain_order="left")
+        .with_columns(_reason(task.window_days).alias("reason"))
+        .collect()
+    )
+    left_out = {
+        reason: n for reason, n in rows["reason"].drop_nulls().value_counts().sort("reason").iter_rows()
+    }
+    kept = rows.filter(pl.col("reason").is_null()).join(
+        cohort.codes.select("code", "parent_codes", "unit", "ref_low", "ref_high").unique(
+            "code", keep="first"
+        ),
+        on="code",
+        how="left",
+        maintain_order="left",
+    )
+    order = pl.col("modality").replace_strict(
+        {m: i for i, m in enumerate(task.modalities)}, return_dtype=pl.Int64
+    )
+    kept = kept.sort("sample_id", order, "time", nulls_last=False, maintain_order=True)
+    events, blinding = _blind(task, kept.select(COLUMNS))
+    counts = dict(events["modality"].value_counts().iter_rows())
+    patients = dict(events.group_by("modality").agg(pl.col("sample_id").n_unique()).iter_rows())
+    report = {
+        "task": task.name,
+        "samples": len(samples),
+        "events": {m: counts.get(m, 0) for m in task.modalities},
+        "samples_with": {m: patients.get(m, 0) for m in task.modalities},
+        "left_out": left_out,
+        "blinded": {
+            "notes": blinding.notes,
+            "words": dict(sorted(blinding.words.items(), key=lambda item: (-item[1], item[0]))),
+        },
+    }
+    return Window(events, report)
+
+
+def _reason(days: float | None) -> pl.Expr:
+    """Say why an event is left out; null if it stays."""
+    time, now = pl.col("time"), pl.col("prediction_time")
+    early = pl.lit(False) if days is None else time <= now - timedelta(days=days)
+    return (
+        pl.when(pl.col("modality").is_null())
+        .then(pl.lit("no modality of the task takes its code"))
+        .when(time > now)
+        .then(pl.lit("after prediction_time"))
+        .when(early)
+        .then(pl.lit("before the window"))
+        .otherwise(None)
+    )
+
+
+def _blind(task: Task, events: pl.DataFrame) -> tuple[pl.DataFrame, BlindingReport]:
+    """Replace the blinded words in every text but the paths of images; a note in two windows counts twice."""
+    blinder, report = Blinder(task.blinded.words), BlindingReport()
+    texts = [
+        text if text is None or code.startswith("IMAGE//") else blinder(text, report)
+        for code, text in events.select("code", "text_value").iter_rows()
+    ]
+    return events.with_columns(pl.Series("text_value", texts, dtype=pl.String)), report

@@ -1,0 +1,128 @@
+"""`mhdiff cohort`: patients in, as a MEDS dataset; who they are; whether everything is there."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mhdiff import console
+from mhdiff.commands import Verb
+from ontology.errors import InputError
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def _configure_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kind", metavar="KIND", help="kind of the source: covid-chestxray")
+    parser.add_argument("source", metavar="SOURCE", help="the source's folder")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write the cohort to")
+    _json(parser)
+
+
+def _import(args: argparse.Namespace) -> None:
+    from mhdiff.cohort.adapters import adapter
+
+    run = adapter(args.kind)
+    console.say(f"reading {args.source}")
+    report = run(Path(args.source), Path(args.out))
+    console.say(f"wrote {args.out}; this report is in metadata/import_report.json")
+    if args.json:
+        console.out_json(report.to_dict())
+    else:
+        console.out(report.text())
+
+
+def _configure_info(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("cohort", metavar="DIR", help="the cohort's folder")
+    parser.add_argument("--task", metavar="NAME|FILE", help="describe the samples of this task too")
+    _json(parser)
+
+
+def _info(args: argparse.Namespace) -> None:
+    from mhdiff.cohort.cohort import Cohort
+    from mhdiff.cohort.describe import describe, text
+    from mhdiff.cohort.task import Task
+
+    task = Task.load(args.task) if args.task else None
+    document = describe(Cohort.open(args.cohort), task)
+    if args.json:
+        console.out_json(document)
+    else:
+        console.out(text(document))
+
+
+def _configure_validate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("cohort", metavar="DIR", help="the cohort's folder")
+    _json(parser)
+
+
+def _validate(args: argparse.Namespace) -> None:
+    from mhdiff.cohort.cohort import Cohort
+
+    cohort = Cohort.open(args.cohort)
+    found = cohort.validate()
+    if args.json:
+        console.out_json({"valid": not found, "findings": [finding._asdict() for finding in found]})
+    else:
+        for finding in found:
+            console.out(f"{finding.check}: {finding.detail}")
+    if found:
+        raise InputError(f"the cohort has {len(found)} faults, listed on stdout", path=args.cohort)
+    if not args.json:
+        console.out(f"{cohort.name}: no faults found")
+
+
+_FRACTIONS = "one number for all modalities, or image=0.2,note=0.4"
+
+
+def _configure_synthesize(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write the cohort to")
+    parser.add_argument("--patients", type=int, metavar="N", help="number of patients")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of everything that is drawn")
+    parser.add_argument("--signal", type=float, metavar="S", help="ontology signal, 1 full, 0 none")
+    parser.add_argument("--noise", metavar="P", help=f"noise per draw: {_FRACTIONS}")
+    parser.add_argument(
+        "--off-topic", metavar="P", help=f"probability that a modality is off-topic: {_FRACTIONS}"
+    )
+    parser.add_argument("--missingness", metavar="MECHANISM", help="MCAR, MAR or MNAR")
+    parser.add_argument(
+        "--missing-rate", metavar="P", help=f"probability that a modality is missing: {_FRACTIONS}"
+    )
+    parser.add_argument("--rare-prevalence", type=float, metavar="P", help="prevalence of each rare label")
+    parser.add_argument("--sites", type=int, metavar="N", help="number of hospitals")
+    parser.add_argument("--image-size", type=int, metavar="PIXELS", help="side of the square radiographs")
+
+
+def _synthesize(args: argparse.Namespace) -> None:
+    from mhdiff.cohort.synthetic import Settings, synthesize
+
+    names = ("patients", "seed", "signal", "missingness", "rare_prevalence", "sites", "image_size")
+    given = {name: getattr(args, name) for name in names}
+    given |= {n: _fractions(n, getattr(args, n)) for n in ("noise", "off_topic", "missing_rate")}
+    settings = Settings.from_dict({name: value for name, value in given.items() if value is not None})
+    console.say(f"drawing {settings.patients} patients")
+    synthesize(Path(args.out), settings)
+    console.say(f"wrote {args.out}")
+
+
+def _fractions(name: str, value: str | None) -> float | dict[str, float] | None:
+    """Read "0.2" or "image=0.2,note=0.4"."""
+    if value is None:
+        return None
+    try:
+        if "=" not in value:
+            return float(value)
+        return {part.split("=")[0].strip(): float(part.split("=")[1]) for part in value.split(",")}
+    except (ValueError, IndexError) as error:
+        option = f"--{name.replace('_', '-')}"
+        raise InputError(f"{option} {value} is not understood", remedy=f"Give {_FRACTIONS}") from error
+
+
+VERBS = {
+    "import": Verb("write a cohort from a source of a known kind", _configure_import, _import),
+    "info": Verb("who is in a cohort; cells under 5 are not shown", _configure_info, _info),
+    "validate": Verb("list every fault of a cohort's files and tables", _configure_validate, _validate),
+    "synthesize": Verb("draw the known-answer cohort", _configure_synthesize, _synthesize),
+}

@@ -1,0 +1,89 @@
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mhdiff.cohort.splits import assign, unite
+from ontology.errors import InputError
+
+
+def samples_of(rows):
+    schema = {"subject_id": pl.Int64, "label": pl.Int64, "site": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+SAMPLES = samples_of([(s, int(s % 10 == 0), "abc"[s % 3]) for s in range(60) for _ in range(1 + s % 4)])
+GROUPS = unite(range(60), [(0, "x"), (1, "x"), (1, "y"), (2, "y"), (7, "z"), (8, "z")])
+
+
+def test_unite_is_transitive():
+    assert dict(GROUPS.iter_rows())[2] == 0
+    assert GROUPS["group"].n_unique() == 57
+
+
+@pytest.mark.parametrize("how", ["site:b", "fold:0/5", "fold:4/5", "fold:1/2"])
+def test_no_subject_and_no_group_is_in_two_splits(how):
+    split = assign(SAMPLES, how, 3, groups=GROUPS)
+    assert set(split["split"]) == {"train", "tuning", "held_out"}
+    assert split.group_by("subject_id").agg(pl.col("split").n_unique())["split"].max() == 1
+    joined = split.join(GROUPS, on="subject_id").group_by("group").agg(pl.col("split").n_unique())
+    assert joined["split"].max() == 1
+    assert split.select(SAMPLES.columns).equals(SAMPLES)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 40), st.integers(0, 3), st.sampled_from("ab")), min_size=12, max_size=120
+    ),
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 5)), max_size=10),
+    st.integers(0, 3),
+)
+def test_folds_part_the_samples_whatever_the_groups(rows, pairs, seed):
+    samples = samples_of(rows)
+    groups = unite(range(41), pairs)
+    used = groups.filter(pl.col("subject_id").is_in(samples["subject_id"].to_list()))["group"].n_unique()
+    if used < 5:
+        return
+    held = []
+    for fold in range(3):
+        split = assign(samples, f"fold:{fold}/3", seed, groups=groups).join(groups, on="subject_id")
+        assert split.group_by("group").agg(pl.col("split").n_unique())["split"].max() == 1
+        held += split.filter(pl.col("split") == "held_out")["group"].unique().to_list()
+    assert len(held) == len(set(held)) == used
+
+
+def test_folds_are_stratified_and_seeded():
+    rare = [
+        assign(SAMPLES, f"fold:{i}/3", 0).filter(pl.col("split") == "held_out", pl.col("label") == 1)
+        for i in range(3)
+    ]
+    assert [part["subject_id"].n_unique() for part in rare] == [2, 2, 2]
+    assert assign(SAMPLES, "fold:0/3", 0).equals(assign(SAMPLES.reverse(), "fold:0/3", 0).reverse())
+    assert not assign(SAMPLES, "fold:0/3", 0).equals(assign(SAMPLES, "fold:0/3", 1))
+
+
+def test_site_is_held_out_whole():
+    split = assign(SAMPLES, "site:b", 0, groups=GROUPS)
+    assert set(split.filter(pl.col("site") == "b")["split"]) == {"held_out"}
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("site:nowhere", "no sample is from the site 'nowhere'.*a, b, c"),
+        ("fold:5/5", "no fold 5 of 5"),
+        ("fold:0/1", "no fold 0 of 1"),
+        ("fold:0/99", "cannot make 99 folds"),
+        ("random", "not understood"),
+        ("stored", "stored split"),
+    ],
+)
+def test_splits_that_cannot_be_made(how, message):
+    with pytest.raises(InputError, match=message):
+        assign(SAMPLES, how)
+
+
+def test_the_only_site_cannot_be_held_out():
+    with pytest.raises(InputError, match="too few patients"):
+        assign(SAMPLES.with_columns(pl.lit("a").alias("site")), "site:a")
