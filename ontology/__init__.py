@@ -1,0 +1,52 @@
+"""Terminology files to one frozen, columnar, indexed `Ontology`.
+
+Names are imported on first use, so that `import ontology` costs nothing and `ontology.errors` stays light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ontology.errors import ConceptNotFound, InputError
+    from ontology.model import Ontology, Relations, Step
+    from ontology.recognise import POLARITIES, Mention, Recogniser
+    from ontology.report import LoadReport
+    from ontology.rf2 import load_rf2
+
+_HOME = {
+    "ConceptNotFound": "errors",
+    "InputError": "errors",
+    "LoadReport": "report",
+    "Mention": "recognise",
+    "Ontology": "model",
+    "POLARITIES": "recognise",
+    "Recogniser": "recognise",
+    "Relations": "model",
+    "Step": "model",
+    "load_rf2": "rf2",
+}
+
+__all__ = [
+    "POLARITIES",
+    "ConceptNotFound",
+    "InputError",
+    "LoadReport",
+    "Mention",
+    "Ontology",
+    "Recogniser",
+    "Relations",
+    "Step",
+    "load_rf2",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'ontology' has no attribute {name!r}")
+    return getattr(import_module(f"ontology.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

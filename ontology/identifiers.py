@@ -1,0 +1,128 @@
+"""The identifiers that the RF2 format itself needs, and names for those that a release leaves out.
+
+An extension or a small release often uses `is a` or an attribute as a relationship type without shipping that
+concept; `NAMES` says what to call it then.
+"""
+
+from __future__ import annotations
+
+import re
+
+IS_A = 116680003
+
+FSN = 900000000000003001
+SYNONYM = 900000000000013009
+DEFINITION = 900000000000550004
+KINDS = {FSN: "fsn", SYNONYM: "synonym", DEFINITION: "definition"}
+
+PREFERRED = 900000000000548007
+ACCEPTABLE = 900000000000549004
+US_ENGLISH = 900000000000509007
+GB_ENGLISH = 900000000000508004
+
+CASE_INSENSITIVE = 900000000000448009
+CASE_SENSITIVE = 900000000000017005
+CASE_INITIAL_INSENSITIVE = 900000000000020002
+CASES = {CASE_INSENSITIVE: "ci", CASE_INITIAL_INSENSITIVE: "cI", CASE_SENSITIVE: "CS"}
+
+FULLY_DEFINED = 900000000000073002
+
+STATED = 900000000000010007
+EXISTENTIAL = 900000000000451002
+
+INTERPRETS = 363714003
+HAS_INTERPRETATION = 363713009
+
+# What a relationship type is called where the release has no row for it.
+NAMES = {
+    IS_A: "is a",
+    INTERPRETS: "interprets",
+    HAS_INTERPRETATION: "has interpretation",
+    363698007: "finding site",
+    116676008: "associated morphology",
+    246075003: "causative agent",
+    42752001: "due to",
+    47429007: "associated with",
+    255234002: "after",
+    370135005: "pathological process",
+    246454002: "occurrence",
+    263502005: "clinical course",
+    246112005: "severity",
+    363705008: "has definitional manifestation",
+    418775008: "finding method",
+    246090004: "associated finding",
+    408729009: "finding context",
+    408731000: "temporal context",
+    408732007: "subject relationship context",
+    260686004: "method",
+    405813007: "procedure site - direct",
+    363704007: "procedure site",
+    272741003: "laterality",
+    127489000: "has active ingredient",
+    411116001: "has manufactured dose form",
+    246093002: "component",
+    370130000: "property",
+    704318007: "property type",
+    704327008: "direct site",
+    723594008: "is modified by",
+    609096000: "role group",
+}
+
+# Map reference sets whose target code system is known from the identifier alone.
+MAP_SYSTEMS = {447562003: "ICD-10", 6011000124106: "ICD-10-CM"}
+
+# Otherwise the name of the reference set's own concept says it; the first pattern that fits.
+_SYSTEM_WORDS = (
+    (re.compile(r"\bLOINC\b", re.IGNORECASE), "LOINC"),
+    (re.compile(r"\bICD-?10-?CM\b", re.IGNORECASE), "ICD-10-CM"),
+    (re.compile(r"\bICD-?10\b(?!-)", re.IGNORECASE), "ICD-10"),
+)
+
+_SYNONYMS_OF_SYSTEMS = {
+    "ICD10": "ICD-10",
+    "ICD10WHO": "ICD-10",
+    "ICD10CM": "ICD-10-CM",
+    "LOINC": "LOINC",
+    "LNC": "LOINC",
+    "SNOMED": "SNOMED",
+    "SNOMEDCT": "SNOMED",
+    "SCT": "SNOMED",
+    "SCTID": "SNOMED",
+}
+
+
+def system_of_refset(refset: int, name: str) -> str:
+    """Name the code system that a map reference set points to.
+
+    Args:
+        refset: The reference set's SCTID.
+        name: Its fully specified name, empty where it is unknown.
+
+    Returns:
+        "ICD-10", "ICD-10-CM", "LOINC" or "refset:<SCTID>".
+    """
+    if refset in MAP_SYSTEMS:
+        return MAP_SYSTEMS[refset]
+    return next((system for words, system in _SYSTEM_WORDS if words.search(name)), f"refset:{refset}")
+
+
+def normalise_system(system: str) -> str:
+    """Bring the spellings of a code system to one: ICD10, icd-10 and ICD_10 are ICD-10.
+
+    Args:
+        system: A code system as a cohort or a user writes it.
+    """
+    if system.startswith("refset:"):
+        return system
+    return _SYNONYMS_OF_SYSTEMS.get(re.sub(r"[^A-Z0-9]", "", system.upper()), system)
+
+
+def normalise_code(code: str, system: str) -> str:
+    """Bring the spellings of a code to one: upper case, and ICD codes without their dot.
+
+    Args:
+        code: The code as it is written.
+        system: A normalised code system.
+    """
+    text = code.strip().upper()
+    return text.replace(".", "") if system.startswith("ICD-10") else text
