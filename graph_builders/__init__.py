@@ -1,0 +1,56 @@
+"""Graphs that link patients' concepts to modalities."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from graph_builders.adjacency import pair_keys, within_hops
+    from graph_builders.build import build_graph
+    from graph_builders.collect import collect_evidence
+    from graph_builders.concept_graph import ConceptGraph
+    from graph_builders.evidence import Evidence
+    from graph_builders.nulls import Permuted
+    from graph_builders.paths import PathFinder, Step, shortest_path
+    from graph_builders.patient_graph import PatientGraph
+    from graph_builders.tokens import TokenTable
+    from graph_builders.view import View
+
+_HOME = {
+    "ConceptGraph": "concept_graph",
+    "Evidence": "evidence",
+    "PathFinder": "paths",
+    "PatientGraph": "patient_graph",
+    "Permuted": "nulls",
+    "Step": "paths",
+    "TokenTable": "tokens",
+    "View": "view",
+    "build_graph": "build",
+    "collect_evidence": "collect",
+    "pair_keys": "adjacency",
+    "shortest_path": "paths",
+    "within_hops": "adjacency",
+}
+
+__all__ = [
+    "ConceptGraph",
+    "Evidence",
+    "PathFinder",
+    "PatientGraph",
+    "Permuted",
+    "Step",
+    "TokenTable",
+    "View",
+    "build_graph",
+    "collect_evidence",
+    "pair_keys",
+    "shortest_path",
+    "within_hops",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"graph_builders.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'graph_builders' has no attribute '{name}'")

@@ -1,0 +1,239 @@
+"""A cohort's graph with the evidence it was made from: built once, saved, opened to train and to explain.
+
+On disk: graph.json (what it was built from, counts, coverage, checksums), graph.safetensors,
+evidence.parquet, observed.parquet, samples.parquet.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from torch_geometric.data import HeteroData
+from torch_geometric.transforms import BaseTransform
+
+from graph_builders.build import build_graph, link_evidence
+from graph_builders.concept_graph import ConceptGraph
+from graph_builders.evidence import Evidence
+from graph_builders.storage import MARKER, from_tensors, read_folder, to_tensors, write_folder
+from graph_builders.tokens import TokenTable, rank_tokens, token_table
+from graph_builders.view import View
+from ontology.errors import InputError
+from ontology.files import atomic_directory
+
+if TYPE_CHECKING:
+    from ontology import Ontology
+
+
+@dataclass(frozen=True, eq=False)
+class PatientGraph:
+    """The graph of a cohort.
+
+    Args:
+        data: The PyG graph.
+        evidence: What its evidence edges were made from.
+        samples: One row a sample: sample_id, subject_id, ...
+        meta: ontology {fingerprint, name}, cohort {fingerprint, kind}, task, modalities, view, transforms.
+    """
+
+    data: HeteroData
+    evidence: Evidence
+    samples: pl.DataFrame
+    meta: dict[str, Any]
+
+    @classmethod
+    def build(
+        cls,
+        ontology: Ontology,
+        evidence: Evidence,
+        samples: pl.DataFrame,
+        modalities: Sequence[str],
+        view: View | None = None,
+        *,
+        cohort: dict[str, Any] | None = None,
+        task: str = "",
+    ) -> PatientGraph:
+        """Build the graph and write down what it was built from.
+
+        Args:
+            ontology: The ontology.
+            evidence: The evidence.
+            samples: One row a sample.
+            modalities: Names, in order.
+            view: Which part of the ontology to keep.
+            cohort: Fingerprint and kind of the cohort.
+            task: Name of the task.
+
+        Raises:
+            InputError: If the evidence does not fit the ontology, the samples or the modalities.
+        """
+        view = view or View()
+        data = build_graph(ontology, evidence, samples, modalities, view)
+        meta = {
+            "ontology": {"fingerprint": ontology.fingerprint, "name": ontology.name},
+            "cohort": {"fingerprint": "", "kind": "", **(cohort or {})},
+            "task": task,
+            "modalities": list(modalities),
+            "view": view.as_dict(),
+            "transforms": [],
+        }
+        return cls(data, evidence, samples.sort("sample_id"), meta)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities, in order."""
+        return tuple(self.meta["modalities"])
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Numbers of nodes and edges by type; reverse edges are not counted again."""
+        edges = {
+            " ".join(kind): int(self.data[kind].edge_index.shape[1])
+            for kind in self.data.edge_types
+            if not kind[1].startswith("rev_")
+        }
+        return {
+            "nodes": {kind: int(self.data[kind].num_nodes) for kind in self.data.node_types},
+            "edges": edges,
+        }
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over what the graph was built from and what it holds, in hexadecimal."""
+        digest = hashlib.sha256(
+            json.dumps([self.meta, self.evidence.blinded.tolist()], sort_keys=True).encode()
+        )
+        for name, tensor in sorted(to_tensors(self.data).items()):
+            digest.update(name.encode())
+            digest.update(tensor.numpy().tobytes())
+        return digest.hexdigest()
+
+    def describe(self) -> dict[str, Any]:
+        """Give everything that graph.json says, save the checksums of its files."""
+        return {
+            **self.meta,
+            "fingerprint": self.fingerprint,
+            "counts": self.counts,
+            "tokens": self._per_observation(),
+            "coverage": self.evidence.report,
+        }
+
+    def check_ontology(self, ontology: Ontology) -> None:
+        """Make sure that the graph was built from this ontology.
+
+        Args:
+            ontology: The ontology in use.
+
+        Raises:
+            InputError: If it was built from another one.
+        """
+        mine = self.meta["ontology"]
+        if mine["fingerprint"] != ontology.fingerprint:
+            raise InputError(
+                f"the graph was built from the ontology '{mine['name']}' ({mine['fingerprint'][:12]}), "
+                f"the one given is '{ontology.name}' ({ontology.fingerprint[:12]})",
+                remedy="Give the ontology that the graph was built from, or build the graph again with "
+                "`mhdiff graph build --ontology`",
+            )
+
+    def tokens(self, sample_ids: Sequence[int], modalities: Sequence[str], k: int) -> TokenTable:
+        """Give the k concepts that stand for each sample's modality, ranked as `graph_builders.tokens` says.
+
+        Args:
+            sample_ids: Samples in the order wanted.
+            modalities: Modalities in the order wanted.
+            k: Number of tokens an observation.
+
+        Raises:
+            InputError: If the graph has no such sample or modality.
+        """
+        strange = sorted(set(modalities) - set(self.modalities))
+        if strange:
+            raise InputError(
+                f"the graph has no modality '{strange[0]}'", remedy=f"It has: {', '.join(self.modalities)}"
+            )
+        lost = ~np.isin(np.asarray(sample_ids, dtype=np.int64), self.samples["sample_id"].to_numpy())
+        if lost.any():
+            first = int(np.asarray(sample_ids)[lost][0])
+            raise InputError(
+                f"the graph lacks {int(lost.sum())} of the samples, such as {first}",
+                remedy="Build the graph from the same cohort and task",
+            )
+        return token_table(self._ranked, sample_ids, modalities, k)
+
+    def concept_graph(self) -> ConceptGraph:
+        """Give the concept side alone."""
+        return ConceptGraph.from_data(self.data, self.modalities)
+
+    def transform(self, transform: BaseTransform) -> PatientGraph:
+        """Give the graph after a PyG transform, with the evidence edges where the concepts then are.
+
+        Args:
+            transform: Any transform of a HeteroData that keeps data["concept"].sctid and the observations.
+        """
+        data = transform(copy.copy(self.data))
+        link_evidence(data, self.evidence, self.modalities)
+        data.validate(raise_on_error=True)
+        return replace(
+            self, data=data, meta={**self.meta, "transforms": [*self.meta["transforms"], repr(transform)]}
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the graph into a folder, whole or not at all.
+
+        Args:
+            path: The folder; it is replaced if it holds a graph.
+
+        Raises:
+            InputError: If the folder holds something else.
+        """
+        with atomic_directory(path, marker=MARKER) as folder:
+            write_folder(folder, self.data, self.evidence, self.samples, self.describe())
+
+    @classmethod
+    def open(cls, path: str | Path) -> PatientGraph:
+        """Read a graph from its folder and verify its checksums.
+
+        Args:
+            path: The folder.
+
+        Raises:
+            InputError: If it holds no graph, or one that was changed or cut short.
+        """
+        document, tensors, evidence, samples = read_folder(Path(path))
+        keys = ("ontology", "cohort", "task", "modalities", "view", "transforms")
+        data = from_tensors(tensors, document["counts"]["nodes"])
+        return cls(data, evidence, samples, {key: document[key] for key in keys})
+
+    @cached_property
+    def _ranked(self) -> pl.DataFrame:
+        return rank_tokens(self.evidence, self.data["concept"].sctid.numpy())
+
+    def _per_observation(self) -> dict[str, dict[str, float]]:
+        """Number of concepts an observation, by modality: what a choice of k cuts off."""
+        assert self.evidence.observed is not None
+        held = self.evidence.merged.group_by("sample_id", "modality").len()
+        sizes = self.evidence.observed.join(held, on=["sample_id", "modality"], how="left").with_columns(
+            pl.col("len").fill_null(0)
+        )
+        result: dict[str, dict[str, float]] = {}
+        for name in self.modalities:
+            mine = sizes.filter(pl.col("modality") == name)["len"].to_numpy()
+            if len(mine):
+                low, middle, high = np.quantile(mine, [0.0, 0.5, 0.95])
+                result[name] = {
+                    "observations": len(mine),
+                    "min": float(low),
+                    "median": float(middle),
+                    "p95": float(high),
+                    "max": float(mine.max()),
+                }
+        return result

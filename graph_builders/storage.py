@@ -1,0 +1,140 @@
+"""How a graph lies on disk: tensors in safetensors, tables in parquet, the rest in graph.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import Shaped
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from graph_builders.evidence import Evidence
+from ontology.errors import InputError
+from ontology.files import sha256
+
+MARKER = "graph.json"
+FORMAT = 1
+_TENSORS = "graph.safetensors"
+_TABLES = ("evidence.parquet", "observed.parquet", "samples.parquet")
+_REMEDY = "Build it again with `mhdiff graph build`"
+
+
+def to_tensors(data: HeteroData) -> dict[str, Shaped[Tensor, "*shape"]]:
+    """Name every tensor of a graph: "concept/sctid", "concept/is_a/concept/edge_index".
+
+    Args:
+        data: The graph.
+
+    Raises:
+        InputError: If an attribute is no tensor.
+    """
+    tensors: dict[str, Tensor] = {}
+    for kind in (*data.node_types, *data.edge_types):
+        prefix = kind if isinstance(kind, str) else "/".join(kind)
+        for name, value in data[kind].items():
+            if name == "num_nodes":
+                continue
+            if not isinstance(value, Tensor):
+                raise InputError(f"the graph's attribute {prefix}/{name} is no tensor and cannot be saved")
+            tensors[f"{prefix}/{name}"] = value.contiguous()
+    return tensors
+
+
+def from_tensors(tensors: dict[str, Shaped[Tensor, "*shape"]], num_nodes: dict[str, int]) -> HeteroData:
+    """Undo `to_tensors`.
+
+    Args:
+        tensors: The tensors by name.
+        num_nodes: Number of nodes by type.
+    """
+    data = HeteroData()
+    for kind, count in num_nodes.items():
+        data[kind].num_nodes = count
+    for key, tensor in tensors.items():
+        *place, name = key.split("/")
+        data[place[0] if len(place) == 1 else tuple(place)][name] = tensor
+    return data
+
+
+def write_folder(
+    folder: Path, data: HeteroData, evidence: Evidence, samples: pl.DataFrame, document: dict[str, Any]
+) -> None:
+    """Write a graph's files; graph.json comes last.
+
+    Args:
+        folder: An empty folder.
+        data: The graph.
+        evidence: Its evidence.
+        samples: Its samples.
+        document: What graph.json says.
+    """
+    assert evidence.observed is not None
+    save_file(to_tensors(data), str(folder / _TENSORS))
+    for name, table in zip(_TABLES, (evidence.table, evidence.observed, samples), strict=True):
+        table.write_parquet(folder / name)
+    files = {name: sha256(folder / name) for name in (_TENSORS, *_TABLES)}
+    full = {"format": FORMAT, **document, "blinded": evidence.blinded.tolist(), "files": files}
+    (folder / MARKER).write_text(json.dumps(full, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_document(folder: Path) -> dict[str, Any]:
+    """Read graph.json.
+
+    Args:
+        folder: A graph's folder.
+
+    Raises:
+        InputError: If it is missing, damaged or of another format.
+    """
+    path = folder / MARKER
+    if not path.is_file():
+        raise InputError(f"there is no graph here (no {MARKER})", path=folder, remedy=_REMEDY)
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"the file is no valid JSON ({error})", path=path, remedy=_REMEDY) from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        found = document.get("format") if isinstance(document, dict) else None
+        raise InputError(
+            f"the graph has format {found}, this version reads {FORMAT}", path=path, remedy=_REMEDY
+        )
+    return document
+
+
+def read_folder(
+    folder: Path,
+) -> tuple[dict[str, Any], dict[str, Shaped[Tensor, "*shape"]], Evidence, pl.DataFrame]:
+    """Read a graph's files and verify them.
+
+    Args:
+        folder: A graph's folder.
+
+    Returns:
+        graph.json, the tensors, the evidence, the samples.
+
+    Raises:
+        InputError: If a file is missing or is not the one that was written.
+    """
+    document = read_document(folder)
+    for name in (_TENSORS, *_TABLES):
+        path = folder / name
+        if not path.is_file():
+            raise InputError("a file of the graph is missing", path=path, remedy=_REMEDY)
+        if sha256(path) != document.get("files", {}).get(name):
+            raise InputError(
+                "the file is damaged: its checksum is not the one written", path=path, remedy=_REMEDY
+            )
+    try:
+        tensors = load_file(str(folder / _TENSORS))
+        table, observed, samples = (pl.read_parquet(folder / name) for name in _TABLES)
+        blinded = np.asarray(document["blinded"], dtype=np.int64)
+        evidence = Evidence(table, document["coverage"], blinded, observed)
+    except (SafetensorError, pl.exceptions.PolarsError, KeyError, ValueError) as error:
+        raise InputError(f"the graph cannot be read ({error})", path=folder, remedy=_REMEDY) from error
+    return document, tensors, evidence, samples

@@ -1,0 +1,75 @@
+import pytest
+import torch
+from torch_geometric.utils import degree
+from toy_terminology import MODALITIES, make_window
+
+from graph_builders import PatientGraph, Permuted, collect_evidence
+from ontology.errors import InputError
+
+EVIDENCES = ("concept", "evidences", "observation")
+
+
+@pytest.fixture
+def graph(toy, events, samples):
+    return PatientGraph.build(toy, collect_evidence(make_window(events), toy), samples, MODALITIES)
+
+
+@pytest.mark.parametrize("within", ["all", "depth"])
+def test_what_permuting_keeps(graph, within):
+    data, null = graph.data, Permuted(1, within)(graph.data)
+    assert null is not data
+    assert null.validate()
+    for kind in data.edge_types:
+        if EVIDENCES[0] == kind[0] == kind[2]:
+            assert torch.equal(data[kind].edge_index, null[kind].edge_index)
+            before, after = (degree(d[kind].edge_index[0], d["concept"].num_nodes) for d in (data, null))
+            assert torch.equal(before, after)
+    assert torch.equal(data["concept"].depth, null["concept"].depth)
+    assert torch.equal(data["concept"].sctid.sort().values, null["concept"].sctid.sort().values)
+    ours, theirs = data[EVIDENCES], null[EVIDENCES]
+    assert torch.equal(ours.edge_index[1], theirs.edge_index[1])  # each observation keeps its evidence
+    assert torch.equal(ours.weight, theirs.weight)
+    assert torch.equal(ours.polarity, theirs.polarity)
+    assert torch.equal(data["concept"].sctid[ours.edge_index[0]], null["concept"].sctid[theirs.edge_index[0]])
+
+
+@pytest.mark.parametrize("within", ["all", "depth"])
+def test_what_permuting_destroys(graph, within):
+    nulls = [Permuted(seed, within)(graph.data)["concept"].sctid for seed in range(8)]
+    assert len({tuple(n.tolist()) for n in nulls}) > 4  # different seeds differ
+    assert not any(torch.equal(n, graph.data["concept"].sctid) for n in nulls[:1])
+    assert torch.equal(nulls[2], Permuted(2, within)(graph.data)["concept"].sctid)  # the same seed does not
+    if within == "depth":
+        home = dict(
+            zip(graph.data["concept"].sctid.tolist(), graph.data["concept"].depth.tolist(), strict=True)
+        )
+        for null in nulls:
+            assert [home[s] for s in null.tolist()] == graph.data["concept"].depth.tolist()
+
+
+def test_the_real_graph_is_not_edited(graph):
+    before = {kind: graph.data[kind].edge_index.clone() for kind in graph.data.edge_types}
+    sctid = graph.data["concept"].sctid.clone()
+    graph.transform(Permuted(5))
+    assert torch.equal(graph.data["concept"].sctid, sctid)
+    assert all(torch.equal(graph.data[kind].edge_index, ends) for kind, ends in before.items())
+
+
+def test_tokens_are_the_same_concepts_on_other_nodes(graph):
+    null = graph.transform(Permuted(4))
+    ours, theirs = (g.tokens([0, 1, 2], MODALITIES, 3) for g in (graph, null))
+    assert torch.equal(ours.weight, theirs.weight)
+    assert torch.equal(ours.polarity, theirs.polarity)
+    assert not torch.equal(ours.concept, theirs.concept)
+    held = ours.concept >= 0
+    assert torch.equal(held, theirs.concept >= 0)
+    assert torch.equal(
+        graph.data["concept"].sctid[ours.concept[held]], null.data["concept"].sctid[theirs.concept[held]]
+    )
+    alone = Permuted(4)(graph.data)  # the transform alone places the evidence as `transform` does
+    assert torch.equal(alone[EVIDENCES].edge_index, null.data[EVIDENCES].edge_index)
+
+
+def test_an_unknown_choice_is_refused():
+    with pytest.raises(InputError, match="Choose all or depth"):
+        Permuted(1, "family")
