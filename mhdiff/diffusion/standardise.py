@@ -1,0 +1,75 @@
+r"""Standardisation of latents with running statistics of the training fold.
+
+    z~  = (z - m) / s,    m <- m + w (m_b - m),    w = n_b / (n + n_b)
+    s^2 <- (1 - w) s^2 + w s_b^2 + w (1 - w) (m_b - m)^2
+
+- m_b, s_b, n_b: mean, standard deviation and number of the rows of a batch, over all processes;
+- n: rows seen, counted up to `memory`: until then m and s are those of all rows seen, later those of about
+  the last `memory` rows, so that latents of an encoder that has moved on are forgotten;
+- after `warmup` batches the statistics are frozen. They move in training mode only.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, distributed, nn
+
+_SMALLEST_VARIANCE = 1e-6
+
+
+class Standardiser(nn.Module):
+    """z -> (z - m) / s and back.
+
+    Args:
+        dim: Width of the latents.
+        warmup: Number of batches after which the statistics are frozen; 0 leaves m = 0 and s = 1.
+        memory: Largest number of rows that the statistics remember.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    rows: Tensor
+    batches: Tensor
+
+    def __init__(self, dim: int, warmup: int = 500, memory: int = 4096) -> None:
+        super().__init__()
+        self.warmup, self.memory = warmup, memory
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("variance", torch.ones(dim))
+        self.register_buffer("rows", torch.zeros(()))
+        self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def std(self) -> Float[Tensor, " dim"]:
+        """The standard deviation s, at least 1e-3."""
+        return self.variance.clamp(min=_SMALLEST_VARIANCE).sqrt()
+
+    @torch.no_grad()
+    def observe(self, z: Float[Tensor, "batch dim"], counted: Bool[Tensor, " batch"]) -> None:
+        """Take in a batch, unless in evaluation mode or frozen.
+
+        Args:
+            z: Latents.
+            counted: True for the rows that count.
+        """
+        if not self.training or int(self.batches) >= self.warmup:
+            return
+        self.batches += 1
+        # Sums of deviations from the present mean: the same on all processes, and short numbers.
+        away = (z.detach().to(self.mean.dtype) - self.mean).masked_fill(~counted[:, None], 0.0)
+        sums = torch.cat((counted.sum().to(away.dtype)[None], away.sum(dim=0), away.square().sum(dim=0)))
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.all_reduce(sums)
+        count, (first, second) = sums[0], (sums[1:] / sums[0].clamp(min=1)).chunk(2)
+        w = count / (self.rows + count).clamp(min=1)
+        blend = (1 - w) * self.variance + w * (second - first**2) + w * (1 - w) * first**2
+        self.variance.copy_(torch.where(count > 0, blend, self.variance))
+        self.mean += w * first
+        self.rows.copy_((self.rows + count).clamp(max=self.memory))
+
+    def forward(self, z: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        """Standardise, in the type of the statistics."""
+        return (z.to(self.mean.dtype) - self.mean) / self.std
+
+    def inverse(self, z: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        """Back to the scale of the latents."""
+        return z * self.std + self.mean

@@ -1,0 +1,7 @@
+"""Fusion: tokens of several modalities and an ontology bias between them -> one latent per patient."""
+
+from mhdiff.fusion.attention import OntologyBiasedAttention
+from mhdiff.fusion.fusion import CrossModalFusion, FusionOutput
+from mhdiff.fusion.masking import MissingTokens, ModalityMasking
+
+__all__ = ["CrossModalFusion", "FusionOutput", "MissingTokens", "ModalityMasking", "OntologyBiasedAttention"]

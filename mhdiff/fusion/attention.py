@@ -1,0 +1,88 @@
+r"""Ontology-biased attention.
+
+    alpha_ij = softmax_j( (z_i W_Q)(z_j W_K)^T / sqrt(d) + lambda * A_ij ), out_i = sum_j alpha_ij z_j W_V W_O
+
+- z_i: token i of one patient (a modality, or a concept of a modality);
+- W_Q, W_K, W_V, W_O: linear maps without additive terms, so a patient without any token maps to exactly 0;
+- d: width of one head; without 1/sqrt(d) the softmax saturates;
+- A_ij: the ontology's word on the pair (i, j), per patient and head; finite. A term that is constant along
+  the row i cancels in the softmax, and one that is the same for all patients carries no knowledge of the
+  patient;
+- lambda: one number per head, learned or fixed. With lambda = 0 this is plain attention, bit for bit;
+- an absent token is no key: its logit is -inf. If no key is left the row of alpha is 0, never NaN.
+
+Written out in matrix products on purpose: fused attention kernels have no second derivative on the CPU, and a
+penalty on attributions needs one.
+"""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from ontology.errors import InputError
+
+
+class OntologyBiasedAttention(nn.Module):
+    """Multi-head attention whose logits are shifted by lambda * A.
+
+    Does not normalise its input and adds no residual: see `CrossModalFusion` for the layer around it.
+
+    Args:
+        dim: Width of the tokens; a multiple of `heads`.
+        heads: Number of heads.
+        lambda_init: Value of lambda at the start, in every head.
+        learn_lambda: Whether lambda is a parameter. If it is and `bias` is None, it receives no gradient.
+    """
+
+    lambda_: Tensor
+
+    def __init__(self, dim: int, heads: int = 4, lambda_init: float = 1.0, learn_lambda: bool = True) -> None:
+        super().__init__()
+        if heads < 1 or dim % heads:
+            raise InputError(
+                f"a width of {dim} cannot be split into {heads} heads",
+                remedy="Choose `heads` as a divisor of `dim`.",
+            )
+        self.dim, self.heads = dim, heads
+        self.query = nn.Linear(dim, dim, bias=False)
+        self.key = nn.Linear(dim, dim, bias=False)
+        self.value = nn.Linear(dim, dim, bias=False)
+        self.out = nn.Linear(dim, dim, bias=False)
+        start = torch.full((heads,), float(lambda_init))
+        if learn_lambda:
+            self.lambda_ = nn.Parameter(start)
+        else:
+            self.register_buffer("lambda_", start)
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "batch tokens dim"],
+        bias: Float[Tensor, "batch #heads tokens tokens"] | None,
+        mask: Bool[Tensor, "batch tokens"],
+    ) -> tuple[Float[Tensor, "batch tokens dim"], Float[Tensor, "batch heads tokens tokens"]]:
+        """Attend from every token to the present ones.
+
+        Args:
+            tokens: z.
+            bias: A, or None for plain attention.
+            mask: True where a token is present and may be attended to.
+
+        Returns:
+            The new tokens, and alpha; both are 0 for a patient without a present token.
+        """
+        q, k, v = (
+            linear(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for linear in (self.query, self.key, self.value)
+        )
+        logits = q @ k.transpose(-1, -2) / math.sqrt(self.dim // self.heads)
+        if bias is not None:
+            logits = logits + self.lambda_[:, None, None] * bias
+        # A row of nothing but -inf would be NaN both ways: it keeps its logits, and its alpha is set to 0.
+        empty = ~mask.any(dim=-1)
+        blocked = ~(mask | empty[:, None])
+        attention = logits.masked_fill(blocked[:, None, None, :], -math.inf).softmax(dim=-1)
+        attention = attention.masked_fill(empty[:, None, None, None], 0.0)
+        mixed = (attention.to(v.dtype) @ v).transpose(1, 2).flatten(-2)
+        return self.out(mixed), attention
