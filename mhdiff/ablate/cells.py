@@ -1,0 +1,186 @@
+"""A cell is one training: an arm, a fold and a seed. Its key is a hash of all that its predictions depend on.
+
+``key = sha256(base configuration's text, overrides in order, fingerprints of the data they name, code)``,
+so that a cell is trained once, is found again after a kill, and is trained anew when anything that matters
+has changed. Two arms whose overrides are the same share their cells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mhdiff import __version__
+from mhdiff.ablate.config import Ablation
+from mhdiff.config import find
+from ontology.errors import InputError
+
+_BULKY = ("images",)  # files below these are known by name and size; reading them all would take minutes
+# A folder is data if it holds one of these: a cohort, an ontology, a graph, a pretrained model. Others are
+# where runs are written, and change by themselves.
+_MARKERS = ("metadata/dataset.json", "ontology.json", "graph.json", "config.json")
+_HARMLESS = ("ablate", "commands", "evaluate", "report")  # packages of mhdiff that no prediction depends on
+_NUMERIC = ("torch", "torch_geometric", "transformers", "monai", "numpy")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training.
+
+    Args:
+        arm: Name of the arm.
+        fold: Index of the held-out fold; None where the base configuration's own split is kept.
+        seed: Seed of the training.
+        overrides: Everything that is put on top of the base configuration, in order.
+        key: What identifies the cell on disk.
+    """
+
+    arm: str
+    fold: int | None
+    seed: int
+    overrides: tuple[str, ...]
+    key: str
+
+
+def plan(ablation: Ablation) -> tuple[list[Cell], dict[str, str]]:
+    """List the cells of an ablation, and the fingerprints of the data that they name.
+
+    Args:
+        ablation: The ablation.
+
+    Returns:
+        The cells in order, and by path the fingerprint of each file or folder that the configuration names.
+
+    Raises:
+        InputError: If the base configuration is not readable.
+    """
+    text, code = _read(ablation.base), code_fingerprint()
+    folds: list[int | None] = [None] if ablation.folds is None else [*range(ablation.folds)]
+    cells: list[Cell] = []
+    data: dict[str, str] = {}
+    # Seeds outermost: an ablation that is stopped early has whole sets of folds of its first seeds.
+    for seed in ablation.seeds:
+        for fold in folds:
+            for arm, own in ablation.arms.items():
+                written = [*ablation.common, *own]
+                if fold is not None:
+                    written.append(f"--data.split=fold:{fold}/{ablation.folds}")
+                written.append(f"--seed_everything={seed}")
+                values = {"seed": str(seed), "fold": str(fold), "folds": str(ablation.folds)}
+                overrides = tuple(_fill(option, values) for option in written)
+                named = data_fingerprints(text, overrides, ablation.base, data)
+                data |= named
+                key = _hash(
+                    {"base": text, "overrides": overrides, "data": sorted(named.values()), "code": code}
+                )
+                cells.append(Cell(arm, fold, seed, overrides, key))
+    return cells, data
+
+
+def data_fingerprints(
+    text: str, overrides: tuple[str, ...], path: Path, known: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Fingerprint every existing file or folder of data that a configuration or an override names.
+
+    Args:
+        text: The configuration, YAML.
+        overrides: Options `--key=value`.
+        path: Where the configuration came from, for the message.
+        known: Fingerprints that were taken a moment ago and need not be taken again.
+
+    Raises:
+        InputError: If the text is no YAML.
+    """
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise InputError(
+            "this is no readable YAML", path=path, row=None if mark is None else mark.line + 1
+        ) from error
+    known = known or {}
+    named = {*_strings(document), *(option.partition("=")[2] for option in overrides)}
+    found = {name: where for name in sorted(named) if (where := _data_path(name)) is not None}
+    return {name: known.get(name) or _of_path(where) for name, where in found.items()}
+
+
+@cache
+def code_fingerprint() -> str:
+    """Hash the source of all that a prediction depends on, and the versions of the numeric libraries."""
+    digest = hashlib.sha256(__version__.encode())
+    home = Path(__file__).resolve().parents[2]
+    for package in ("ontology", "graph_builders", "mhdiff"):
+        for file in sorted((home / package).rglob("*")):
+            inside = file.relative_to(home).parts
+            if file.suffix not in (".py", ".tsv") or (package == "mhdiff" and inside[1] in _HARMLESS):
+                continue
+            digest.update("/".join(inside).encode() + file.read_bytes())
+    for library in _NUMERIC:
+        try:
+            digest.update(f"{library} {metadata.version(library)}".encode())
+        except metadata.PackageNotFoundError:
+            digest.update(f"{library} absent".encode())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("the base configuration cannot be read", path=path) from error
+
+
+def _fill(option: str, values: dict[str, str]) -> str:
+    for name, value in values.items():
+        option = option.replace("{" + name + "}", value)
+    return option
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for entry in value.values():
+            yield from _strings(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from _strings(entry)
+
+
+def _data_path(name: str) -> Path | None:
+    """Give the file or folder of data that a value of a configuration names, if it names one."""
+    if not name or len(name) > 1000 or "\n" in name:
+        return None
+    try:
+        path = Path(name)
+        if path.is_file() or any((path / marker).is_file() for marker in _MARKERS):
+            return path
+        return find(f"tasks/{name}.yaml") if name.isidentifier() else None  # a shipped task, by name
+    except (OSError, ValueError, InputError):
+        return None  # no path that this system can have, or no task
+
+
+def _of_path(path: Path) -> str:
+    if path.is_file():
+        with path.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        inside = file.relative_to(path)
+        digest.update(f"{inside.as_posix()} {file.stat().st_size}".encode())
+        if inside.parts[0] not in _BULKY:
+            with file.open("rb") as handle:
+                digest.update(hashlib.file_digest(handle, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _hash(document: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]

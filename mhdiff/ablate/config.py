@@ -1,0 +1,179 @@
+"""What an ablation YAML says: a base configuration, arms that override it, folds, seeds, a reference.
+
+    base: demo.yaml                   # what every arm starts from: a file beside this one, or a shipped one
+    set: [--trainer.max_epochs=8]     # overrides that all cells share
+    arms:                             # each arm: the overrides that make it
+      none: [--model.guidance=mhdiff.guidance.NoGuidance]
+      message_passing: []
+      permuted: {data.null: permuted, data.null_seed: "{seed}"}
+    reference: none                   # every other arm is compared with this one
+    contrasts: [[message_passing, permuted]]
+    folds: 3                          # patient-grouped folds; null keeps the base configuration's own split
+    seeds: [1]
+    replicates: 1000                  # bootstrap resamples of patients
+    pattern: null                     # which pattern of modalities is compared; null: the fullest
+
+Overrides are a list of command-line options or a mapping of dotted keys; {seed}, {fold} and {folds} are
+filled in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mhdiff.config import find
+from ontology.errors import InputError
+
+_KNOWN = (
+    "name", "base", "set", "arms", "reference", "contrasts", "folds", "seeds", "replicates", "bootstrap_seed",
+    "pattern",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """One ablation, as its YAML describes it.
+
+    Args:
+        base: The configuration file that every arm starts from.
+        arms: By name, the overrides that make the arm.
+        reference: The arm that every other one is compared with.
+        contrasts: Further pairs (arm, reference) to compare.
+        common: Overrides that all cells share, before the arm's own.
+        folds: How many patient-grouped folds; None keeps the split of the base configuration.
+        seeds: One training for each arm, fold and seed.
+        replicates: Bootstrap resamples of patients.
+        bootstrap_seed: Seed of the resamples.
+        pattern: Which pattern of modalities is compared; None: the fullest that was predicted.
+        name: What the ablation is called.
+    """
+
+    base: Path
+    arms: dict[str, tuple[str, ...]]
+    reference: str
+    contrasts: tuple[tuple[str, str], ...] = ()
+    common: tuple[str, ...] = ()
+    folds: int | None = 5
+    seeds: tuple[int, ...] = (1,)
+    replicates: int = 1000
+    bootstrap_seed: int = 0
+    pattern: str | None = None
+    name: str = "ablation"
+    source: Path | None = field(default=None, compare=False)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Ablation:
+        """Read an ablation from YAML.
+
+        Args:
+            path: A file, or the name of a shipped one such as `ablations/demo.yaml`.
+
+        Raises:
+            InputError: If the file is no YAML mapping, or a key or value is unknown, missing or impossible.
+        """
+        source = find(path)
+        try:
+            document = yaml.safe_load(source.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            mark = getattr(error, "problem_mark", None)
+            row = None if mark is None else mark.line + 1
+            raise InputError("this is no readable YAML", path=source, row=row) from error
+        if not isinstance(document, dict):
+            raise InputError(
+                "an ablation is a mapping of keys", path=source, remedy=f"Keys: {', '.join(_KNOWN)}"
+            )
+        unknown = [str(key) for key in document if key not in _KNOWN]
+        if unknown:
+            raise InputError(
+                f"unknown key '{unknown[0]}'", path=source, remedy=f"Known keys: {', '.join(_KNOWN)}"
+            )
+        for key in ("base", "arms", "reference"):
+            if document.get(key) is None:
+                raise InputError(f"the key '{key}' is missing", path=source)
+        arms = document["arms"]
+        if not isinstance(arms, dict) or len(arms) < 2:
+            raise InputError("arms must name two or more arms, each with its overrides", path=source)
+        beside = source.parent / str(document["base"])
+        ablation = cls(
+            base=beside if beside.is_file() and not beside.samefile(source) else find(str(document["base"])),
+            arms={str(name): _overrides(value, f"arms.{name}", source) for name, value in arms.items()},
+            reference=str(document["reference"]),
+            contrasts=_pairs(document.get("contrasts") or [], source),
+            common=_overrides(document.get("set"), "set", source),
+            folds=_whole(document.get("folds", 5), "folds", 2, source, optional=True),
+            seeds=_seeds(document.get("seeds", [1]), source),
+            replicates=_whole(document.get("replicates", 1000), "replicates", 0, source) or 0,
+            bootstrap_seed=_whole(document.get("bootstrap_seed", 0), "bootstrap_seed", 0, source) or 0,
+            pattern=None if document.get("pattern") is None else str(document["pattern"]),
+            name=str(document.get("name") or source.stem),
+            source=source,
+        )
+        for arm in {ablation.reference, *(name for pair in ablation.contrasts for name in pair)}:
+            if arm not in ablation.arms:
+                raise InputError(
+                    f"no arm is called '{arm}'", path=source, remedy=f"Arms: {', '.join(ablation.arms)}"
+                )
+        return ablation
+
+    def with_overrides(self, overrides: Iterable[str]) -> Ablation:
+        """Give the same ablation with more overrides for all cells, such as where the cohort is.
+
+        Args:
+            overrides: Command-line options, `--key=value`.
+
+        Raises:
+            InputError: If one is no option.
+        """
+        return replace(self, common=(*self.common, *_overrides(list(overrides), "set", self.source)))
+
+    def comparisons(self) -> list[tuple[str, str]]:
+        """List the pairs (arm, reference) to compare: each arm with the reference, then the contrasts."""
+        pairs = [(arm, self.reference) for arm in self.arms if arm != self.reference]
+        return pairs + [pair for pair in self.contrasts if pair not in pairs]
+
+
+def _overrides(value: object, key: str, source: Path | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, Mapping):
+        return tuple(f"--{name}={_text(entry)}" for name, entry in value.items())
+    if not isinstance(value, list) or not all(isinstance(v, str) and v.startswith("--") for v in value):
+        raise InputError(
+            f"'{key}' must list command-line options such as --trainer.max_epochs=8, or map keys to values, "
+            f"not {value!r}",
+            path=source,
+        )
+    return tuple(value)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _pairs(value: Any, source: Path) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, list) or not all(isinstance(v, list) and len(v) == 2 for v in value):
+        raise InputError("contrasts must list pairs [arm, reference]", path=source)
+    return tuple((str(a), str(b)) for a, b in value)
+
+
+def _whole(value: Any, key: str, least: int, source: Path, *, optional: bool = False) -> int | None:
+    if value is None and optional:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"'{key}' must be a whole number of at least {least}, not {value!r}", path=source)
+    return value
+
+
+def _seeds(value: Any, source: Path) -> tuple[int, ...]:
+    whole = isinstance(value, list) and all(
+        isinstance(v, int) and not isinstance(v, bool) and v >= 0 for v in value
+    )
+    if not whole or not value or len(set(value)) != len(value):
+        raise InputError(f"'seeds' must list different whole numbers, not {value!r}", path=source)
+    return tuple(value)

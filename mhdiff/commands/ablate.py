@@ -1,0 +1,84 @@
+"""`mhdiff ablate`: arms x folds x seeds of one configuration, compared on the same patients."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from mhdiff.commands import Verb
+
+
+def _configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-c", "--config", required=True, help="ablation YAML, such as configs/ablations/demo.yaml"
+    )
+    parser.add_argument(
+        "--out", required=True, type=Path, help="folder of the ablation; an unfinished one is resumed"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override for all cells, such as --set trainer.max_epochs=2; may be repeated",
+    )
+    parser.add_argument("--workers", type=int, default=1, help="how many processes train at once (default 1)")
+    parser.add_argument("--json", action="store_true", help="print ablation.json on stdout")
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    os.environ.setdefault("PL_DISABLE_FORK", "1")
+    from mhdiff import console
+    from mhdiff.ablate import Ablation, run
+    from mhdiff.training.run import fit_cell
+
+    common = [entry if entry.startswith("--") else f"--{entry}" for entry in arguments.set]
+    ablation = Ablation.load(arguments.config).with_overrides(common)
+    document = run(ablation, arguments.out, fit_cell, workers=arguments.workers, prepare=_prepare)
+    if arguments.json:
+        console.out_json(document)
+    else:
+        console.out(table(document))
+    failed = [cell for cell in document["cells"] if cell["status"] == "failed"]
+    if failed:
+        console.say(f"{len(failed)} of {len(document['cells'])} cells failed; see {arguments.out / 'failed'}")
+        raise SystemExit(1)
+
+
+def _prepare(base: Path, overrides: list[str]) -> None:
+    from mhdiff.training.cli import parse
+
+    parse(["--config", str(base), *overrides]).datamodule.prepare_data()
+
+
+def table(document: dict[str, Any], metric: str = "auroc") -> str:
+    """Write the arms and their differences as text.
+
+    Args:
+        document: What `mhdiff.ablate.run` returned.
+        metric: Which metric to show.
+    """
+    level = f"{100 * document['level']:.0f}% interval over patients"
+    folds = f"{document['folds']} folds" if document["folds"] else "one split"
+    lines = [f"{metric}, {level}, pattern {document['pattern']}, {folds}, seeds {document['seeds']}"]
+    width = max(map(len, document["arms"]))
+    for name, arm in document["arms"].items():
+        lines.append(f"  {name:<{width}}  {_figure(arm['metrics'][metric])}  n={arm['n_subjects']}")
+    for row in document["differences"]:
+        if row["metric"] == metric:
+            lines.append(f"  {row['arm']} - {row['reference']}: {_figure(row, signed=True)}")
+    return "\n".join(lines)
+
+
+def _figure(figure: dict[str, Any], *, signed: bool = False) -> str:
+    form = "{:+.3f}" if signed else "{:.3f}"
+    if figure["value"] is None:
+        return f"undefined ({figure['reason']})"
+    if figure["low"] is None:
+        return f"{form.format(figure['value'])} ({figure.get('reason', 'no interval')})"
+    return f"{form.format(figure['value'])} ({form.format(figure['low'])} to {form.format(figure['high'])})"
+
+
+VERB = Verb("run an ablation: arms x folds x seeds, compared on the same patients", _configure, _run)
