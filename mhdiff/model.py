@@ -1,0 +1,151 @@
+r"""MH-Diff as one `nn.Module`: encoders, guidance, fusion, prior and head, wired.
+
+.. math::
+    z_m &= \mathrm{encoder}_m(x_m), \quad \text{the learnable token } e^*_m \text{ where } m \text{ is absent} \\
+    z &= \mathrm{fusion}([z_1 .. z_M \mid \text{concept tokens}], \lambda A) + \tfrac{1}{M}\sum_{m\,absent} e^*_m \\
+    \hat z &= \mathrm{E}[z \mid z_t] \text{ by the prior}, \qquad p(y \mid x) = \mathrm{softmax}(\mathrm{head}(\hat z))
+
+As a key an absent modality is masked out and as a query it is not pooled; its token enters as the summand above,
+which lets the model know what is missing without its input having any influence. With nothing present, z is the
+prior's mean.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mhdiff.batch import Batch, EvidenceBatch
+from mhdiff.diffusion.prior import Latents, Prior
+from mhdiff.encoders.base import Encoder
+from mhdiff.fusion.fusion import CrossModalFusion
+from mhdiff.guidance.base import Guidance
+
+
+@dataclass
+class Output:
+    """What the model gives for a batch.
+
+    Attributes:
+        logits: Scores of the classes.
+        latents: The fused latent and the modalities' own, before the prior.
+        attention: The last fusion layer's attention over all tokens (modalities first).
+        bias: The bias A that entered it, before lambda; None without guidance.
+        mask: Which tokens could be attended to.
+    """
+
+    logits: Float[Tensor, "batch classes"]
+    latents: Latents
+    attention: Float[Tensor, "batch heads token token"]
+    bias: Float[Tensor, "batch heads token token"] | None
+    mask: Tensor
+
+    @property
+    def probabilities(self) -> Float[Tensor, "batch classes"]:
+        """Probabilities of the classes, before calibration."""
+        return self.logits.softmax(-1)
+
+
+class MHDiff(nn.Module):
+    """The whole model.
+
+    Args:
+        encoders: One encoder a modality, in the order of the batch's modality axis.
+        guidance: Concept graph to concept tokens and bias.
+        fusion: Cross-modal attention.
+        prior: Prior over the latents.
+        dim: Width of every latent.
+        classes: Number of classes.
+        granularity: `modality`: one token a modality; `concept`: the evidence's concepts are tokens too.
+        dropout: Dropout before the head's last layer.
+    """
+
+    def __init__(
+        self,
+        encoders: dict[str, Encoder],
+        guidance: Guidance,
+        fusion: CrossModalFusion,
+        prior: Prior,
+        dim: int,
+        classes: int,
+        granularity: Literal["modality", "concept"] = "concept",
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleDict(encoders)
+        self.guidance, self.fusion, self.prior = guidance, fusion, prior
+        self.dim, self.granularity = dim, granularity
+        self.kind = nn.Parameter(torch.randn(len(encoders), dim) * 0.02)
+        self.absence = nn.Parameter(torch.zeros(len(encoders), dim))
+        self.head = nn.Sequential(
+            nn.Linear(dim, dim), nn.SiLU(), nn.Dropout(dropout), nn.Linear(dim, classes)
+        )
+        # What cannot influence the output is not trained: DDP refuses parameters without a gradient.
+        if not guidance.gives_bias:
+            for name, parameter in fusion.named_parameters():
+                if name.endswith("lambda_"):
+                    parameter.requires_grad_(False)
+        if granularity == "modality" and not guidance.learns_bias:
+            guidance.requires_grad_(False)
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """Give for each modality the tensor that attributions attach to.
+
+        Args:
+            batch: The batch.
+        """
+        return {
+            name: encoder.differentiable(batch.inputs[name])  # type: ignore[operator]
+            for name, encoder in self.encoders.items()
+        }
+
+    def run(self, features: dict[str, Tensor], batch: Batch, evidence_weight: Tensor) -> Output:
+        """Go from features to logits.
+
+        Args:
+            features: What `features` gives.
+            batch: The batch that they came from.
+            evidence_weight: Weight of each piece of evidence, shape (batch, modality, slot).
+        """
+        present = batch.present
+        encoded = [
+            encoder.encode(features[name], batch.inputs[name])  # type: ignore[operator]
+            for name, encoder in self.encoders.items()
+        ]
+        modality = torch.where(present[..., None], torch.stack(encoded, 1), self.absence)
+        evidence = EvidenceBatch(batch.evidence.concept, evidence_weight, batch.evidence.polarity)
+        guided = self.guidance(evidence, present)
+        tokens, mask, bias = modality + self.kind, present, guided.bias
+        if self.granularity == "concept":
+            slots = evidence.concept.shape[2]
+            concepts = guided.tokens + self.kind.repeat_interleave(slots, 0)
+            tokens, mask = torch.cat([tokens, concepts], 1), torch.cat([present, guided.mask], 1)
+        elif bias is not None:
+            bias = bias[:, :, : present.shape[1], : present.shape[1]]
+        fused = self.fusion(tokens, bias, mask)
+        absent = (~present)[..., None] * self.absence
+        latents = Latents(fused.latent + absent.mean(1), modality, present)
+        denoised = self.prior.denoise(latents)
+        return Output(self.head(denoised), latents, fused.attention[-1], bias, mask)
+
+    def score(
+        self, features: dict[str, Tensor], batch: Batch, evidence_weight: Tensor
+    ) -> Float[Tensor, "batch classes"]:
+        """Give the logits alone, for attributions.
+
+        Args:
+            features: What `features` gives, perhaps moved towards a baseline.
+            batch: The batch that they came from.
+            evidence_weight: Weight of each piece of evidence.
+        """
+        return self.run(features, batch, evidence_weight).logits
+
+    def forward(self, batch: Batch) -> Output:
+        """Diagnose a batch.
+
+        Args:
+            batch: The batch.
+        """
+        return self.run(self.features(batch), batch, batch.evidence.weight)

@@ -1,0 +1,1 @@
+"""Training with Lightning: module, data, checkpoints, and what a run folder holds."""

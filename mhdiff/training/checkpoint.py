@@ -1,0 +1,76 @@
+"""Two checkpoints a run: `last.ckpt`, from which a killed run goes on, and `best.ckpt`, chosen on the tuning split.
+
+Both are replaced in one step, and `best` before `last`: a kill in between leaves a `last` that is one epoch behind,
+and doing that epoch again gives the same `best`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint
+
+from ontology.files import atomic_write
+
+
+class RunCheckpoint(Checkpoint):
+    """Save after each epoch.
+
+    Args:
+        folder: The run's folder.
+        monitor: Metric on the tuning split; smaller is better.
+    """
+
+    def __init__(self, folder: str | Path, monitor: str = "tuning/loss") -> None:
+        self.folder, self.monitor = Path(folder), monitor
+        self.best: float | None = None
+        self.best_epoch = -1
+        self.history: list[dict[str, float]] = []
+
+    @property
+    def last_path(self) -> Path:
+        """Where training goes on from."""
+        return self.folder / "checkpoints" / "last.ckpt"
+
+    @property
+    def best_path(self) -> Path:
+        """The checkpoint of the epoch with the lowest monitored metric."""
+        return self.folder / "checkpoints" / "best.ckpt"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what a resumed run must know."""
+        return {"best": self.best, "best_epoch": self.best_epoch, "history": self.history}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it back.
+
+        Args:
+            state_dict: What `state_dict` gave.
+        """
+        self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
+        self.history = state_dict["history"]
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the epoch's checkpoint and history.
+
+        Args:
+            trainer: The trainer.
+            pl_module: Not read.
+        """
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.history.append({"epoch": float(trainer.current_epoch), **metrics})
+        score = metrics.get(self.monitor)
+        improved = score is not None and (self.best is None or score < self.best)
+        if improved:
+            self.best, self.best_epoch = score, trainer.current_epoch
+        for path in ([self.best_path] if improved else []) + [self.last_path]:
+            fresh = path.with_suffix(".new")
+            trainer.save_checkpoint(fresh)  # every rank takes part; rank 0 writes
+            if trainer.is_global_zero:
+                os.replace(fresh, path)
+        if trainer.is_global_zero:
+            atomic_write(self.folder / "history.json", json.dumps(self.history, indent=1))

@@ -1,0 +1,290 @@
+"""The DataModule: cohort, task and graph to batches, with everything that is fitted fitted on the training split."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import polars as pl
+import torch
+from pytorch_lightning import LightningDataModule
+from torch.utils.data import DataLoader, SequentialSampler
+
+from graph_builders import PatientGraph
+from graph_builders.nulls import Permuted
+from mhdiff import console
+from mhdiff.builtin import Builtin
+from mhdiff.cohort import Cohort, Task
+from mhdiff.cohort.splits import assign
+from mhdiff.encoders.preprocess import Preprocessor, restore
+from mhdiff.encoders.preprocess_image import ImageReader
+from mhdiff.encoders.preprocess_structured import CodeTable, LabTable
+from mhdiff.encoders.preprocess_text import HubText, WordPieceText
+from mhdiff.training.dataset import SampleDataset, joined_note, latest_image
+from mhdiff.training.sampler import EpochShuffle
+from mhdiff.training.spec import DataSpec
+from ontology.errors import InputError
+
+
+@dataclass
+class Fitted:
+    """What was learned from the training split, and how the samples were split.
+
+    Attributes:
+        preprocessors: By modality.
+        reports: What each of them could not use, by reason.
+    """
+
+    preprocessors: dict[str, Preprocessor] = field(default_factory=dict)
+    reports: dict[str, Any] = field(default_factory=dict)
+
+
+class MultimodalData(LightningDataModule):
+    """A cohort's samples for one task, with the evidence that the graph holds.
+
+    Args:
+        cohort: The cohort's folder.
+        graph: The graph's folder, built from the same cohort and task.
+        task: Name of a task or path of its YAML.
+        ontology: The ontology's folder; where given, its fingerprint must be the one that the graph was built from.
+        builtin: Make all three from the built-in terminology where they are not there yet.
+        modalities: Which of the task's modalities are used; None for all.
+        split: `stored`, `site:<name>` or `fold:<i>/<k>`.
+        split_seed: Seed of the folds.
+        null: `permuted` puts the concepts on other nodes of the same graph, as a control.
+        null_seed: Seed of the permutation.
+        image: How images are read.
+        text: How notes are made tokens.
+        labs: How laboratory values are scaled.
+        codes: How codes get columns.
+        max_concepts: Evidence a modality, at most.
+        batch_size: Samples a step.
+        num_workers: Processes that read images.
+        cache_images: Hold all images in memory.
+    """
+
+    def __init__(
+        self,
+        cohort: str,
+        graph: str,
+        task: str,
+        ontology: str | None = None,
+        builtin: Builtin | None = None,
+        modalities: list[str] | None = None,
+        split: str = "stored",
+        split_seed: int = 0,
+        null: Literal["none", "permuted"] = "none",
+        null_seed: int = 0,
+        image: ImageReader | None = None,
+        text: WordPieceText | HubText | None = None,
+        labs: LabTable | None = None,
+        codes: CodeTable | None = None,
+        max_concepts: int = 8,
+        batch_size: int = 32,
+        num_workers: int = 0,
+        cache_images: bool = False,
+    ) -> None:
+        super().__init__()
+        self.cohort_path, self.graph_path, self.ontology_path = cohort, graph, ontology
+        self.task_name, self.builtin = task, builtin
+        self.chosen, self.split, self.split_seed = modalities, split, split_seed
+        self.null, self.null_seed = null, null_seed
+        self.readers: dict[str, Preprocessor] = {
+            "image": image if image is not None else ImageReader(224),
+            "note": text if text is not None else WordPieceText(),
+            "labs": labs if labs is not None else LabTable(),
+            "codes": codes if codes is not None else CodeTable(),
+        }
+        self.max_concepts, self.batch_size = max_concepts, batch_size
+        self.num_workers, self.cache_images = num_workers, cache_images
+        self.seed = 0
+        self.fitted: Fitted | None = None
+        self._ready = False
+
+    def prepare_data(self) -> None:
+        """Make the built-in data where they are asked for and not there."""
+        if self.builtin is not None:
+            self.builtin.prepare(self.ontology_path, self.cohort_path, self.graph_path, self.task_name)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the folders, split, fit on the training split, and make tensors of all samples.
+
+        Args:
+            stage: Not read: all splits are made at once.
+
+        Raises:
+            InputError: If a folder is missing or does not belong to the others.
+        """
+        if self._ready:
+            return
+        self.cohort, self.task = Cohort.open(self.cohort_path), Task.load(self.task_name)
+        self.graph = self._open_graph()
+        self.modalities = self._modalities()
+        samples = self.task.samples(self.cohort)
+        self.samples = assign(samples, self.split, self.split_seed, groups=self._groups())
+        if self.samples.filter(pl.col("split") == "train").is_empty():
+            raise InputError(f"split '{self.split}' leaves no sample to train on", path=self.cohort_path)
+        window = self.task.window(self.cohort)
+        self.window, self.window_report = window.events, window.report
+        if self.fitted is None:
+            self.fitted = self._fit()
+        inputs = {m: self._spec_of(m) for m in self.modalities}
+        self.spec = DataSpec(self.modalities, inputs, list(self.task.classes), self.graph.concept_graph())
+        self._ready = True
+
+    def _open_graph(self) -> PatientGraph:
+        graph = PatientGraph.open(self.graph_path)
+        built_from = {"cohort": graph.meta["cohort"]["fingerprint"], "task": graph.meta["task"]}
+        for what, here in (("cohort", self.cohort.fingerprint), ("task", self.task.name)):
+            if built_from[what] != here:
+                raise InputError(
+                    f"the graph was built from another {what} ({built_from[what][:12]}) than the one given "
+                    f"({here[:12]})",
+                    path=self.graph_path,
+                    remedy="Build it again: mhdiff graph build --ontology ... --cohort ... --task ... --out ...",
+                )
+        if self.ontology_path is not None:
+            from ontology import Ontology
+
+            graph.check_ontology(Ontology.open(self.ontology_path))
+        if self.null == "permuted":
+            graph = graph.transform(Permuted(seed=self.null_seed))
+        return graph
+
+    def _modalities(self) -> list[str]:
+        known = list(self.task.modalities)
+        unknown = sorted(set(self.chosen or []) - set(known))
+        if unknown:
+            raise InputError(
+                f"data.modalities names {', '.join(unknown)}", remedy=f"Task '{self.task.name}' has {', '.join(known)}"
+            )
+        chosen = [m for m in known if self.chosen is None or m in self.chosen]
+        strange = [m for m in chosen if m not in self.readers]
+        if strange:
+            raise InputError(
+                f"no reader for modality {', '.join(strange)}", remedy=f"Modalities are {', '.join(self.readers)}"
+            )
+        return chosen
+
+    def _groups(self) -> pl.DataFrame | None:
+        return None if self.split == "stored" else self.cohort.groups
+
+    def _events(self, modality: str) -> pl.DataFrame:
+        return self.window.filter(pl.col("modality") == modality)
+
+    def _fit(self) -> Fitted:
+        train = self.samples.filter(pl.col("split") == "train")["sample_id"]
+        fitted = Fitted()
+        for modality in self.modalities:
+            reader = self.readers[modality]
+            events = self._events(modality).filter(pl.col("sample_id").is_in(train.implode()))
+            if isinstance(reader, WordPieceText | HubText):
+                reader.fit(joined_note(events, train.to_list()))
+            elif isinstance(reader, LabTable | CodeTable):
+                reader.fit(events)
+            fitted.preprocessors[modality] = reader
+            if not isinstance(reader, ImageReader):
+                fitted.reports[modality] = {"fit": dict(reader.report)}
+        return fitted
+
+    def _spec_of(self, modality: str) -> Any:
+        assert self.fitted is not None
+        return self.fitted.preprocessors[modality].spec  # type: ignore[attr-defined]
+
+    def dataset(self, splits: Sequence[str], sample_ids: Sequence[int] | None = None) -> SampleDataset:
+        """Make tensors of some samples.
+
+        Args:
+            splits: Names of splits.
+            sample_ids: Only these of them; None for all.
+        """
+        assert self.fitted is not None
+        rows = self.samples.filter(pl.col("split").is_in(list(splits))).sort("sample_id")
+        if sample_ids is not None:
+            rows = rows.filter(pl.col("sample_id").is_in(list(sample_ids)))
+        ids = rows["sample_id"].to_list()
+        subject_of = dict(zip(ids, rows["subject_id"].to_list(), strict=True))
+        tensors: dict[str, dict[str, torch.Tensor]] = {}
+        images: dict[str, Any] = {}
+        present = torch.zeros(len(ids), len(self.modalities), dtype=torch.bool)
+        reader = self.fitted.preprocessors.get("image", self.readers["image"])
+        for column, modality in enumerate(self.modalities):
+            events, tool = self._events(modality), self.fitted.preprocessors[modality]
+            if isinstance(tool, ImageReader):
+                names = latest_image(events, ids)
+                paths = [
+                    None if n is None else self.cohort.image_path(n, subject_of[s])
+                    for s, n in zip(ids, names, strict=True)
+                ]
+                here = torch.tensor([p is not None for p in paths], dtype=torch.bool)
+                if self.cache_images:
+                    tensors[modality] = tool.transform(paths)
+                else:
+                    images[modality] = paths
+            elif isinstance(tool, WordPieceText | HubText):
+                notes = joined_note(events, ids)
+                here = torch.tensor([n is not None for n in notes], dtype=torch.bool)
+                tensors[modality] = tool.transform(notes)
+            elif isinstance(tool, LabTable | CodeTable):
+                tensors[modality] = tool.transform(events, ids)
+                known = set(events["sample_id"].to_list())
+                here = torch.tensor([s in known for s in ids], dtype=torch.bool)
+            else:
+                raise InputError(f"modality {modality} has no reader")
+            present[:, column] = here
+            self.fitted.reports.setdefault(modality, {})["+".join(splits)] = dict(tool.report)
+        assert isinstance(reader, ImageReader)
+        tokens = self.graph.tokens(ids, self.modalities, self.max_concepts)
+        return SampleDataset(
+            ids, rows["label"].to_list(), self.modalities, present, tensors, images, reader.transform, tokens
+        )
+
+    def _loader(self, split: str, shuffle: bool) -> DataLoader[Any]:
+        data = self.dataset([split])
+        sampler = EpochShuffle(len(data), self.seed) if shuffle else SequentialSampler(range(len(data)))
+        return DataLoader(
+            data,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            collate_fn=data.collate,
+            generator=torch.Generator().manual_seed(self.seed),  # or it would draw from the model's numbers
+        )
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Batches of the training split in an order that seed and epoch decide."""
+        return self._loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Batches of the tuning split."""
+        if self.samples.filter(pl.col("split") == "tuning").is_empty():
+            raise InputError(f"split '{self.split}' leaves no sample to choose the checkpoint on")
+        return self._loader("tuning", shuffle=False)
+
+    def state(self) -> dict[str, Any]:
+        """Give what a run folder must hold to read new data the same way: fitted preprocessors and counts."""
+        assert self.fitted is not None
+        return {
+            "modalities": self.modalities,
+            "preprocessors": {m: p.state() for m, p in self.fitted.preprocessors.items()},
+            "reports": self.fitted.reports,
+            "window": self.window_report,
+            "splits": {s: int(n) for s, n in self.samples.group_by("split").len().sort("split").iter_rows()},
+        }
+
+    def load_fitted(self, state: dict[str, Any]) -> None:
+        """Use preprocessors that were fitted before, instead of fitting.
+
+        Args:
+            state: What `state` gave.
+        """
+        self.fitted = Fitted({m: restore(s) for m, s in state["preprocessors"].items()})
+
+
+def announce(data: MultimodalData) -> None:
+    """Say what will be trained on.
+
+    Args:
+        data: A module that is set up.
+    """
+    counts = ", ".join(f"{name} {n}" for name, n in sorted(data.state()["splits"].items()))
+    console.say(f"task {data.task.name}: {counts} samples; modalities {', '.join(data.modalities)}")

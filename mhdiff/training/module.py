@@ -1,0 +1,174 @@
+"""The LightningModule: builds MH-Diff when the data are known, and says what is optimised.
+
+The loss is cross-entropy + `prior_weight` x the prior's own loss. The prior's gradient stops at the latents, so the
+weight sets the prior's learning rate relative to the rest and nothing else.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+
+from graph_builders import ConceptGraph
+from mhdiff.batch import Batch
+from mhdiff.diffusion.prior import DiffusionPrior, Prior
+from mhdiff.encoders.base import Encoder
+from mhdiff.fusion.fusion import CrossModalFusion
+from mhdiff.fusion.masking import ModalityMasking
+from mhdiff.guidance import Guidance, MessagePassing
+from mhdiff.model import MHDiff, Output
+from mhdiff.training.spec import DataSpec
+from ontology.errors import InputError
+
+
+class Diagnosis(LightningModule):
+    """Train MH-Diff to tell the classes of a task apart.
+
+    Args:
+        encoders: For each modality of the data how to build its encoder from (spec, dim).
+        guidance: How to build guidance from (concept graph, dim, heads).
+        fusion: How to build fusion from (dim, heads).
+        prior: How to build the prior from (dim).
+        masking: How modalities are left out while training.
+        dim: Width of every latent.
+        heads: Number of attention heads.
+        granularity: See `MHDiff`.
+        learning_rate: Of AdamW.
+        weight_decay: Of AdamW.
+        prior_weight: Weight of the prior's loss.
+        label_smoothing: Of the cross-entropy.
+    """
+
+    net: MHDiff
+
+    def __init__(
+        self,
+        encoders: dict[str, Callable[[Any, int], Encoder]],
+        guidance: Callable[[ConceptGraph, int, int], Guidance] = MessagePassing,
+        fusion: Callable[[int, int], CrossModalFusion] = CrossModalFusion,
+        prior: Callable[[int], Prior] = DiffusionPrior,
+        masking: ModalityMasking | None = None,
+        dim: int = 64,
+        heads: int = 4,
+        granularity: Literal["modality", "concept"] = "concept",
+        learning_rate: float = 1e-4,
+        weight_decay: float = 0.01,
+        prior_weight: float = 1.0,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.seed = 0
+        if dim % heads:
+            raise InputError(
+                f"model.dim ({dim}) is not a multiple of model.heads ({heads})", remedy="Change one of them"
+            )
+        self.factories = {"guidance": guidance, "fusion": fusion, "prior": prior}
+        self.encoder_factories = encoders
+        self.masking = masking if masking is not None else ModalityMasking(0.3)
+        self.dim, self.heads = dim, heads
+        self.granularity: Literal["modality", "concept"] = granularity
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.prior_weight, self.label_smoothing = prior_weight, label_smoothing
+
+    def build(self, spec: DataSpec) -> None:
+        """Build the network for a data set.
+
+        Args:
+            spec: Modalities, classes, sizes and the concept graph.
+
+        Raises:
+            InputError: If a modality of the data has no encoder.
+        """
+        missing = [m for m in spec.modalities if m not in self.encoder_factories]
+        if missing:
+            raise InputError(
+                f"model.encoders has no entry for {', '.join(missing)}",
+                remedy=f"Add one, or leave it out by data.modalities; encoders: {', '.join(self.encoder_factories)}",
+            )
+        encoders = {m: self.encoder_factories[m](spec.inputs[m], self.dim) for m in spec.modalities}
+        self.net = MHDiff(
+            encoders,
+            self.factories["guidance"](spec.graph, self.dim, self.heads),  # type: ignore[call-arg, arg-type]
+            self.factories["fusion"](self.dim, self.heads),  # type: ignore[call-arg, arg-type]
+            self.factories["prior"](self.dim),  # type: ignore[call-arg, arg-type]
+            self.dim,
+            len(spec.classes),
+            self.granularity,
+        )
+
+    def configure_model(self) -> None:
+        """Build the network from the data module's specification, once."""
+        if not hasattr(self, "net"):
+            self.build(self.trainer.datamodule.spec)  # type: ignore[attr-defined]
+
+    def forward(self, batch: Batch) -> Output:
+        """Diagnose a batch.
+
+        Args:
+            batch: The batch.
+        """
+        output: Output = self.net(batch)
+        return output
+
+    def on_train_epoch_start(self) -> None:
+        """Seed every generator by seed, epoch and rank, so that a resumed run draws what it would have drawn."""
+        torch.manual_seed((self.seed * 1_000_003 + self.current_epoch) * 1009 + self.global_rank)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Give the loss of a batch with some modalities left out.
+
+        Args:
+            batch: The batch.
+            batch_idx: Its place in the epoch.
+        """
+        batch.present = self.masking(batch.present, list(self.net.encoders))
+        output = self(batch)
+        self.net.prior.observe(output.latents)
+        classification = nn.functional.cross_entropy(
+            output.logits, batch.label, label_smoothing=self.label_smoothing
+        )
+        prior = self.net.prior.loss(output.latents)
+        size = len(batch)
+        self.log("train/classification", classification, on_step=False, on_epoch=True, batch_size=size)
+        self.log("train/prior", prior, on_step=False, on_epoch=True, batch_size=size)
+        return classification + self.prior_weight * prior
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Let the prior follow its weights by exponential moving average.
+
+        Args:
+            outputs: Not read.
+            batch: Not read.
+            batch_idx: Not read.
+        """
+        self.net.prior.update()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log the loss on the tuning split, by which the checkpoint is chosen.
+
+        Args:
+            batch: The batch.
+            batch_idx: Its place.
+        """
+        output = self(batch)
+        loss = nn.functional.cross_entropy(output.logits, batch.label)
+        hit = (output.logits.argmax(-1) == batch.label).float().mean()
+        size = len(batch)
+        self.log("tuning/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
+        self.log("tuning/accuracy", hit, prog_bar=True, batch_size=size, sync_dist=True)
+        self.log("lambda", torch.cat(self.net.fusion.lambdas).mean(), sync_dist=True, batch_size=size)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Give ids and logits.
+
+        Args:
+            batch: The batch.
+            batch_idx: Its place.
+        """
+        return {"sample_id": batch.sample_id, "label": batch.label, "logits": self(batch).logits}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW over everything that learns."""
+        return torch.optim.AdamW(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)

@@ -1,0 +1,45 @@
+"""One line an epoch on stderr, which also reads well in a log."""
+
+from __future__ import annotations
+
+import time
+
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Callback
+
+from mhdiff import console
+
+
+class EpochLines(Callback):
+    """Say after each epoch how far training is."""
+
+    def __init__(self) -> None:
+        self.start = 0.0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the time.
+
+        Args:
+            trainer: Not read.
+            pl_module: Not read.
+        """
+        self.start = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the line.
+
+        Args:
+            trainer: The trainer.
+            pl_module: Not read.
+        """
+        if not trainer.is_global_zero:
+            return
+        m = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        console.say(
+            f"epoch {trainer.current_epoch + 1:3d}/{trainer.max_epochs}"
+            f"  train {m.get('train/classification', float('nan')):.3f}"
+            f"  prior {m.get('train/prior', float('nan')):.3f}"
+            f"  tuning loss {m.get('tuning/loss', float('nan')):.3f}"
+            f"  accuracy {m.get('tuning/accuracy', float('nan')):.3f}"
+            f"  {time.monotonic() - self.start:.1f} s"
+        )

@@ -1,0 +1,312 @@
+"""One run: train in a folder that can be resumed after a kill, and predict from it.
+
+    config.yaml          everything that decides the run
+    run.json             versions, git hash, fingerprints, parameters, seconds; `finished` when training is over
+    preprocess.json      what was fitted on the training split
+    history.json         metrics of each epoch
+    checkpoints/         last.ckpt and best.ckpt
+    model.safetensors    the weights of the best epoch
+    predictions.parquet  probabilities of tuning and held-out samples for every pattern of present modalities
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import shutil
+import subprocess
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from mhdiff import __version__, console
+from mhdiff.evaluate.patterns import all_patterns, pattern_name
+from mhdiff.training.checkpoint import RunCheckpoint
+from mhdiff.training.cli import FitCLI, config_text, parse, saved_config
+from mhdiff.training.data import MultimodalData, announce
+from mhdiff.training.module import Diagnosis
+from mhdiff.training.progress import EpochLines
+from ontology.errors import InputError
+from ontology.files import atomic_write
+
+# Keys that say where or how fast a run is computed, not what it computes: they may differ when it is resumed.
+_ELSEWHERE = ("out", "trainer.accelerator", "trainer.devices", "data.num_workers", "data.cache_images")
+
+
+def fit(arguments: Sequence[str]) -> Path:
+    """Train, or go on training, or find that training was finished.
+
+    Args:
+        arguments: What stands after `mhdiff fit`.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        InputError: If the folder holds another run.
+    """
+    quiet()
+    cli = parse(arguments)
+    out = Path(cli.config["out"])
+    text = config_text(cli)
+    _claim(out, text)
+    data: MultimodalData = cli.datamodule
+    module: Diagnosis = cli.model
+    data.seed = module.seed = int(cli.config["seed_everything"] or 0)
+    if _finished(out):
+        console.say(f"{out}: training is finished; choose another --out to train again")
+        return out
+    data.prepare_data()
+    data.setup()
+    announce(data)
+    module.build(data.spec)
+    atomic_write(out / "config.yaml", text)
+    atomic_write(out / "preprocess.json", json.dumps(data.state(), indent=1))
+    facts = _facts(data, module)
+    atomic_write(out / "run.json", json.dumps(facts | {"finished": False}, indent=1))
+    (out / "checkpoints").mkdir(exist_ok=True)
+    checkpoint = RunCheckpoint(out)
+    cli.trainer.callbacks += [EpochLines(), checkpoint]
+    last = checkpoint.last_path
+    if last.exists():
+        console.say(f"{out}: going on from the last finished epoch")
+    start = time.monotonic()
+    cli.trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    if cli.trainer.interrupted:
+        raise KeyboardInterrupt
+    if not cli.trainer.is_global_zero:
+        return out
+    weights = _best_weights(checkpoint.best_path)
+    save_file(weights, out / "model.new")
+    (out / "model.new").replace(out / "model.safetensors")
+    atomic_write(out / "preprocess.json", json.dumps(data.state(), indent=1))
+    done = {
+        "finished": True,
+        "seconds": round(time.monotonic() - start, 2),
+        "best_epoch": checkpoint.best_epoch,
+        "best_tuning_loss": checkpoint.best,
+    }
+    atomic_write(out / "run.json", json.dumps(facts | done, indent=1))
+    console.say(f"{out}: best epoch {checkpoint.best_epoch}, tuning loss {checkpoint.best:.4f}")
+    return out
+
+
+def open_run(run: str | Path) -> tuple[Diagnosis, MultimodalData]:
+    """Open a finished run: the model with its best weights, the data with what was fitted.
+
+    Args:
+        run: Its folder.
+
+    Returns:
+        The module, in evaluation mode, and the data module, set up.
+
+    Raises:
+        InputError: If the folder is no run, is not finished, or its data are not the ones it was trained on.
+    """
+    quiet()
+    run = Path(run)
+    for name in ("config.yaml", "run.json", "preprocess.json"):
+        if not (run / name).is_file():
+            raise InputError(f"there is no {name}", path=run, remedy="Give the folder of a run made by mhdiff fit")
+    if not _finished(run):
+        raise InputError("training is not finished", path=run, remedy="Start the same mhdiff fit again: it goes on")
+    cli = parse(saved_config(run))
+    data: MultimodalData = cli.datamodule
+    module: Diagnosis = cli.model
+    data.load_fitted(json.loads((run / "preprocess.json").read_text()))
+    data.prepare_data()
+    data.setup()
+    facts = json.loads((run / "run.json").read_text())
+    for what, here in (("ontology", data.graph.meta["ontology"]["fingerprint"]), ("cohort", data.cohort.fingerprint)):
+        if facts["fingerprints"][what] != here:
+            raise InputError(
+                f"the run was trained on another {what} ({facts['fingerprints'][what][:12]}) than the folder now "
+                f"holds ({here[:12]})",
+                path=run,
+                remedy="Put the old one back, or train again",
+            )
+    module.build(data.spec)
+    module.load_state_dict(load_file(run / "model.safetensors"))
+    module.eval()
+    return module, data
+
+
+def predict(
+    module: Diagnosis,
+    data: MultimodalData,
+    splits: Sequence[str] = ("tuning", "held_out"),
+    patterns: Sequence[Sequence[str]] | None = None,
+) -> pl.DataFrame:
+    """Predict samples with every pattern of modalities offered.
+
+    Args:
+        module: A built module.
+        data: A data module that is set up.
+        splits: Which samples.
+        patterns: Which patterns; None for all 2^M - 1.
+
+    Returns:
+        The predictions frame of `mhdiff.evaluate.predictions`.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    module.to(device).eval()
+    dataset = data.dataset(splits)
+    offered = list(patterns) if patterns is not None else all_patterns(data.modalities)
+    batches = [
+        dataset.collate(range(start, min(start + 4 * data.batch_size, len(dataset))))
+        for start in range(0, len(dataset), 4 * data.batch_size)
+    ]
+    frames = []
+    meta = data.samples.select("sample_id", "subject_id", "site", "split")
+    with torch.inference_mode():
+        for batch in console.progress(batches, "predicting", total=len(batches)):
+            moved = batch.to(device)
+            features = module.net.features(moved)
+            for pattern in offered:
+                here = torch.tensor([m in pattern for m in data.modalities])
+                shown = moved.offering(here)
+                output = module.net.run(features, shown, shown.evidence.weight)
+                probability = output.logits.double().softmax(-1).cpu().numpy()
+                frames.append(
+                    pl.DataFrame(
+                        {
+                            "sample_id": batch.sample_id.numpy(),
+                            "pattern": [pattern_name(pattern, data.modalities)] * len(batch),
+                            "label": batch.label.numpy(),
+                        }
+                        | {f"p_{i}": probability[:, i] for i in range(probability.shape[1])}
+                    )
+                )
+    return pl.concat(frames).join(meta, on="sample_id", how="left").sort("pattern", "sample_id")
+
+
+def write_predictions(frame: pl.DataFrame, path: Path) -> None:
+    """Write predictions whole or not at all.
+
+    Args:
+        frame: The predictions.
+        path: The file.
+    """
+    fresh = path.with_suffix(".new")
+    frame.write_parquet(fresh)
+    fresh.replace(path)
+
+
+def predict_run(run: str | Path) -> Path:
+    """Write `predictions.parquet` of a finished run, if it is not there.
+
+    Args:
+        run: The run's folder.
+
+    Returns:
+        The file.
+    """
+    path = Path(run) / "predictions.parquet"
+    if not path.exists():
+        module, data = open_run(run)
+        write_predictions(predict(module, data), path)
+    return path
+
+
+def fit_cell(config: Path, overrides: list[str], out: Path) -> None:
+    """Train and predict one cell of an ablation.
+
+    Args:
+        config: The base configuration.
+        overrides: Options in the style of the command line.
+        out: The cell's folder; gets a run and its predictions with all modalities offered.
+    """
+    fit(["--config", str(config), *overrides, "--out", str(out)])
+    module, data = open_run(out)
+    frame = predict(module, data, patterns=[data.modalities])
+    write_predictions(frame, out / "predictions.parquet")
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)  # a finished cell is never resumed
+
+
+def quiet() -> None:
+    """Keep the libraries' chatter off the screen; warnings that concern a user are ours to give."""
+    for name in ("pytorch_lightning", "lightning_fabric", "transformers"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning.*")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+
+
+def _best_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Read the weights of a checkpoint."""
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    return {name: tensor.contiguous() for name, tensor in state.items()}
+
+
+def _finished(out: Path) -> bool:
+    path = out / "run.json"
+    return path.is_file() and bool(json.loads(path.read_text()).get("finished"))
+
+
+def _claim(out: Path, text: str) -> None:
+    """Refuse a folder that holds another run, or something else."""
+    if out.is_file():
+        raise InputError("a file stands where the run should go", path=out, remedy="Choose another --out")
+    saved = out / "config.yaml"
+    if saved.is_file():
+        old, new = _flat(yaml.safe_load(saved.read_text())), _flat(yaml.safe_load(text))
+        different = sorted(
+            key
+            for key in old.keys() | new.keys()
+            if old.get(key) != new.get(key) and not any(key == k or key.startswith(f"{k}.") for k in _ELSEWHERE)
+        )
+        if different:
+            raise InputError(
+                f"the folder holds a run with other settings ({', '.join(different[:5])})",
+                path=out,
+                remedy="Choose another --out, or delete the folder",
+            )
+    elif out.is_dir() and any(out.iterdir()):
+        raise InputError("the folder is not empty and holds no run", path=out, remedy="Choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return flat
+
+
+def _facts(data: MultimodalData, module: Diagnosis) -> dict[str, Any]:
+    """Say what the run was made with."""
+    import pytorch_lightning
+    import torch_geometric
+
+    commit = None
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        commit = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
+            capture_output=True, text=True, check=True, timeout=10,
+        ).stdout.strip()  # fmt: skip
+    return {
+        "task": data.task.name,
+        "classes": list(data.task.classes),
+        "modalities": data.modalities,
+        "parameters": sum(p.numel() for p in module.parameters()),
+        "fingerprints": {"ontology": data.graph.meta["ontology"]["fingerprint"], "cohort": data.cohort.fingerprint},
+        "versions": {
+            "mhdiff": __version__,
+            "torch": torch.__version__,
+            "torch_geometric": torch_geometric.__version__,
+            "pytorch_lightning": pytorch_lightning.__version__,
+        },
+        "git": commit,
+    }
+
+
+__all__ = ["FitCLI", "fit", "fit_cell", "open_run", "predict", "predict_run"]
