@@ -104,8 +104,15 @@ def collect_evidence(
         "not_in_ontology": unknown,
         "rows_dropped": rows.height - kept.height,
         "dropped": _named(rows.filter(is_hidden), ontology),
+        "codes": _defining_codes(resolved, [*hidden.tolist(), *unknown]),
     }
     return Evidence(found, report, hidden, events.select("sample_id", "modality").unique())
+
+
+def _defining_codes(resolved: pl.DataFrame, hidden: list[int]) -> list[str]:
+    """Event codes that stand for a hidden concept: whoever reads the codes themselves must leave them out too."""
+    mapped = resolved.filter(pl.col("concept").is_in(hidden))["code"].unique().to_list()
+    return sorted({*mapped, *(f"SNOMED/{sctid}" for sctid in hidden)})
 
 
 def blinded_closure(

@@ -60,7 +60,9 @@ class Batch:
             device: Where to.
         """
         evidence = EvidenceBatch(
-            self.evidence.concept.to(device), self.evidence.weight.to(device), self.evidence.polarity.to(device)
+            self.evidence.concept.to(device),
+            self.evidence.weight.to(device),
+            self.evidence.polarity.to(device),
         )
         inputs = {m: {k: v.to(device) for k, v in tensors.items()} for m, tensors in self.inputs.items()}
         return Batch(

@@ -29,5 +29,7 @@ def find(name: str | Path) -> Path:
                 return candidate
     known = sorted({str(p.relative_to(r)) for r in _ROOTS if r.is_dir() for p in r.rglob("*.yaml")})
     raise InputError(
-        "there is no such configuration file", path=given, remedy=f"Shipped ones: {', '.join(known) or 'none'}"
+        "there is no such configuration file",
+        path=given,
+        remedy=f"Shipped ones: {', '.join(known) or 'none'}",
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mhdiff.batch import Batch, EvidenceBatch
@@ -60,6 +60,9 @@ class MHDiff(nn.Module):
         classes: Number of classes.
         granularity: `modality`: one token a modality; `concept`: the evidence's concepts are tokens too.
         dropout: Dropout before the head's last layer.
+        hide_latents: Probability that, in a training step, a patient's own latents z_m are hidden wherever the modality
+            has concept tokens, so that these must carry the diagnosis too. Encoders learn the codes that they have
+            seen by heart long before the graph has taught what the others mean.
     """
 
     def __init__(
@@ -72,8 +75,10 @@ class MHDiff(nn.Module):
         classes: int,
         granularity: Literal["modality", "concept"] = "concept",
         dropout: float = 0.1,
+        hide_latents: float = 0.0,
     ) -> None:
         super().__init__()
+        self.hide_latents = hide_latents
         self.encoders = nn.ModuleDict(encoders)
         self.guidance, self.fusion, self.prior = guidance, fusion, prior
         self.dim, self.granularity = dim, granularity
@@ -121,7 +126,8 @@ class MHDiff(nn.Module):
         if self.granularity == "concept":
             slots = evidence.concept.shape[2]
             concepts = guided.tokens + self.kind.repeat_interleave(slots, 0)
-            tokens, mask = torch.cat([tokens, concepts], 1), torch.cat([present, guided.mask], 1)
+            shown = self._shown(present, guided.mask.view(evidence.concept.shape))
+            tokens, mask = torch.cat([tokens, concepts], 1), torch.cat([shown, guided.mask], 1)
         elif bias is not None:
             bias = bias[:, :, : present.shape[1], : present.shape[1]]
         fused = self.fusion(tokens, bias, mask)
@@ -129,6 +135,15 @@ class MHDiff(nn.Module):
         latents = Latents(fused.latent + absent.mean(1), modality, present)
         denoised = self.prior.denoise(latents)
         return Output(self.head(denoised), latents, fused.attention[-1], bias, mask)
+
+    def _shown(
+        self, present: Bool[Tensor, "batch modality"], evidence: Bool[Tensor, "batch modality slot"]
+    ) -> Bool[Tensor, "batch modality"]:
+        """Say whose latents are tokens in this step: all present ones, but for those that training hides."""
+        if not self.training or self.hide_latents == 0:
+            return present
+        hidden = torch.rand(len(present), 1, device=present.device) < self.hide_latents
+        return present & ~(hidden & evidence.any(-1))
 
     def score(
         self, features: dict[str, Tensor], batch: Batch, evidence_weight: Tensor

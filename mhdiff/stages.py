@@ -61,7 +61,9 @@ class Stages:
 
 def _reset_peak() -> None:
     if sys.platform == "linux":
-        with contextlib.suppress(OSError):  # not permitted in some containers: the peak is then the one so far
+        with contextlib.suppress(
+            OSError
+        ):  # not permitted in some containers: the peak is then the one so far
             Path("/proc/self/clear_refs").write_text("5")
 
 

@@ -30,7 +30,9 @@ def atomic_directory(path: str | Path, *, marker: str | None = None) -> Iterator
     """
     target = Path(path).absolute()
     if target.is_file():
-        raise InputError("a file stands where the folder should go", path=target, remedy="Choose another --out")
+        raise InputError(
+            "a file stands where the folder should go", path=target, remedy="Choose another --out"
+        )
     if marker and target.is_dir() and any(target.iterdir()) and not (target / marker).exists():
         raise InputError(
             f"the folder is not empty and holds no {marker}, so it is not replaced",

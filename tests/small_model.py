@@ -20,9 +20,16 @@ CONCEPTS, CLASSES, SLOTS, DIM = 12, 3, 3, 16
 
 def concept_graph(seed: int = 0) -> ConceptGraph:
     generator = torch.Generator().manual_seed(seed)
-    parent = torch.stack([torch.arange(1, CONCEPTS), torch.randint(0, 4, (CONCEPTS - 1,), generator=generator)])
+    parent = torch.stack(
+        [torch.arange(1, CONCEPTS), torch.randint(0, 4, (CONCEPTS - 1,), generator=generator)]
+    )
     site = torch.tensor([[5, 6, 7], [0, 1, 1]])
-    edges = {"is_a": parent, "rev_is_a": parent.flip(0), "finding_site": site, "rev_finding_site": site.flip(0)}
+    edges = {
+        "is_a": parent,
+        "rev_is_a": parent.flip(0),
+        "finding_site": site,
+        "rev_finding_site": site.flip(0),
+    }
     return ConceptGraph(CONCEPTS, edges, tuple(MODALITIES))
 
 

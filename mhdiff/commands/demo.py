@@ -11,8 +11,12 @@ from mhdiff.commands import Verb
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for everything that it makes")
-    parser.add_argument("--patients", type=int, default=None, help="size of the cohort, where not the config's")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/demo"), help="folder for everything that it makes"
+    )
+    parser.add_argument(
+        "--patients", type=int, default=None, help="size of the cohort, where not the config's"
+    )
     parser.add_argument("--epochs", type=int, default=None, help="epochs of training, where not the config's")
     parser.add_argument("--workers", type=int, default=1, help="processes that train cells of the ablation")
 
@@ -73,13 +77,20 @@ def demo(out: Path, patients: int | None = None, epochs: int | None = None, work
         shutil.copyfile(model / "metrics.json", out / "metrics.json")
     with stages.stage("ablation: what the ontology's guidance is worth"):
         ablation = Ablation.load(ablation_config).with_overrides(here)
-        run(ablation, out / "ablation", fit_cell, workers=workers)
+        document = run(ablation, out / "ablation", fit_cell, workers=workers)
         shutil.copyfile(out / "ablation" / "ablation.json", out / "ablation.json")
     with stages.stage("one patient explained"):
         module, data = open_run(model)
         explain(module, data, choose(data), model)
     with stages.stage("report"):
-        report = write_report(model, out / "report.html", ablation=out / "ablation.json", stages=out / "stages.json")
+        report = write_report(
+            model, out / "report.html", ablation=out / "ablation.json", stages=out / "stages.json"
+        )
+    failed = [cell for cell in document["cells"] if cell["status"] == "failed"]
+    if failed:
+        console.say(
+            f"{len(failed)} of {len(document['cells'])} cells of the ablation failed; the report names them"
+        )
     console.out(table(metrics))
     console.out(f"\nreport: {report}")
     return report

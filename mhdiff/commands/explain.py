@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="folder of a run made by mhdiff fit")
-    parser.add_argument("--sample", type=int, default=None, help="sample_id; by default a held-out one with every modality")
+    parser.add_argument(
+        "--sample", type=int, default=None, help="sample_id; by default a held-out one with every modality"
+    )
     parser.add_argument("--steps", type=int, default=32, help="points on the path of integrated gradients")
     parser.add_argument("--json", action="store_true", help="print the explanation as JSON")
 
@@ -47,7 +49,9 @@ def choose(data: MultimodalData) -> int:
     return int(dataset.sample_ids[int(rank.argmax())])
 
 
-def explain(module: Diagnosis, data: MultimodalData, sample: int, run: Path, steps: int = 32) -> dict[str, Any]:
+def explain(
+    module: Diagnosis, data: MultimodalData, sample: int, run: Path, steps: int = 32
+) -> dict[str, Any]:
     """Explain one sample and write RUN/explanations/<sample>.json.
 
     Args:
@@ -93,7 +97,8 @@ def lines(document: dict[str, Any]) -> list[str]:
     result += ["", "paths that carried the bias"]
     for path in document["paths"]:
         result.append(
-            f"  {path['bias']:+.3f}  {path['from_modality']} - {path['to_modality']} ({path['share']:.0%} of the pair's bias)"
+            f"  {path['bias']:+.3f}  {path['from_modality']} - {path['to_modality']} "
+            f"({path['share']:.0%} of the pair's bias)"
         )
         walk = path["a"]
         for step in path["steps"]:

@@ -45,7 +45,9 @@ def _checked(path: Path) -> Path:
         content = json.loads(path.read_text()) if path.suffix == ".json" else yaml.safe_load(path.read_text())
     except (UnicodeDecodeError, ValueError, yaml.YAMLError) as error:
         mark = getattr(error, "problem_mark", None)
-        raise InputError("the configuration is not YAML", path=path, row=mark.line + 1 if mark else None) from error
+        raise InputError(
+            "the configuration is not YAML", path=path, row=mark.line + 1 if mark else None
+        ) from error
     if not isinstance(content, dict):
         raise InputError("the configuration holds no keys", path=path, remedy="See configs/demo.yaml")
     return path

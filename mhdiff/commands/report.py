@@ -11,7 +11,9 @@ from mhdiff.commands import Verb
 
 def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="folder of a run that mhdiff evaluate has seen")
-    parser.add_argument("--out", type=Path, default=None, help="the HTML file; report.html in the run's folder if not given")
+    parser.add_argument(
+        "--out", type=Path, default=None, help="the HTML file; report.html in the run's folder if not given"
+    )
     parser.add_argument("--ablation", type=Path, default=None, help="ablation.json to include")
     parser.add_argument("--stages", type=Path, default=None, help="stages.json to include")
 

@@ -172,20 +172,38 @@ def _labs(data: MultimodalData, sample_id: int, found: ModelAttribution) -> list
         return []
     known = _descriptions(data)
     share = dict(zip(tool.names, found.inputs["labs"][0].reshape(-1).tolist(), strict=False))
-    latest = _events(data, "labs", sample_id).sort("time").group_by("code", maintain_order=True).last().sort("code")
+    latest = (
+        _events(data, "labs", sample_id)
+        .sort("time")
+        .group_by("code", maintain_order=True)
+        .last()
+        .sort("code")
+    )
     labs = []
     for event in latest.iter_rows(named=True):
         value, low, high = event["numeric_value"], event["ref_low"], event["ref_high"]
         if value is None:
             continue
         flag = "" if low is None and high is None else "normal"
-        flag = "low" if low is not None and value < low else "high" if high is not None and value > high else flag
+        flag = (
+            "low"
+            if low is not None and value < low
+            else "high"
+            if high is not None and value > high
+            else flag
+        )
         about = known.get(event["code"], {})
         labs.append(
             LabValue(
-                event["code"], about.get("description") or event["code"], float(value), event["unit"] or "",
-                low, high, flag, share.get(event["code"]),
-            )  # fmt: skip
+                event["code"],
+                about.get("description") or event["code"],
+                float(value),
+                event["unit"] or "",
+                low,
+                high,
+                flag,
+                share.get(event["code"]),
+            )
         )
     return sorted(labs, key=lambda lab: -abs(lab.attribution or 0.0))
 
@@ -196,12 +214,18 @@ def _codes(data: MultimodalData, sample_id: int, found: ModelAttribution) -> lis
         return []
     known = _descriptions(data)
     share = found.inputs["codes"][0]
-    column = {code: i for i, code in enumerate(tool.codes, start=1)}
+    column = {code: i for i, code in enumerate(tool.codes or [], start=1)}
     rows = []
     for code in _events(data, "codes", sample_id)["code"].unique(maintain_order=True).to_list():
         seen = code in column
         name = (known.get(code) or {}).get("description") or code
-        rows.append(CodeValue(code, name if seen else f"{name} (not seen in training)", float(share[column[code]]) if seen else None))
+        rows.append(
+            CodeValue(
+                code,
+                name if seen else f"{name} (not seen in training)",
+                float(share[column[code]]) if seen else None,
+            )
+        )
     return sorted(rows, key=lambda code: -abs(code.attribution or 0.0))
 
 
@@ -217,14 +241,23 @@ def _concepts(
             sctid = names.sctids[node]
             polarity = POLARITIES[int(batch.evidence.polarity[0, m, slot])]
             source = table.filter(
-                (pl.col("modality") == modality) & (pl.col("concept") == sctid) & (pl.col("polarity") == polarity)
+                (pl.col("modality") == modality)
+                & (pl.col("concept") == sctid)
+                & (pl.col("polarity") == polarity)
             ).row(0, named=True)
             concepts.append(
                 ConceptEvidence(
-                    sctid, names.fsn(sctid), modality, polarity, float(batch.evidence.weight[0, m, slot]),
-                    float(found.evidence[0, m, slot]), source["source"] or "", source["text"],
-                    source["start"], source["end"],
-                )  # fmt: skip
+                    sctid,
+                    names.fsn(sctid),
+                    modality,
+                    polarity,
+                    float(batch.evidence.weight[0, m, slot]),
+                    float(found.evidence[0, m, slot]),
+                    source["source"] or "",
+                    source["text"],
+                    source["start"],
+                    source["end"],
+                )
             )
     return sorted(concepts, key=lambda concept: -abs(concept.attribution or 0.0))
 
@@ -242,12 +275,15 @@ def _paths(net: Any, data: MultimodalData, batch: Batch, names: _Names) -> list[
     told: list[OntologyPath] = []
     for m, n in combinations(range(modalities), 2):
         pairs = [
-            (int(batch.evidence.concept[0, m, i]), int(batch.evidence.concept[0, n, j]),
-             float(strength[modalities + m * slots + i, modalities + n * slots + j]))
+            (
+                int(batch.evidence.concept[0, m, i]),
+                int(batch.evidence.concept[0, n, j]),
+                float(strength[modalities + m * slots + i, modalities + n * slots + j]),
+            )
             for i in range(slots)
             for j in range(slots)
             if batch.evidence.concept[0, m, i] >= 0 and batch.evidence.concept[0, n, j] >= 0
-        ]  # fmt: skip
+        ]
         total = sum(abs(value) for *_, value in pairs)
         for a, b, value in pairs:
             steps = finder.path(a, b)
@@ -255,9 +291,22 @@ def _paths(net: Any, data: MultimodalData, batch: Batch, names: _Names) -> list[
                 continue
             told.append(
                 OntologyPath(
-                    names.node(a), names.node(b), data.modalities[m], data.modalities[n], abs(value) / total, value,
-                    [PathStep(names.node(s.node), s.relation.replace("_", " "), names.node(s.next_node), s.forward) for s in steps],
-                )  # fmt: skip
+                    names.node(a),
+                    names.node(b),
+                    data.modalities[m],
+                    data.modalities[n],
+                    abs(value) / total,
+                    value,
+                    [
+                        PathStep(
+                            names.node(s.node),
+                            s.relation.replace("_", " "),
+                            names.node(s.next_node),
+                            s.forward,
+                        )
+                        for s in steps
+                    ],
+                )
             )
     return sorted(told, key=lambda path: -abs(path.bias))[:PATHS]
 

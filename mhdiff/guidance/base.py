@@ -98,9 +98,7 @@ class Guidance(nn.Module, ABC):
             mask: Which of them hold evidence of a present modality.
         """
 
-    def forward(
-        self, evidence: EvidenceBatch, present: Bool[Tensor, "batch modality"]
-    ) -> GuidanceOutput:
+    def forward(self, evidence: EvidenceBatch, present: Bool[Tensor, "batch modality"]) -> GuidanceOutput:
         """Give concept tokens and bias for a batch.
 
         Args:

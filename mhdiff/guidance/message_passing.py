@@ -3,12 +3,13 @@ r"""Guidance by message passing over the ontology, with any PyTorch Geometric co
 States and bias, with one convolution for each relation r and its reverse:
 
 .. math::
-    h^{l+1} &= h^l + \mathrm{GELU}\big(\mathrm{LN}\big(\tfrac{1}{|R|} \sum_r \mathrm{conv}^l_r(h^l)\big)\big),
-    \qquad h^0 = E \\
+    h^{l+1}_i &= h^l_i + \mathrm{GELU}\big(\mathrm{LN}\big(\tfrac{1}{|R_i|} \sum_{r \in R_i}
+    \mathrm{conv}^l_r(h^l)_i\big)\big), \qquad h^0 = E \\
     A^{head}_{ij} &= \frac{(s_i U^{head}) (s_j V^{head})^T}{\sqrt{d_{head}}}
 
-s of a concept token is the token; s of a modality is the mean over its evidence, 0 where it has none, so that a
-pair without evidence has no bias.
+R_i are the relations through which something reaches concept i: a mean over all relations would drown the one
+parent of a leaf in what most convolutions make of the leaf itself. s of a concept token is the token; s of a
+modality is the mean over its evidence, 0 where it has none, so that a pair without evidence has no bias.
 """
 
 from collections.abc import Callable
@@ -44,6 +45,8 @@ class MessagePassing(Guidance):
         InputError: If the convolution cannot be built from two widths, or gives another width.
     """
 
+    share: Tensor
+
     def __init__(
         self,
         graph: ConceptGraph,
@@ -62,6 +65,11 @@ class MessagePassing(Guidance):
         self.relations = [relation for relation, edges in graph.edge_index.items() if edges.shape[1]]
         for position, relation in enumerate(self.relations):
             self.register_buffer(f"edges_{position}", graph.edge_index[relation], persistent=False)
+        reached = torch.zeros(graph.num_nodes, len(self.relations))
+        for position, relation in enumerate(self.relations):
+            reached[graph.edge_index[relation][1], position] = 1.0
+        share = reached / reached.sum(1, keepdim=True).clamp(min=1.0)
+        self.register_buffer("share", share[..., None], persistent=False)
         self.rounds = nn.ModuleList(self._round(conv, dim) for _ in range(layers))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(layers))
         self.dropout = nn.Dropout(dropout)
@@ -85,7 +93,7 @@ class MessagePassing(Guidance):
                 f"model.guidance.conv {type(sample).__name__} gives {width} channels where {dim} are wanted",
                 remedy="With several heads set concat: false",
             )
-        return HeteroConv({("concept", r, "concept"): conv(dim, dim) for r in self.relations}, aggr="mean")
+        return HeteroConv({("concept", r, "concept"): conv(dim, dim) for r in self.relations}, aggr=None)
 
     def _edges(self) -> dict[tuple[str, str, str], Tensor]:
         return {
@@ -100,13 +108,12 @@ class MessagePassing(Guidance):
             return state
         edges = self._edges()
         for convolution, norm in zip(self.rounds, self.norms, strict=True):
-            message = norm(convolution({"concept": state}, edges)["concept"])
+            by_relation = convolution({"concept": state}, edges)["concept"]  # concept, relation, dim
+            message = norm((self.share * by_relation).sum(1))
             state = state + self.dropout(nn.functional.gelu(message))
         return state
 
-    def forward(
-        self, evidence: EvidenceBatch, present: Bool[Tensor, "batch modality"]
-    ) -> GuidanceOutput:
+    def forward(self, evidence: EvidenceBatch, present: Bool[Tensor, "batch modality"]) -> GuidanceOutput:
         """Give concept tokens and bias for a batch.
 
         Args:
@@ -115,7 +122,9 @@ class MessagePassing(Guidance):
         """
         guided = super().forward(evidence, present)
         if self.channels == "bias":  # tokens that the graph did not touch
-            plain = self.embedded()[evidence.concept.clamp(min=0)] + self.polarity(evidence.polarity.clamp(min=0))
+            plain = self.embedded()[evidence.concept.clamp(min=0)] + self.polarity(
+                evidence.polarity.clamp(min=0)
+            )
             plain = (plain * evidence.weight[..., None]).flatten(1, 2)
             guided.tokens = torch.where(guided.mask[..., None], plain, plain.new_zeros(()))
         return guided

@@ -38,7 +38,9 @@ class FitCLI(LightningCLI):
         Args:
             parser: The parser.
         """
-        parser.add_argument("--out", type=str, default="runs/fit", help="folder of the run; resumed where it exists")
+        parser.add_argument(
+            "--out", type=str, default="runs/fit", help="folder of the run; resumed where it exists"
+        )
 
 
 def parse(arguments: Sequence[str]) -> FitCLI:

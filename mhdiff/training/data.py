@@ -124,7 +124,17 @@ class MultimodalData(LightningDataModule):
         if self.samples.filter(pl.col("split") == "train").is_empty():
             raise InputError(f"split '{self.split}' leaves no sample to train on", path=self.cohort_path)
         window = self.task.window(self.cohort)
-        self.window, self.window_report = window.events, window.report
+        defining = self.graph.evidence.report.get("blinded", {}).get("codes")
+        if defining is None:
+            raise InputError(
+                "the graph does not say which codes define the label",
+                path=self.graph_path,
+                remedy="Build it again with this version: mhdiff graph build",
+            )
+        self.window = window.events.filter(~pl.col("code").is_in(defining))
+        self.window_report = window.report | {
+            "events whose code defines the label": window.events.height - self.window.height
+        }
         if self.fitted is None:
             self.fitted = self._fit()
         inputs = {m: self._spec_of(m) for m in self.modalities}
@@ -155,13 +165,15 @@ class MultimodalData(LightningDataModule):
         unknown = sorted(set(self.chosen or []) - set(known))
         if unknown:
             raise InputError(
-                f"data.modalities names {', '.join(unknown)}", remedy=f"Task '{self.task.name}' has {', '.join(known)}"
+                f"data.modalities names {', '.join(unknown)}",
+                remedy=f"Task '{self.task.name}' has {', '.join(known)}",
             )
         chosen = [m for m in known if self.chosen is None or m in self.chosen]
         strange = [m for m in chosen if m not in self.readers]
         if strange:
             raise InputError(
-                f"no reader for modality {', '.join(strange)}", remedy=f"Modalities are {', '.join(self.readers)}"
+                f"no reader for modality {', '.join(strange)}",
+                remedy=f"Modalities are {', '.join(self.readers)}",
             )
         return chosen
 

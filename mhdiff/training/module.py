@@ -35,6 +35,7 @@ class Diagnosis(LightningModule):
         dim: Width of every latent.
         heads: Number of attention heads.
         granularity: See `MHDiff`.
+        hide_latents: See `MHDiff`.
         learning_rate: Of AdamW.
         weight_decay: Of AdamW.
         prior_weight: Weight of the prior's loss.
@@ -53,6 +54,7 @@ class Diagnosis(LightningModule):
         dim: int = 64,
         heads: int = 4,
         granularity: Literal["modality", "concept"] = "concept",
+        hide_latents: float = 0.5,
         learning_rate: float = 1e-4,
         weight_decay: float = 0.01,
         prior_weight: float = 1.0,
@@ -64,11 +66,12 @@ class Diagnosis(LightningModule):
             raise InputError(
                 f"model.dim ({dim}) is not a multiple of model.heads ({heads})", remedy="Change one of them"
             )
-        self.factories = {"guidance": guidance, "fusion": fusion, "prior": prior}
+        self.guidance_factory, self.fusion_factory, self.prior_factory = guidance, fusion, prior
         self.encoder_factories = encoders
         self.masking = masking if masking is not None else ModalityMasking(0.3)
         self.dim, self.heads = dim, heads
         self.granularity: Literal["modality", "concept"] = granularity
+        self.hide_latents = hide_latents
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.prior_weight, self.label_smoothing = prior_weight, label_smoothing
 
@@ -90,12 +93,13 @@ class Diagnosis(LightningModule):
         encoders = {m: self.encoder_factories[m](spec.inputs[m], self.dim) for m in spec.modalities}
         self.net = MHDiff(
             encoders,
-            self.factories["guidance"](spec.graph, self.dim, self.heads),  # type: ignore[call-arg, arg-type]
-            self.factories["fusion"](self.dim, self.heads),  # type: ignore[call-arg, arg-type]
-            self.factories["prior"](self.dim),  # type: ignore[call-arg, arg-type]
+            self.guidance_factory(spec.graph, self.dim, self.heads),
+            self.fusion_factory(self.dim, self.heads),
+            self.prior_factory(self.dim),
             self.dim,
             len(spec.classes),
             self.granularity,
+            hide_latents=self.hide_latents,
         )
 
     def configure_model(self) -> None:

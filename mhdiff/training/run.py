@@ -1,12 +1,12 @@
 """One run: train in a folder that can be resumed after a kill, and predict from it.
 
-    config.yaml          everything that decides the run
-    run.json             versions, git hash, fingerprints, parameters, seconds; `finished` when training is over
-    preprocess.json      what was fitted on the training split
-    history.json         metrics of each epoch
-    checkpoints/         last.ckpt and best.ckpt
-    model.safetensors    the weights of the best epoch
-    predictions.parquet  probabilities of tuning and held-out samples for every pattern of present modalities
+config.yaml          everything that decides the run
+run.json             versions, git hash, fingerprints, parameters, seconds; `finished` when training is over
+preprocess.json      what was fitted on the training split
+history.json         metrics of each epoch
+checkpoints/         last.ckpt and best.ckpt
+model.safetensors    the weights of the best epoch
+predictions.parquet  probabilities of tuning and held-out samples for every pattern of present modalities
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ def fit(arguments: Sequence[str]) -> Path:
     if last.exists():
         console.say(f"{out}: going on from the last finished epoch")
     start = time.monotonic()
-    cli.trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    cli.trainer.fit(
+        module, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True
+    )
     if cli.trainer.interrupted:
         raise KeyboardInterrupt
     if not cli.trainer.is_global_zero:
@@ -115,9 +117,13 @@ def open_run(run: str | Path) -> tuple[Diagnosis, MultimodalData]:
     run = Path(run)
     for name in ("config.yaml", "run.json", "preprocess.json"):
         if not (run / name).is_file():
-            raise InputError(f"there is no {name}", path=run, remedy="Give the folder of a run made by mhdiff fit")
+            raise InputError(
+                f"there is no {name}", path=run, remedy="Give the folder of a run made by mhdiff fit"
+            )
     if not _finished(run):
-        raise InputError("training is not finished", path=run, remedy="Start the same mhdiff fit again: it goes on")
+        raise InputError(
+            "training is not finished", path=run, remedy="Start the same mhdiff fit again: it goes on"
+        )
     cli = parse(saved_config(run))
     data: MultimodalData = cli.datamodule
     module: Diagnosis = cli.model
@@ -125,7 +131,10 @@ def open_run(run: str | Path) -> tuple[Diagnosis, MultimodalData]:
     data.prepare_data()
     data.setup()
     facts = json.loads((run / "run.json").read_text())
-    for what, here in (("ontology", data.graph.meta["ontology"]["fingerprint"]), ("cohort", data.cohort.fingerprint)):
+    for what, here in (
+        ("ontology", data.graph.meta["ontology"]["fingerprint"]),
+        ("cohort", data.cohort.fingerprint),
+    ):
         if facts["fingerprints"][what] != here:
             raise InputError(
                 f"the run was trained on another {what} ({facts['fingerprints'][what][:12]}) than the folder now "
@@ -260,7 +269,8 @@ def _claim(out: Path, text: str) -> None:
         different = sorted(
             key
             for key in old.keys() | new.keys()
-            if old.get(key) != new.get(key) and not any(key == k or key.startswith(f"{k}.") for k in _ELSEWHERE)
+            if old.get(key) != new.get(key)
+            and not any(key == k or key.startswith(f"{k}.") for k in _ELSEWHERE)
         )
         if different:
             raise InputError(
@@ -297,8 +307,11 @@ def _facts(data: MultimodalData, module: Diagnosis) -> dict[str, Any]:
         "task": data.task.name,
         "classes": list(data.task.classes),
         "modalities": data.modalities,
-        "parameters": sum(p.numel() for p in module.parameters()),
-        "fingerprints": {"ontology": data.graph.meta["ontology"]["fingerprint"], "cohort": data.cohort.fingerprint},
+        "parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
+        "fingerprints": {
+            "ontology": data.graph.meta["ontology"]["fingerprint"],
+            "cohort": data.cohort.fingerprint,
+        },
         "versions": {
             "mhdiff": __version__,
             "torch": torch.__version__,

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests import small_model as small
 from torch_geometric.nn import GATv2Conv, GINConv, GraphConv, SAGEConv, TransformerConv
 
 import mhdiff.guidance
 from mhdiff.batch import EvidenceBatch
 from mhdiff.guidance import Guidance, Linked, MessagePassing
 from ontology.errors import InputError
+from tests import small_model as small
 
-MEMBERS = [c for c in vars(mhdiff.guidance).values() if isinstance(c, type) and issubclass(c, Guidance) and c is not Guidance]
+MEMBERS = [
+    c
+    for c in vars(mhdiff.guidance).values()
+    if isinstance(c, type) and issubclass(c, Guidance) and c is not Guidance
+]
 
 
 def evidence(size=4, seed=0):
@@ -34,7 +38,9 @@ def test_shapes(guidance):
     out = guidance(e, torch.ones(4, 4, dtype=torch.bool))
     tokens = 4 + 4 * small.SLOTS
     assert out.tokens.shape == (4, 4 * small.SLOTS, small.DIM)
-    assert out.bias is None or (out.bias.shape[0] == 4 and out.bias.shape[1] in (1, 2) and out.bias.shape[2:] == (tokens, tokens))
+    assert out.bias is None or (
+        out.bias.shape[0] == 4 and out.bias.shape[1] in (1, 2) and out.bias.shape[2:] == (tokens, tokens)
+    )
 
 
 def test_absent_and_empty_evidence_gives_zero_tokens(guidance):
@@ -75,7 +81,9 @@ def test_bf16_autocast(guidance):
 
 @pytest.mark.parametrize("conv", [SAGEConv, GATv2Conv, GraphConv, TransformerConv])
 def test_any_convolution_between_concepts(conv):
-    out = MessagePassing(small.concept_graph(), small.DIM, 2, conv=conv)(evidence(), torch.ones(4, 4, dtype=torch.bool))
+    out = MessagePassing(small.concept_graph(), small.DIM, 2, conv=conv)(
+        evidence(), torch.ones(4, 4, dtype=torch.bool)
+    )
     assert torch.isfinite(out.tokens).all()
 
 
@@ -121,5 +129,10 @@ def test_linked_is_one_within_the_hops_and_zero_beyond():
                 assert bias[b, 4 + i, 4 + j].item() == float(wanted)
         for m in range(4):
             for n in range(4):
-                pairs = [(a, c) for a in e.concept[b, m].tolist() for c in e.concept[b, n].tolist() if a >= 0 and c >= 0]
+                pairs = [
+                    (a, c)
+                    for a in e.concept[b, m].tolist()
+                    for c in e.concept[b, n].tolist()
+                    if a >= 0 and c >= 0
+                ]
                 assert bias[b, m, n].item() == float(any(c in near[a] for a, c in pairs))

@@ -22,7 +22,13 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize(
-    "conv", ["torch_geometric.nn.GATv2Conv", "torch_geometric.nn.SAGEConv", "torch_geometric.nn.GraphConv", "my_layer.Mine"]
+    "conv",
+    [
+        "torch_geometric.nn.GATv2Conv",
+        "torch_geometric.nn.SAGEConv",
+        "torch_geometric.nn.GraphConv",
+        "my_layer.Mine",
+    ],
 )
 def test_any_convolution_is_swapped_from_the_command_line(conv, small_config, tmp_path, monkeypatch):
     (tmp_path / "my_layer.py").write_text(
@@ -32,7 +38,14 @@ def test_any_convolution_is_swapped_from_the_command_line(conv, small_config, tm
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    options = ["-c", str(small_config), f"--model.guidance.conv={conv}", "--trainer.max_epochs=1", "--out", "run"]
+    options = [
+        "-c",
+        str(small_config),
+        f"--model.guidance.conv={conv}",
+        "--trainer.max_epochs=1",
+        "--out",
+        "run",
+    ]
     assert main(["fit", *options]) == 0
     saved = yaml.safe_load(Path("run/config.yaml").read_text())
     assert saved["model"]["guidance"]["init_args"]["conv"]["class_path"] == conv
@@ -50,7 +63,9 @@ def test_any_convolution_is_swapped_from_the_command_line(conv, small_config, tm
         ("--model.guidance=mhdiff.fusion.masking.ModalityMasking", "Guidance"),
     ],
 )
-def test_a_wrong_key_class_or_value_is_refused_before_any_data_is_read(option, message, small_config, tmp_path, capsys):
+def test_a_wrong_key_class_or_value_is_refused_before_any_data_is_read(
+    option, message, small_config, tmp_path, capsys
+):
     config = yaml.safe_load(small_config.read_text())
     for part in ("cohort", "graph", "ontology"):
         config["data"][part] = "/nowhere"  # reading any of them would give another message
@@ -83,7 +98,9 @@ def test_bad_input_exits_2_with_the_remedy(option, message, small_config, tmp_pa
     assert "Traceback" not in said
 
 
-def test_a_graph_of_another_ontology_is_refused_with_both_fingerprints(small_config, small_data, tmp_path, capsys):
+def test_a_graph_of_another_ontology_is_refused_with_both_fingerprints(
+    small_config, small_data, tmp_path, capsys
+):
     from ontology import Ontology, load_rf2
     from ontology.builtin import write_rf2
 
@@ -92,7 +109,16 @@ def test_a_graph_of_another_ontology_is_refused_with_both_fingerprints(small_con
     text = descriptions.read_text(encoding="utf-8")
     descriptions.write_bytes(text.replace("pneumonia", "pneumonja").replace("\n", "\r\n").encode())
     load_rf2(folder).save(tmp_path / "other")
-    code = main(["fit", "-c", str(small_config), f"--data.ontology={tmp_path / 'other'}", "--out", str(tmp_path / "run")])
+    code = main(
+        [
+            "fit",
+            "-c",
+            str(small_config),
+            f"--data.ontology={tmp_path / 'other'}",
+            "--out",
+            str(tmp_path / "run"),
+        ]
+    )
     said = capsys.readouterr().err
     assert code == 2
     assert Ontology.open(small_data / "ontology").fingerprint[:8] in said
@@ -105,7 +131,16 @@ def test_a_missing_image_is_named(small_config, small_data, tmp_path, capsys):
     shutil.copytree(small_data / "cohort", tmp_path / "cohort")
     gone = sorted((tmp_path / "cohort" / "images").iterdir())[0]
     gone.unlink()
-    code = main(["fit", "-c", str(small_config), f"--data.cohort={tmp_path / 'cohort'}", "--out", str(tmp_path / "run")])
+    code = main(
+        [
+            "fit",
+            "-c",
+            str(small_config),
+            f"--data.cohort={tmp_path / 'cohort'}",
+            "--out",
+            str(tmp_path / "run"),
+        ]
+    )
     assert code == 2
     assert gone.name in capsys.readouterr().err
 
@@ -123,12 +158,17 @@ def test_nothing_of_the_test_fold_is_in_what_was_fitted(small_config, small_data
 
     shutil.copytree(small_data / "cohort", tmp_path / "cohort")
     folder = tmp_path / "cohort"
-    held = pl.read_parquet(folder / "metadata" / "subject_splits.parquet").filter(pl.col("split") == "held_out")
+    held = pl.read_parquet(folder / "metadata" / "subject_splits.parquet").filter(
+        pl.col("split") == "held_out"
+    )
     file = next((folder / "data").glob("*.parquet"))
     events = pl.read_parquet(file)
     poisoned = pl.col("subject_id").is_in(held["subject_id"].implode())
     events.with_columns(
-        pl.when(poisoned).then(pl.col("numeric_value") * 1000).otherwise(pl.col("numeric_value")).alias("numeric_value"),
+        pl.when(poisoned)
+        .then(pl.col("numeric_value") * 1000)
+        .otherwise(pl.col("numeric_value"))
+        .alias("numeric_value"),
         pl.when(poisoned & pl.col("code").str.starts_with("NOTE"))
         .then(pl.lit("poison poison poison"))
         .otherwise(pl.col("text_value"))
@@ -137,7 +177,12 @@ def test_nothing_of_the_test_fold_is_in_what_was_fitted(small_config, small_data
     from mhdiff.builtin import build_cohort_graph
 
     build_cohort_graph(small_data / "ontology", folder, "pneumonia", tmp_path / "graph")
-    options = [f"--data.cohort={folder}", f"--data.graph={small_data / 'graph'}", "--out", str(tmp_path / "run")]
+    options = [
+        f"--data.cohort={folder}",
+        f"--data.graph={small_data / 'graph'}",
+        "--out",
+        str(tmp_path / "run"),
+    ]
     # The graph's own fingerprint of the cohort differs now, so the clean graph is re-labelled as built from it.
     relabelled = tmp_path / "relabelled"
     shutil.copytree(small_data / "graph", relabelled)
@@ -147,8 +192,27 @@ def test_nothing_of_the_test_fold_is_in_what_was_fitted(small_config, small_data
     (relabelled / "graph.json").write_text(json.dumps(meta))
     options[1] = f"--data.graph={relabelled}"
     assert main(["fit", "-c", str(small_config), *options]) == 0
-    clean, dirty = load_file(small_run / "model.safetensors"), load_file(tmp_path / "run" / "model.safetensors")
+    clean, dirty = (
+        load_file(small_run / "model.safetensors"),
+        load_file(tmp_path / "run" / "model.safetensors"),
+    )
     assert all(torch.equal(clean[name], dirty[name]) for name in clean)
+
+
+def test_codes_that_define_the_label_are_no_inputs(small_run, small_data):
+    from mhdiff.cohort import Cohort, Task
+    from ontology import Ontology
+
+    ontology, task = Ontology.open(small_data / "ontology"), Task.load("pneumonia")
+    hidden = {int(s) for b in task.blinded.concepts for s in ontology.descendants(b, include_self=True)}
+    events = task.window(Cohort.open(small_data / "cohort")).events.filter(pl.col("modality") == "codes")
+    tempting = {
+        c for c in events["code"] if any(s in hidden for s in ontology.map(c.split("/")[1], c.split("/")[0]))
+    }
+    assert tempting  # the cohort plants such codes before prediction_time
+    state = json.loads((small_run / "preprocess.json").read_text())
+    assert state["window"]["events whose code defines the label"] > 0
+    assert not tempting & set(state["preprocessors"]["codes"]["codes"])
 
 
 def test_killed_and_started_again_it_ends_as_if_never_killed(small_config, tmp_path):
@@ -184,6 +248,8 @@ def test_two_processes_train_as_one_model(small_config, tmp_path):
         "--trainer.devices=2", "--trainer.strategy=ddp", "--trainer.max_epochs=1",
     ]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    result = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300
+    )
     assert result.returncode == 0, result.stderr[-2000:]
     assert json.loads((tmp_path / "run" / "run.json").read_text())["finished"]

@@ -6,10 +6,10 @@ import dataclasses
 
 import pytest
 import torch
-from tests import small_model as small
 
 from graph_builders import ConceptGraph
 from mhdiff.guidance import Linked, MessagePassing, NoGuidance
+from tests import small_model as small
 
 GUIDANCE = [NoGuidance, Linked, MessagePassing]
 
@@ -22,7 +22,9 @@ def test_an_absent_modality_has_no_influence_and_no_gradient(guidance, granulari
     batch.present[:, 0] = False
     batch.present[:, 1] = False
     other = small.batch(seed=1)
-    changed = dataclasses.replace(batch, inputs=batch.inputs | {m: other.inputs[m] for m in ("image", "note")})
+    changed = dataclasses.replace(
+        batch, inputs=batch.inputs | {m: other.inputs[m] for m in ("image", "note")}
+    )
     changed.evidence = dataclasses.replace(batch.evidence, concept=batch.evidence.concept.clone())
     changed.evidence.concept[:, :2] = other.evidence.concept[:, :2]
     assert torch.equal(module(batch).logits, module(changed).logits)
@@ -40,7 +42,9 @@ def test_with_nothing_present_the_output_is_that_of_the_priors_mean():
     batch = small.batch(present=torch.zeros(5, 4, dtype=torch.bool))
     logits = module(batch).logits
     assert torch.isfinite(logits).all()
-    torch.testing.assert_close(logits, logits[:1].expand_as(logits), rtol=0, atol=1e-6)  # a GEMM may round by row
+    torch.testing.assert_close(
+        logits, logits[:1].expand_as(logits), rtol=0, atol=1e-6
+    )  # a GEMM may round by row
 
 
 @pytest.mark.parametrize("guidance", GUIDANCE)
@@ -73,7 +77,9 @@ def test_every_parameter_gets_a_gradient(guidance, granularity):
     batch.present[0, :] = True
     batch.present[1, :] = torch.tensor([False, False, True, False])
     output = module.net(batch)
-    loss = torch.nn.functional.cross_entropy(output.logits, batch.label) + module.net.prior.loss(output.latents)
+    loss = torch.nn.functional.cross_entropy(output.logits, batch.label) + module.net.prior.loss(
+        output.latents
+    )
     loss.backward()
     without = [name for name, p in module.named_parameters() if p.requires_grad and p.grad is None]
     assert without == []

@@ -1,0 +1,83 @@
+"""The report in a browser: it fits a phone and a desk, without any page scrolling sideways."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+from made_up_run import write
+
+from mhdiff.report import write_report
+from mhdiff.report.page import SECTIONS
+
+# Headless Chromium has a minimum window width, so the page is measured inside a frame of the width wanted.
+WRAPPER = """<!doctype html><meta charset="utf-8"><body style="margin:0"><pre id="result">waiting</pre>
+<iframe id="frame" style="border:0;width:{width}px;height:900px"></iframe>
+<script>
+const frame = document.getElementById("frame");
+frame.onload = () => {{
+  const page = frame.contentDocument, root = page.documentElement;
+  const before = root.scrollWidth;
+  page.querySelectorAll("details").forEach((d) => {{ d.open = true; }});
+  const wide = [...page.querySelectorAll("body *")].filter((e) => {{
+    const box = e.getBoundingClientRect();
+    return box.width && box.right > root.clientWidth + 1 && !e.closest(".scroll, pre, .skip, .unseen, svg");
+  }}).map((e) => e.tagName + "." + e.className);
+  document.getElementById("result").textContent = JSON.stringify({{
+    inner: frame.contentWindow.innerWidth, closed: before, open: root.scrollWidth, wide,
+    headings: [...page.querySelectorAll("section > h2")].map((h) => h.textContent),
+    visible: [...page.querySelectorAll("section")].every((s) => s.getBoundingClientRect().height > 60),
+    unnamed: [...page.querySelectorAll("table")].filter((t) => !t.querySelector("caption")).length
+      + [...page.querySelectorAll("img:not([alt])")].length
+      + [...page.querySelectorAll("svg:not([aria-hidden]):not([aria-label])")].length,
+  }});
+}};
+frame.srcdoc = {page};
+</script>
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        reason = "no Chromium on this machine"
+        if os.environ.get("MHDIFF_SHARED_REQUIRED") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    root = tmp_path_factory.mktemp("browser")
+    run = write(root, failing="linked")
+    return write_report(
+        run, root / "report.html", ablation=root / "ablation.json", stages=root / "stages.json"
+    )
+
+
+@pytest.mark.parametrize("width", [400, 800, 1280])
+def test_fits_the_window(chromium, report, tmp_path, width):
+    wrapper = tmp_path / "wrapper.html"
+    page = json.dumps(report.read_text()).replace("</", "<\\/")
+    wrapper.write_text(WRAPPER.format(width=width, page=page))
+    done = subprocess.run(
+        [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync",
+         f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,1000", "--virtual-time-budget=4000",
+         "--dump-dom", wrapper.as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    told = re.search(r'<pre id="result">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert told, done.stderr[-2000:]
+    measured = json.loads(told.group(1).replace("&gt;", ">").replace("&lt;", "<").replace("&amp;", "&"))
+    assert measured["inner"] == width
+    assert measured["wide"] == []
+    assert measured["closed"] <= width
+    assert measured["open"] <= width
+    assert measured["headings"] == [section.title for section in SECTIONS]
+    assert measured["visible"]
+    assert measured["unnamed"] == 0
