@@ -24,9 +24,17 @@ def line(name: str, value: str, limit: str = "") -> None:
     print(f"{name:58} {value:>14}  {limit}")
 
 
-def main() -> None:
+def bare_scan(file: Path) -> object:
     import polars as pl
 
+    return (
+        pl.scan_csv(file, separator="\t", quote_char=None, infer_schema=False)
+        .filter(pl.col("active") == "1")
+        .collect()
+    )
+
+
+def main() -> None:
     from mhdiff.builtin import Builtin, build_cohort_graph, synthesize_cohort
     from ontology import Ontology, load_rf2
     from ontology.builtin import write_rf2
@@ -47,12 +55,7 @@ def main() -> None:
                 for f in release.rglob("sct2_*.txt")
                 if f.name.split("_")[1] in ("Concept", "Description", "Relationship")
             ]
-            options = {"separator": "\t", "quote_char": None, "infer_schema": False}
-            scan = median(
-                lambda files=files: [
-                    pl.scan_csv(f, **options).filter(pl.col("active") == "1").collect() for f in files
-                ]
-            )
+            scan = median(lambda files=files: [bare_scan(file) for file in files])
             load = median(lambda release=release: load_rf2(release))
             line(f"load_rf2, {title}, against a bare polars scan", f"{load / scan:.1f} x", f"({load:.2f} s)")
         onto = load_rf2(rf2)

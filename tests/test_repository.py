@@ -79,7 +79,9 @@ def test_torchvision_is_not_declared():
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    declared = [
+        d for group in (project["dependencies"], *project["optional-dependencies"].values()) for d in group
+    ]
     assert not [name for name in declared if name.startswith("torchvision")]
 
 

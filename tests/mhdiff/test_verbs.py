@@ -77,7 +77,8 @@ def test_the_real_cohort_goes_the_whole_way(shared, tmp_path, capsys):
     ]
     assert main(["graph", "build", *graph]) == 0
     fit = [
-        "-c", "configs/covid_chestxray.yaml", "--out", str(out / "R"), "--trainer.max_epochs=2", "--trainer.accelerator=cpu",
+        "-c", "configs/covid_chestxray.yaml", "--out", str(out / "R"), "--trainer.max_epochs=2",
+        "--trainer.accelerator=cpu",
         f"--data.ontology={out / 'D'}", f"--data.cohort={out / 'C'}", f"--data.graph={out / 'G'}",
         "--data.image.size=48", "--model.encoders.image.width=4",
     ]  # fmt: skip
