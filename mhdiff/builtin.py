@@ -69,7 +69,6 @@ def synthesize_cohort(out: Path, builtin: Builtin) -> None:
     """
     from mhdiff.cohort.synthetic import Settings, synthesize
 
-    console.say(f"drawing {builtin.patients} patients of the known-answer cohort")
     settings = Settings(
         patients=builtin.patients, seed=builtin.seed, signal=builtin.signal, image_size=builtin.image_size
     )

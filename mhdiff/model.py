@@ -39,7 +39,7 @@ class Output:
     logits: Float[Tensor, "batch classes"]
     latents: Latents
     attention: Float[Tensor, "batch heads token token"]
-    bias: Float[Tensor, "batch heads token token"] | None
+    bias: Float[Tensor, "batch #heads token token"] | None
     mask: Tensor
 
     @property

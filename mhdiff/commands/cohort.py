@@ -102,7 +102,6 @@ def _synthesize(args: argparse.Namespace) -> None:
     given = {name: getattr(args, name) for name in names}
     given |= {n: _fractions(n, getattr(args, n)) for n in ("noise", "off_topic", "missing_rate")}
     settings = Settings.from_dict({name: value for name, value in given.items() if value is not None})
-    console.say(f"drawing {settings.patients} patients")
     synthesize(Path(args.out), settings)
     console.say(f"wrote {args.out}")
 

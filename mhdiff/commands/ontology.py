@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ontology import Ontology
 
 _BUILTIN = "builtin"
+_FORMATS = ("turtle", "owl", "graphml")
 
 
 def _configure_build(parser: argparse.ArgumentParser) -> None:
@@ -147,6 +148,33 @@ def _recognise(args: argparse.Namespace) -> None:
     for m in mentions:
         console.out(
             f"{m.start:>5}-{m.end:<5} {m.polarity:<11} {m.sctid}  {ontology.term(m.sctid)}  ({m.text!r})"
+        )
+
+
+def _configure_export(parser: argparse.ArgumentParser) -> None:
+    _configure_ontology(parser)
+    parser.add_argument(
+        "--format", required=True, choices=_FORMATS, help="SKOS in Turtle, OWL in RDF/XML, or GraphML"
+    )
+    parser.add_argument(
+        "--out", required=True, metavar="FILE", help="file to write; an older one is replaced"
+    )
+
+
+def _export(args: argparse.Namespace) -> None:
+    from ontology.export import FORMATS
+
+    ontology = _open(args.ontology)
+    path = FORMATS[args.format](ontology, args.out)
+    console.say(f"wrote {path}")
+    if args.json:
+        console.out_json(
+            {
+                "file": str(path),
+                "format": args.format,
+                "concepts": len(ontology),
+                "relations": len(ontology.relations),
+            }
         )
 
 
@@ -299,6 +327,9 @@ VERBS = {
     "path": Verb("a shortest path between two concepts, over any relation", _configure_path, _path),
     "recognise": Verb(
         "the concepts that a note names, and what it says of them", _configure_recognise, _recognise
+    ),
+    "export": Verb(
+        "write the ontology for other tools: SKOS (Turtle), OWL or GraphML", _configure_export, _export
     ),
     "builtin": Verb("write the built-in terminology as an RF2 Snapshot", _configure_builtin, _builtin),
 }

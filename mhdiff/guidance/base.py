@@ -29,7 +29,7 @@ class GuidanceOutput:
 
     tokens: Float[Tensor, "batch evidence dim"]
     mask: Bool[Tensor, "batch evidence"]
-    bias: Float[Tensor, "batch heads token token"] | None
+    bias: Float[Tensor, "batch #heads token token"] | None
 
 
 class Guidance(nn.Module, ABC):
@@ -89,7 +89,7 @@ class Guidance(nn.Module, ABC):
         evidence: EvidenceBatch,
         tokens: Float[Tensor, "batch evidence dim"],
         mask: Bool[Tensor, "batch evidence"],
-    ) -> Float[Tensor, "batch heads token token"] | None:
+    ) -> Float[Tensor, "batch #heads token token"] | None:
         """Give A between all tokens, modalities first.
 
         Args:

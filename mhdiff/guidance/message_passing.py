@@ -134,7 +134,7 @@ class MessagePassing(Guidance):
         evidence: EvidenceBatch,
         tokens: Float[Tensor, "batch evidence dim"],
         mask: Bool[Tensor, "batch evidence"],
-    ) -> Float[Tensor, "batch heads token token"] | None:
+    ) -> Float[Tensor, "batch #heads token token"] | None:
         """Score every pair of tokens by their states.
 
         Args:

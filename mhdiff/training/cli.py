@@ -39,7 +39,10 @@ class FitCLI(LightningCLI):
             parser: The parser.
         """
         parser.add_argument(
-            "--out", type=str, default="runs/fit", help="folder of the run; resumed where it exists"
+            "--out",
+            type=str | None,
+            default=None,
+            help="folder of the run, resumed where it exists; by default runs/TASK-HASH, one for each set of settings",
         )
 
 

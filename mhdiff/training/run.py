@@ -12,6 +12,7 @@ predictions.parquet  probabilities of tuning and held-out samples for every patt
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
 import shutil
@@ -48,15 +49,16 @@ def fit(arguments: Sequence[str]) -> Path:
         arguments: What stands after `mhdiff fit`.
 
     Returns:
-        The run's folder.
+        The run's folder: `--out`, or runs/TASK-HASH by the settings, so that the same command goes on where it was
+        and another command gets a folder of its own.
 
     Raises:
         InputError: If the folder holds another run.
     """
     quiet()
     cli = parse(arguments)
-    out = Path(cli.config["out"])
     text = config_text(cli)
+    out = Path(cli.config["out"] or _own_folder(text))
     _claim(out, text)
     data: MultimodalData = cli.datamodule
     module: Diagnosis = cli.model
@@ -265,13 +267,8 @@ def _claim(out: Path, text: str) -> None:
         raise InputError("a file stands where the run should go", path=out, remedy="Choose another --out")
     saved = out / "config.yaml"
     if saved.is_file():
-        old, new = _flat(yaml.safe_load(saved.read_text())), _flat(yaml.safe_load(text))
-        different = sorted(
-            key
-            for key in old.keys() | new.keys()
-            if old.get(key) != new.get(key)
-            and not any(key == k or key.startswith(f"{k}.") for k in _ELSEWHERE)
-        )
+        old, new = (_settings(_flat(yaml.safe_load(t))) for t in (saved.read_text(), text))
+        different = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
         if different:
             raise InputError(
                 f"the folder holds a run with other settings ({', '.join(different[:5])})",
@@ -281,6 +278,22 @@ def _claim(out: Path, text: str) -> None:
     elif out.is_dir() and any(out.iterdir()):
         raise InputError("the folder is not empty and holds no run", path=out, remedy="Choose another --out")
     out.mkdir(parents=True, exist_ok=True)
+
+
+def _own_folder(text: str) -> Path:
+    """Name a run by its settings."""
+    settings = _settings(_flat(yaml.safe_load(text)))
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:8]
+    return Path("runs") / f"{Path(str(settings['data.task'])).stem}-{digest}"
+
+
+def _settings(flat: dict[str, Any]) -> dict[str, Any]:
+    """Keep what decides the result of a run."""
+    return {
+        key: value
+        for key, value in flat.items()
+        if not any(key == name or key.startswith(f"{name}.") for name in _ELSEWHERE)
+    }
 
 
 def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:

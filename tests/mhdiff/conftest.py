@@ -26,7 +26,6 @@ def small_config(small_data, tmp_path_factory) -> Path:
     """configs/demo.yaml itself, with small networks and the small data."""
     config = yaml.safe_load(find("demo").read_text())
     del config["data"]["builtin"]
-    config["out"] = "unused"
     config["trainer"] |= {"max_epochs": 2, "accelerator": "cpu"}
     for part in ("ontology", "cohort", "graph"):
         config["data"][part] = str(small_data / part)
