@@ -6,7 +6,7 @@ statistic is kept: degrees, depths, relation counts, path lengths. Destroyed is 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
-from graph_builders.build import EVIDENCES
+from graph_builders.build import EVIDENCES, IN
 from ontology.errors import InputError
 
 
@@ -27,7 +27,11 @@ class Permuted(BaseTransform):
 
     Args:
         seed: Which permutation.
-        within: "all" nodes, or only among nodes of the same "depth" (a leaf stays about as deep as it was).
+        within: "all" nodes; only among nodes of the same "depth" (a leaf stays about as deep as it was); or only
+            among the concepts that are evidence in the same "modality". The last is the sharpest null: had the
+            places of a modality's concepts in the ontology been drawn by lot, the real graph and this one could
+            not be told apart, while permuting all nodes also mixes the modalities and changes how much
+            evidence has evidence for a neighbour.
         moves: Attributes of the concept nodes that go along with the concept; all others stay with the node.
 
     Raises:
@@ -35,10 +39,15 @@ class Permuted(BaseTransform):
     """
 
     def __init__(
-        self, seed: int, within: Literal["all", "depth"] = "all", moves: tuple[str, ...] = ("sctid",)
+        self,
+        seed: int,
+        within: Literal["all", "depth", "modality"] = "all",
+        moves: tuple[str, ...] = ("sctid",),
     ) -> None:
-        if within not in ("all", "depth"):
-            raise InputError(f"concepts cannot be permuted within '{within}'", remedy="Choose all or depth")
+        if within not in ("all", "depth", "modality"):
+            raise InputError(
+                f"concepts cannot be permuted within '{within}'", remedy="Choose all, depth or modality"
+            )
         self.seed, self.within, self.moves = seed, within, moves
 
     def forward(self, data: HeteroData) -> HeteroData:
@@ -66,12 +75,28 @@ class Permuted(BaseTransform):
             data: The graph.
         """
         count = int(data["concept"].num_nodes)
-        depth = data["concept"].depth.numpy() if self.within == "depth" else np.zeros(count, dtype=np.int64)
+        stratum = self._stratum(data, count)
         draw = np.random.default_rng(self.seed).random(count)
-        places, drawn = np.lexsort((np.arange(count), depth)), np.lexsort((draw, depth))
+        places, drawn = np.lexsort((np.arange(count), stratum)), np.lexsort((draw, stratum))
         to = np.empty(count, dtype=np.int64)
         to[places] = drawn
         return torch.from_numpy(to)
+
+    def _stratum(self, data: HeteroData, count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Give each node the number of its group; a concept changes places only within its group."""
+        if self.within == "depth":
+            return np.asarray(data["concept"].depth.numpy(), dtype=np.int64)
+        if self.within == "all":
+            return np.zeros(count, dtype=np.int64)
+        nodes, observations = data[EVIDENCES].edge_index
+        modality_of = torch.zeros(int(data["observation"].num_nodes), dtype=torch.int64)
+        one, modality = data[IN].edge_index
+        modality_of[one] = modality
+        seen = torch.zeros(count, int(data["modality"].num_nodes), dtype=torch.int64)
+        seen[nodes, modality_of[observations]] = 1
+        # Concepts without evidence keep their places: each is a group of its own.
+        group = (seen << torch.arange(seen.shape[1])).sum(1)
+        return torch.where(group > 0, group, -1 - torch.arange(count)).numpy()
 
     def __repr__(self) -> str:
         return f"Permuted(seed={self.seed}, within='{self.within}')"

@@ -52,6 +52,7 @@ class MultimodalData(LightningDataModule):
         split_seed: Seed of the folds.
         null: `permuted` puts the concepts on other nodes of the same graph, as a control.
         null_seed: Seed of the permutation.
+        null_within: Among which concepts is permuted, see `graph_builders.Permuted`.
         image: How images are read.
         text: How notes are made tokens.
         labs: How laboratory values are scaled.
@@ -74,6 +75,7 @@ class MultimodalData(LightningDataModule):
         split_seed: int = 0,
         null: Literal["none", "permuted"] = "none",
         null_seed: int = 0,
+        null_within: Literal["all", "depth", "modality"] = "modality",
         image: ImageReader | None = None,
         text: WordPieceText | HubText | None = None,
         labs: LabTable | None = None,
@@ -88,6 +90,7 @@ class MultimodalData(LightningDataModule):
         self.task_name, self.builtin = task, builtin
         self.chosen, self.split, self.split_seed = modalities, split, split_seed
         self.null, self.null_seed = null, null_seed
+        self.null_within: Literal["all", "depth", "modality"] = null_within
         self.readers: dict[str, Preprocessor] = {
             "image": image if image is not None else ImageReader(224),
             "note": text if text is not None else WordPieceText(),
@@ -157,7 +160,7 @@ class MultimodalData(LightningDataModule):
 
             graph.check_ontology(Ontology.open(self.ontology_path))
         if self.null == "permuted":
-            graph = graph.transform(Permuted(seed=self.null_seed))
+            graph = graph.transform(Permuted(self.null_seed, self.null_within))
         return graph
 
     def _modalities(self) -> list[str]:

@@ -12,6 +12,15 @@ PACKAGES = "mhdiff.model,mhdiff.batch,mhdiff.guidance,mhdiff.fusion,beartype.bea
 
 def test_the_annotated_shapes_hold():
     tests = ["tests/laws/test_model_laws.py", "tests/contract/test_guidance_contract.py"]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests, f"--jaxtyping-packages={PACKAGES}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        *tests,
+        f"--jaxtyping-packages={PACKAGES}",
+    ]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout[-3000:]

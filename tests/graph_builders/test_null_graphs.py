@@ -14,7 +14,7 @@ def graph(toy, events, samples):
     return PatientGraph.build(toy, collect_evidence(make_window(events), toy), samples, MODALITIES)
 
 
-@pytest.mark.parametrize("within", ["all", "depth"])
+@pytest.mark.parametrize("within", ["all", "depth", "modality"])
 def test_what_permuting_keeps(graph, within):
     data, null = graph.data, Permuted(1, within)(graph.data)
     assert null is not data
@@ -47,6 +47,27 @@ def test_what_permuting_destroys(graph, within):
             assert [home[s] for s in null.tolist()] == graph.data["concept"].depth.tolist()
 
 
+def modalities_by_node(data):
+    nodes, observations = data[EVIDENCES].edge_index
+    modality = dict(data["observation", "in", "modality"].edge_index.t().tolist())
+    found = [set() for _ in range(data["concept"].num_nodes)]
+    for node, observation in zip(nodes.tolist(), observations.tolist(), strict=True):
+        found[node].add(modality[observation])
+    return found
+
+
+def test_within_modality_a_node_keeps_the_kind_of_evidence_that_it_had(graph):
+    before = modalities_by_node(graph.data)
+    moved = 0
+    for seed in range(8):
+        null = Permuted(seed, "modality")(graph.data)
+        assert modalities_by_node(null) == before
+        same = null["concept"].sctid == graph.data["concept"].sctid
+        assert all(same[node] for node, kinds in enumerate(before) if not kinds)  # no evidence, no move
+        moved += int((~same).sum())
+    assert moved > 0
+
+
 def test_the_real_graph_is_not_edited(graph):
     before = {kind: graph.data[kind].edge_index.clone() for kind in graph.data.edge_types}
     sctid = graph.data["concept"].sctid.clone()
@@ -71,5 +92,5 @@ def test_tokens_are_the_same_concepts_on_other_nodes(graph):
 
 
 def test_an_unknown_choice_is_refused():
-    with pytest.raises(InputError, match="Choose all or depth"):
+    with pytest.raises(InputError, match="Choose all, depth or modality"):
         Permuted(1, "family")

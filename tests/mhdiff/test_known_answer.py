@@ -27,7 +27,7 @@ def test_message_passing_beats_permuted_only_where_the_ontology_speaks(signal, t
     (tmp_path / "base.yaml").write_text(yaml.safe_dump(config))
     ablation = yaml.safe_load(find("ablations/demo.yaml").read_text()) | {"base": str(tmp_path / "base.yaml")}
     ablation["arms"] = {name: ablation["arms"][name] for name in ("message_passing", "permuted")}
-    ablation |= {"reference": "permuted", "contrasts": []}
+    ablation |= {"reference": "permuted", "contrasts": [], "seeds": [1, 2]}
     (tmp_path / "ablation.yaml").write_text(yaml.safe_dump(ablation))
     document = run(Ablation.load(tmp_path / "ablation.yaml"), tmp_path / "out", fit_cell)
     (difference,) = (row for row in document["differences"] if row["metric"] == "auroc")
