@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 import yaml
 
 from mhdiff.ablate import Ablation, run
@@ -11,6 +12,15 @@ from mhdiff.config import find
 from mhdiff.training.run import fit_cell
 
 PATIENTS = 1500  # an effect of 5 points has an interval of about +-2 at this size
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """The number of threads decides the last bits, and training makes figures of them: fix it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.mark.slow
