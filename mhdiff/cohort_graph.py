@@ -23,6 +23,8 @@ def graph_of_cohort(ontology: Ontology, cohort: Cohort, task: Task, view: View |
     """
     from graph_builders import PatientGraph, View, collect_evidence
 
+    view = view or View()
+    view.types(ontology)  # an unknown relation is refused before any event is read
     samples, window = task.samples(cohort), task.window(cohort)
     console.say(f"{samples.height} samples, {window.events.height} events before their prediction times")
     evidence = collect_evidence(
@@ -32,12 +34,17 @@ def graph_of_cohort(ontology: Ontology, cohort: Cohort, task: Task, view: View |
         track=lambda notes: console.progress(notes, f"reading {len(notes)} notes"),
     )
     evidence.report["window"] = window.report
+    if task.blinded.concepts and not evidence.report["blinded"]["concepts"]:
+        console.say(
+            f"warning: '{ontology.name}' has none of the {len(task.blinded.concepts)} concepts that task "
+            f"'{task.name}' blinds: concepts that name the label may be among the evidence"
+        )
     return PatientGraph.build(
         ontology,
         evidence,
         samples,
         list(task.modalities),
-        view or View(),
+        view,
         cohort={"fingerprint": cohort.fingerprint, "kind": cohort.kind},
         task=task.name,
     )

@@ -28,36 +28,14 @@ def _configure_build(parser: argparse.ArgumentParser) -> None:
 
 
 def _build(args: argparse.Namespace) -> None:
-    from graph_builders import PatientGraph, View, collect_evidence
+    from graph_builders import View
     from mhdiff.cohort import Cohort, Task
+    from mhdiff.cohort_graph import graph_of_cohort
     from ontology import Ontology
 
     view = View(args.view, args.hops, tuple(args.relation) if args.relation else None)
     task, ontology, cohort = Task.load(args.task), Ontology.open(args.ontology), Cohort.open(args.cohort)
-    view.types(ontology)  # an unknown relation is refused before any event is read
-    samples, window = task.samples(cohort), task.window(cohort)
-    console.say(f"{samples.height} samples, {window.events.height} events before their prediction times")
-    evidence = collect_evidence(
-        window.events,
-        ontology,
-        blinded=task.blinded.concepts,
-        track=lambda notes: console.progress(notes, f"reading {len(notes)} notes"),
-    )
-    evidence.report["window"] = window.report
-    if task.blinded.concepts and not evidence.report["blinded"]["concepts"]:
-        console.say(
-            f"warning: '{ontology.name}' has none of the {len(task.blinded.concepts)} concepts that task "
-            f"'{task.name}' blinds: concepts that name the label may be among the evidence"
-        )
-    graph = PatientGraph.build(
-        ontology,
-        evidence,
-        samples,
-        list(task.modalities),
-        view,
-        cohort={"fingerprint": cohort.fingerprint, "kind": cohort.kind},
-        task=task.name,
-    )
+    graph = graph_of_cohort(ontology, cohort, task, view)
     graph.save(args.out)
     console.say(f"wrote {args.out}")
     _print(graph.describe(), args.json)

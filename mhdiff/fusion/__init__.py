@@ -2,6 +2,6 @@
 
 from mhdiff.fusion.attention import OntologyBiasedAttention
 from mhdiff.fusion.fusion import CrossModalFusion, FusionOutput
-from mhdiff.fusion.masking import MissingTokens, ModalityMasking
+from mhdiff.fusion.masking import ModalityMasking
 
-__all__ = ["CrossModalFusion", "FusionOutput", "MissingTokens", "ModalityMasking", "OntologyBiasedAttention"]
+__all__ = ["CrossModalFusion", "FusionOutput", "ModalityMasking", "OntologyBiasedAttention"]

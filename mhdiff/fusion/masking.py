@@ -1,18 +1,17 @@
-r"""Missing modalities: hiding some while training, and what stands in for them.
+"""Modality masking: some of a patient's modalities are hidden in a training step.
 
     present'_m = present_m * (1 - b_m),   b_m ~ Bernoulli(p_m) per patient and modality, at least one kept
-    z_m        = encoder_m(x_m) if present_m else e*_m
 
 - present_m: whether modality m of a patient was observed; present'_m: whether the model is shown it;
-- p_m: probability of hiding modality m; 0 hides nothing and draws nothing;
-- e*_m: a learnable token per modality. It is a parameter and no evidence: as a key of the attention it stays
-  masked.
+- p_m: probability of hiding modality m; 0 hides nothing and draws nothing.
+
+What stands in for a hidden or absent modality is the model's learnable token, see `mhdiff.model`.
 """
 
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor, nn
 
 from ontology.errors import InputError
@@ -78,24 +77,3 @@ class ModalityMasking(nn.Module):
         lost = present.any(dim=1, keepdim=True) & ~shown.any(dim=1, keepdim=True)
         columns = torch.arange(present.shape[1], device=present.device)
         return shown | (lost & (columns == rescued))
-
-
-class MissingTokens(nn.Module):
-    """The learnable tokens e*_m.
-
-    Args:
-        modalities: Number of modalities.
-        dim: Width of a token.
-    """
-
-    def __init__(self, modalities: int, dim: int) -> None:
-        super().__init__()
-        self.tokens = nn.Parameter(torch.randn(modalities, dim) * dim**-0.5)
-
-    def forward(
-        self,
-        embeddings: Float[Tensor, "batch modalities dim"],
-        present: Bool[Tensor, "batch modalities"],
-    ) -> Float[Tensor, "batch modalities dim"]:
-        """Put e*_m in place of whatever stands at an absent modality; no gradient reaches that."""
-        return torch.where(present[..., None], embeddings, self.tokens.to(embeddings.dtype))

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mhdiff.fusion import MissingTokens, ModalityMasking
+from mhdiff.fusion import ModalityMasking
 from ontology.errors import InputError
 
 
@@ -60,14 +60,3 @@ def test_wrong_rates_and_names_are_refused():
         ModalityMasking(1.5)
     with pytest.raises(InputError, match="imgae"):
         ModalityMasking({"imgae": 0.5})(torch.ones(2, 2, dtype=torch.bool), ["image", "note"])
-
-
-def test_tokens_stand_in_for_the_absent_only():
-    tokens, present = MissingTokens(3, 4), torch.tensor([[True, False, True]])
-    z = torch.randn(1, 3, 4).masked_fill(~present[..., None], torch.nan).requires_grad_()
-    filled = tokens(z, present)
-    assert torch.equal(filled[0, 1], tokens.tokens[1])
-    assert torch.equal(filled[0, 0], z[0, 0])
-    filled.sum().backward()
-    assert (z.grad[0, 1] == 0).all()
-    assert (tokens.tokens.grad == torch.tensor([0.0, 1.0, 0.0])[:, None]).all()
