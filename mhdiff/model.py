@@ -62,7 +62,8 @@ class MHDiff(nn.Module):
         dropout: Dropout before the head's last layer.
         hide_latents: Probability that, in a training step, a patient's own latents z_m are hidden wherever the modality
             has concept tokens, so that these must carry the diagnosis too. Encoders learn the codes that they have
-            seen by heart long before the graph has taught what the others mean.
+            seen by heart long before the graph has taught what the others mean. One rate, or one by modality
+            (none for those not named), such as none for images, whose pixels say more than their codes.
     """
 
     def __init__(
@@ -75,10 +76,11 @@ class MHDiff(nn.Module):
         classes: int,
         granularity: Literal["modality", "concept"] = "concept",
         dropout: float = 0.1,
-        hide_latents: float = 0.0,
+        hide_latents: float | dict[str, float] = 0.0,
     ) -> None:
         super().__init__()
-        self.hide_latents = hide_latents
+        rates = hide_latents if isinstance(hide_latents, dict) else dict.fromkeys(encoders, hide_latents)
+        self.hide_latents = [float(rates.get(name, 0.0)) for name in encoders]
         self.encoders = nn.ModuleDict(encoders)
         self.guidance, self.fusion, self.prior = guidance, fusion, prior
         self.dim, self.granularity = dim, granularity
@@ -140,9 +142,10 @@ class MHDiff(nn.Module):
         self, present: Bool[Tensor, "batch modality"], evidence: Bool[Tensor, "batch modality slot"]
     ) -> Bool[Tensor, "batch modality"]:
         """Say whose latents are tokens in this step: all present ones, but for those that training hides."""
-        if not self.training or self.hide_latents == 0:
+        if not self.training or not any(self.hide_latents):
             return present
-        hidden = torch.rand(len(present), 1, device=present.device) < self.hide_latents
+        rates = torch.tensor(self.hide_latents, device=present.device)
+        hidden = torch.rand(len(present), 1, device=present.device) < rates
         return present & ~(hidden & evidence.any(-1))
 
     def score(

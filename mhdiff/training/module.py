@@ -54,7 +54,7 @@ class Diagnosis(LightningModule):
         dim: int = 64,
         heads: int = 4,
         granularity: Literal["modality", "concept"] = "concept",
-        hide_latents: float = 0.5,
+        hide_latents: float | dict[str, float] = 0.5,
         learning_rate: float = 1e-4,
         weight_decay: float = 0.01,
         prior_weight: float = 1.0,
@@ -89,6 +89,13 @@ class Diagnosis(LightningModule):
             raise InputError(
                 f"model.encoders has no entry for {', '.join(missing)}",
                 remedy=f"Add one, or leave it out by data.modalities; encoders: {', '.join(self.encoder_factories)}",
+            )
+        if isinstance(self.hide_latents, dict) and (
+            strange := sorted(set(self.hide_latents) - set(self.encoder_factories))
+        ):
+            raise InputError(
+                f"model.hide_latents names {', '.join(strange)}",
+                remedy=f"Modalities with an encoder are {', '.join(self.encoder_factories)}",
             )
         encoders = {m: self.encoder_factories[m](spec.inputs[m], self.dim) for m in spec.modalities}
         self.net = MHDiff(
