@@ -110,3 +110,18 @@ def small_row(batch, i):
         evidence=evidence,
         label=batch.label[i : i + 1],
     )
+
+
+def test_hidden_latents_have_no_influence_in_training_and_all_of_it_afterwards():
+    module = small.module(hide_latents={"labs": 1.0})
+    batch = small.batch()  # every patient has labs, with evidence among them
+    other = dataclasses.replace(batch, inputs=batch.inputs | {"labs": small.batch(seed=1).inputs["labs"]})
+
+    def logits(given):
+        torch.manual_seed(0)
+        return module(given).logits
+
+    module.train()
+    assert torch.equal(logits(batch), logits(other))
+    module.eval()
+    assert not torch.equal(logits(batch), logits(other))
