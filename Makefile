@@ -20,7 +20,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
 
 slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m slow -n 2 $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

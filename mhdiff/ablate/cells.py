@@ -49,6 +49,11 @@ class Cell:
     overrides: tuple[str, ...]
     key: str
 
+    @property
+    def place(self) -> str:
+        """Fold, counted from 1 as people do, and seed."""
+        return f"seed {self.seed}" if self.fold is None else f"fold {self.fold + 1} seed {self.seed}"
+
 
 def plan(ablation: Ablation) -> tuple[list[Cell], dict[str, str]]:
     """List the cells of an ablation, and the fingerprints of the data that they name.

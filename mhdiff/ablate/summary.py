@@ -3,7 +3,8 @@
 For each seed the held-out predictions of all folds are pooled, so that each patient is predicted once by a
 model that never saw them; an arm's figure is the mean over seeds, and its interval resamples patients, the
 same ones for all arms.
-Neither folds nor seeds are taken for independent evidence. Thresholds come from each cell's own tuning
+Neither folds nor seeds are taken for independent evidence; a difference from a null arm that is drawn anew for every
+seed has the spread of the draws in its interval (`draws`). Thresholds come from each cell's own tuning
 split.
 An arm with a failed cell has no figures: it stays in the table as failed, with the reason.
 """
@@ -19,6 +20,7 @@ import polars as pl
 
 from mhdiff.ablate.cells import Cell
 from mhdiff.ablate.config import Ablation
+from mhdiff.ablate.draws import is_drawn, widen
 from mhdiff.evaluate.bootstrap import LEVEL, Resamples, Result, bootstrap
 from mhdiff.evaluate.compare import reason_for, refuse_different_patients, tuned_thresholds
 from mhdiff.evaluate.metrics import OVERALL, PER_CLASS, undefined_reasons
@@ -73,7 +75,7 @@ def summarise_ablation(
             for s, run in zip(ablation.seeds, arm.runs, strict=True)
         }
         seeds = bootstrap(single, once)
-    differences, by_class = _differences(ablation, arms, results, classes)
+    differences, by_class = _differences(ablation, arms, results, seeds, classes)
     return {
         "name": ablation.name,
         "classes": classes,
@@ -138,7 +140,7 @@ def _pool(
     own = [cell for cell in cells if cell.arm == arm]
     failed = [cell for cell in own if cell.key in failures]
     if failed:
-        places = ", ".join(f"fold {c.fold} seed {c.seed}" for c in failed)
+        places = ", ".join(c.place for c in failed)
         return _Arm([], {}, f"{len(failed)} of {len(own)} cells failed ({places}): {failures[failed[0].key]}")
     runs: list[Scored] = []
     untuned: dict[str, str] = {}
@@ -150,9 +152,7 @@ def _pool(
             untuned |= limits.reasons
             held_out = frame.filter(pl.col("split") == "held_out")
             if held_out.is_empty():
-                return _Arm(
-                    [], {}, f"fold {cell.fold} seed {seed} holds nobody out under pattern '{pattern}'"
-                )
+                return _Arm([], {}, f"{cell.place} holds nobody out under pattern '{pattern}'")
             parts.append(to_scored(held_out, limits.values))
         try:
             runs.append(_joined(parts))
@@ -222,7 +222,11 @@ def _describe_arm(
 
 
 def _differences(
-    ablation: Ablation, arms: Mapping[str, _Arm], results: Mapping[str, Result], classes: Sequence[str]
+    ablation: Ablation,
+    arms: Mapping[str, _Arm],
+    results: Mapping[str, Result],
+    seeds: Mapping[str, Result],
+    classes: Sequence[str],
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Compare pairs of arms on the same resamples: arm minus reference."""
     overall: list[dict[str, Any]] = []
@@ -242,12 +246,18 @@ def _differences(
         scored, result = arms[name].runs[0], results[name] - results[reference]
         absent, size = undefined_reasons(scored, classes), {"n": len(scored.samples)}
         untuned = arms[name].untuned | arms[reference].untuned
+        drawn = next((a for a in (reference, name) if is_drawn(ablation.arms[a])), None)
+        points = [seeds[f"{drawn}|{seed}"].point for seed in ablation.seeds] if drawn else []
         for metric in OVERALL:
             figure = result.overall(metric, reason_for(metric, absent, untuned))
+            if drawn:
+                figure = widen(figure, [float(p.overall[metric][0]) for p in points])
             overall.append(head | {"metric": metric} | figure | size)
         for i, label in enumerate(classes):
             n = {"n_positive": int((scored.labels == i).sum())}
             for metric in PER_CLASS:
                 figure = result.per_class(metric, i, absent.get(label, "") or untuned.get(label, ""))
+                if drawn:
+                    figure = widen(figure, [float(p.per_class[metric][0, i]) for p in points])
                 by_class.append(head | {"class": label, "metric": metric} | figure | size | n)
     return overall, by_class

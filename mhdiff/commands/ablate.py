@@ -68,7 +68,9 @@ def table(document: dict[str, Any], metric: str = "auroc") -> str:
         lines.append(f"  {name:<{width}}  {_figure(arm['metrics'][metric])}  n={arm['n_subjects']}")
     for row in document["differences"]:
         if row["metric"] == metric:
-            lines.append(f"  {row['arm']} - {row['reference']}: {_figure(row, signed=True)}")
+            of = f" over {row['draws']} draws of the null" if row.get("draws", 1) > 1 else ""
+            remark = f"; {row['remark']}" if row.get("remark") else ""
+            lines.append(f"  {row['arm']} - {row['reference']}: {_figure(row, signed=True)}{of}{remark}")
     return "\n".join(lines)
 
 

@@ -73,7 +73,11 @@ def sentence(difference: Document, sure: str) -> str:
     verdict = {"better": "better", "worse": "worse", "none": "no difference could be shown"}[
         direction(difference)
     ]
-    return f"{told} ({sure} interval {span(difference, sign=True)}): {verdict}."
+    draws = difference.get("draws")
+    of = "" if draws is None else "; one draw of the null, whose luck is not in the interval"
+    if draws and draws > 1:
+        of = f"; over patients and {draws} draws of the null"
+    return f"{told} ({sure} interval {span(difference, sign=True)}{of}): {verdict}."
 
 
 def verdict(against_reference: str, against_null: list[str]) -> str:

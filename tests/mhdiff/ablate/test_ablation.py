@@ -67,6 +67,20 @@ def test_the_stronger_arm_wins_and_the_table_holds_everything(make, tmp_path):
     assert {row["class"] for row in document["differences_per_class"]} == set(document["classes"])
 
 
+def test_a_null_that_is_drawn_for_every_seed_widens_its_difference(make, tmp_path):
+    null = ["--arm=weak", "--strength=0.2", "--data.null_seed={seed}"]
+    document = run(make(arms=arms(null=null), contrasts=[["strong", "null"]]), tmp_path / "out", fit_cell)
+    rows = {
+        (row["arm"], row["reference"]): row for row in document["differences"] if row["metric"] == "auroc"
+    }
+    assert "draws" not in rows["strong", "weak"]
+    told = rows["strong", "null"]
+    assert told["draws"] == 2
+    assert told["low"] < told["patients_low"] < told["patients_high"] < told["high"]
+    assert all(row["draws"] == 2 for row in document["differences_per_class"] if row["reference"] == "null")
+    assert "over 2 draws of the null" in table(document)
+
+
 def test_a_deleted_cell_is_trained_again_and_gives_the_same_table(make, tmp_path):
     first = run(make(), tmp_path / "out", fit_cell)
     cells = sorted((tmp_path / "out" / "cells").iterdir())

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import softmax
 
 from mhdiff.evaluate.calibration import (
@@ -25,7 +26,6 @@ def test_certain_predictions_belong_to_the_last_bin():
 
 
 def test_ece_agrees_with_torchmetrics_where_nothing_is_certain():
-    torch = pytest.importorskip("torch")
     functional = pytest.importorskip("torchmetrics.functional")
     rng = np.random.default_rng(0)
     p, y = softmax(rng.normal(size=(500, 4)), axis=1), rng.integers(4, size=500)
