@@ -19,6 +19,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
 
+# two at once: each fixes itself to one thread
 slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow -n 2 $(ARGS)
 

@@ -215,7 +215,7 @@ def _reads_text(model: Any) -> bool:
     """Whether the model is an encoder that starts from word embeddings."""
     try:
         words = model.get_input_embeddings()
-    except NotImplementedError:
+    except NotImplementedError:  # how transformers says that a model, such as one for audio, has none
         return False
     return isinstance(words, nn.Embedding) and not getattr(model.config, "is_encoder_decoder", False)
 

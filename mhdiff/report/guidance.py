@@ -73,10 +73,13 @@ def sentence(difference: Document, sure: str) -> str:
     verdict = {"better": "better", "worse": "worse", "none": "no difference could be shown"}[
         direction(difference)
     ]
-    draws = difference.get("draws")
-    of = "" if draws is None else "; one draw of the null, whose luck is not in the interval"
-    if draws and draws > 1:
-        of = f"; over patients and {draws} draws of the null"
+    match difference.get("draws"):
+        case None:
+            of = ""
+        case 1:
+            of = "; one draw of the null, whose luck is not in the interval"
+        case draws:
+            of = f"; over patients and {draws} draws of the null"
     return f"{told} ({sure} interval {span(difference, sign=True)}{of}): {verdict}."
 
 

