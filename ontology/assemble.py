@@ -17,57 +17,76 @@ from numpy.typing import NDArray
 from ontology import closure
 from ontology.errors import InputError
 from ontology.identifiers import IS_A
-from ontology.model import MAPS, TERMS, Ontology, Relations
+from ontology.model import Ontology, Relations
+from ontology.parts import Parts
 from ontology.report import LoadReport
+from ontology.tables import AXIOMS, CODES, DETAILS, DIALECTS, HISTORY, INACTIVE, INACTIVE_TERMS, MAPS, TERMS, VALUES
+
+Nodes = NDArray[np.int64]
 
 
 def assemble(
     name: str,
-    concepts: pl.DataFrame,
-    inactive: NDArray[np.int64],
-    terms: pl.DataFrame,
-    relations: pl.DataFrame,
-    maps: pl.DataFrame,
+    parts: Parts,
     report: LoadReport,
     *,
     path: Path | None = None,
+    layers: tuple[dict[str, Any], ...] | None = None,
 ) -> Ontology:
     """Build an ontology.
 
     Args:
         name: What it is called.
-        concepts: sctid (unique), defined; the active ones.
-        inactive: SCTIDs of the inactive concepts, so that they can be told from unknown ones.
-        terms: sctid, term, kind, preferred, case_significance.
-        relations: source, type, target (SCTIDs), group.
-        maps: sctid, system, group, priority, rule, advice, target.
+        parts: What a reader found.
         report: The account of the load so far; what is dropped here is added to it.
         path: Where it was read from, for the error messages.
+        layers: What it was put together from; by default one layer, all of it.
 
     Raises:
-        InputError: If there is no concept, or is-a has a cycle.
+        InputError: If there is no concept, a concept is there twice, or is-a has a cycle.
     """
-    if concepts.is_empty():
+    if parts.concepts.is_empty():
         raise InputError(
             "there is not one active concept",
             path=path,
             remedy="An extension on its own does not do: give the edition that it extends together with it",
         )
-    ordered = concepts.sort("sctid")
+    ordered = parts.concepts.sort("sctid")
     sctids = ordered["sctid"].to_numpy()
-    types, columns = _relations(sctids, inactive, relations, report)
+    if len(twice := np.flatnonzero(sctids[1:] == sctids[:-1])):
+        raise InputError(f"the concept {sctids[twice[0]]} is there twice", path=path)
+    inactive = parts.inactive.filter(~_known(sctids, parts.inactive["sctid"])).unique("sctid").sort("sctid")
+    retired = inactive["sctid"].to_numpy()
+    types, columns = _relations(sctids, retired, parts.relations, report)
+    terms, retired_terms = _terms(sctids, retired, parts.terms, report)
     ontology = Ontology(
         name=name,
         sctids=_frozen(sctids),
         defined=_frozen(ordered["defined"].to_numpy()),
         relation_types=_frozen(types),
         relations=columns,
-        terms=_terms(sctids, inactive, terms, report),
-        maps=_maps(sctids, inactive, maps, report),
+        terms=terms,
+        maps=_maps(sctids, retired, parts.maps, report),
         report=report,
+        details=_ready(ordered.select(*DETAILS)),
+        values=_values(sctids, retired, parts.values, report),
+        inactive=_ready(inactive.select(*INACTIVE)),
+        inactive_terms=retired_terms,
+        dialects=_ready(parts.dialects.select(*DIALECTS).sort("id", "refset")),
+        history=_history(sctids, retired, parts.history, report),
+        axioms=_ready(parts.axioms.select(*AXIOMS).sort("sctid", maintain_order=True)),
+        codes=_ready(parts.codes.select(*CODES).unique("key", keep="first", maintain_order=True).sort("key")),
+        members={kind: _ready(frame) for kind, frame in sorted(parts.members.items()) if frame.height},
+        layers=layers
+        if layers is not None
+        else ({"name": name, "version": report.effective_time, "concepts": len(sctids), "relations": len(columns)},),
     )
     _refuse_cycles(ontology, path)
     return ontology
+
+
+def _ready(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.rechunk()
 
 
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:
@@ -76,10 +95,14 @@ def _frozen(array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def _nodes(sctids: NDArray[np.int64], wanted: pl.Series) -> NDArray[np.int64]:
+def _nodes(sctids: Nodes, wanted: pl.Series) -> Nodes:
     values = wanted.to_numpy()
     place = np.minimum(np.searchsorted(sctids, values), len(sctids) - 1)
     return np.where(sctids[place] == values, place, -1)
+
+
+def _known(sctids: Nodes, wanted: pl.Series) -> pl.Series:
+    return pl.Series(_nodes(sctids, wanted) >= 0, dtype=pl.Boolean)
 
 
 def _drop(
@@ -118,10 +141,11 @@ def _relations(
                 "type": by_value[np.searchsorted(types, kind, sorter=by_value)].astype(np.int16),
                 "target": target[kept].astype(np.int32),
                 "group": group.astype(np.int32),
+                "id": rows["id"].to_numpy()[kept],
             }
         )
-        .unique()
-        .sort("source", "type", "target", "group")
+        .sort("source", "type", "target", "group", "id")
+        .unique(["source", "type", "target", "group"], keep="first", maintain_order=True)
     )
     report.drop(
         "relationship", "the same source, type, target and group occur again", int(kept.sum()) - frame.height
@@ -134,46 +158,69 @@ def _relations(
         target=_frozen(frame["target"].to_numpy()),
         type=_frozen(frame["type"].to_numpy()),
         group=_frozen(frame["group"].to_numpy()),
+        id=_frozen(frame["id"].to_numpy()) if (frame["id"] != 0).any() else None,
     )
 
 
 def _terms(
-    sctids: NDArray[np.int64], inactive: NDArray[np.int64], rows: pl.DataFrame, report: LoadReport
-) -> pl.DataFrame:
+    sctids: Nodes, inactive: Nodes, rows: pl.DataFrame, report: LoadReport
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     nodes = _nodes(sctids, rows["sctid"])
-    _drop(rows["sctid"], nodes >= 0, inactive, "description", "the concept", report)
-    frame = (
-        rows.with_columns(concept=pl.Series(nodes, dtype=pl.Int32))
-        .filter(pl.col("concept") >= 0)
-        .select(pl.col(column).cast(kind) for column, kind in TERMS.items())
-    )
-    frame = frame.sort(
-        "concept", pl.col("kind").to_physical(), ~pl.col("preferred"), maintain_order=True
-    ).rechunk()
-    report.count("description", used=frame.height)
+    frame = rows.with_columns(concept=pl.Series(nodes, dtype=pl.Int32))
+    order = (pl.col("kind").to_physical(), ~pl.col("preferred"))
+    gone = frame.filter(pl.col("concept") < 0)
+    retired = gone.filter(pl.col("sctid").is_in(pl.Series(inactive).implode()))
+    report.drop("description", "the concept is unknown", gone.height - retired.height)
+    retired = retired.select(*INACTIVE_TERMS).sort("sctid", *order, maintain_order=True)
+    frame = frame.filter(pl.col("concept") >= 0).select(*TERMS).sort("concept", *order, maintain_order=True)
+    report.count("description", used=frame.height + retired.height)
     named = frame.filter(pl.col("kind") == "fsn")["concept"].n_unique()
     preferred = frame.filter((pl.col("kind") == "synonym") & pl.col("preferred"))["concept"].n_unique()
     report.tolerate("concept without a fully specified name", len(sctids) - named)
     report.tolerate(
         "concept without a preferred term: its first synonym or FSN is used", len(sctids) - preferred
     )
-    return frame
+    return _ready(frame), _ready(retired)
 
 
-def _maps(
-    sctids: NDArray[np.int64], inactive: NDArray[np.int64], rows: pl.DataFrame, report: LoadReport
-) -> pl.DataFrame:
+def _maps(sctids: Nodes, inactive: Nodes, rows: pl.DataFrame, report: LoadReport) -> pl.DataFrame:
     nodes = _nodes(sctids, rows["sctid"])
     _drop(rows["sctid"], nodes >= 0, inactive, "map", "the concept", report)
     frame = (
         rows.with_columns(concept=pl.Series(nodes, dtype=pl.Int32))
         .filter(pl.col("concept") >= 0)
-        .select(pl.col(column).cast(kind) for column, kind in MAPS.items())
+        .select(*MAPS)
         .sort("concept", "system", "group", "priority", "target", maintain_order=True)
-        .rechunk()
     )
     report.count("map", used=frame.height)
-    return frame
+    return _ready(frame)
+
+
+def _values(sctids: Nodes, inactive: Nodes, rows: pl.DataFrame, report: LoadReport) -> pl.DataFrame:
+    nodes = _nodes(sctids, rows["source"])
+    _drop(rows["source"], nodes >= 0, inactive, "concrete values", "the source", report)
+    frame = (
+        rows.with_columns(concept=pl.Series(nodes, dtype=pl.Int32))
+        .filter(pl.col("concept") >= 0)
+        .select(*VALUES)
+        .unique()
+        .sort(*VALUES)
+    )
+    if rows.height:
+        report.count("concrete values", used=frame.height)
+    return _ready(frame)
+
+
+def _history(sctids: Nodes, inactive: Nodes, rows: pl.DataFrame, report: LoadReport) -> pl.DataFrame:
+    everyone = np.union1d(sctids, inactive)
+    report.drop("association", "the concept is unknown", int((~_known(everyone, rows["source"])).sum()))
+    report.tolerate(
+        "association to a target that is no concept here", int((~_known(everyone, rows["target"])).sum())
+    )
+    frame = rows.filter(_known(everyone, rows["source"])).select(*HISTORY).unique().sort(*HISTORY)
+    if rows.height:
+        report.count("association", used=frame.height)
+    return _ready(frame)
 
 
 def _refuse_cycles(ontology: Ontology, path: Path | None) -> None:

@@ -8,7 +8,7 @@ and roots have depth 0.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,31 +18,27 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ontology import closure as _closure
+from ontology import codes as _codes
 from ontology.errors import ConceptNotFound
 from ontology.identifiers import IS_A, NAMES, normalise_code, normalise_system
+from ontology.tables import (
+    AXIOMS,
+    CODES,
+    DETAILS,
+    DIALECTS,
+    HISTORY,
+    INACTIVE,
+    INACTIVE_TERMS,
+    MAPS,
+    TERMS,
+    VALUES,
+    Schema,
+)
 
 if TYPE_CHECKING:
     from ontology.report import LoadReport
 
 Ints = NDArray[np.int64]
-
-TERMS = {
-    "concept": pl.Int32(),
-    "term": pl.String(),
-    "kind": pl.Enum(["fsn", "synonym", "definition", "other"]),
-    "preferred": pl.Boolean(),
-    "case_significance": pl.Enum(["ci", "cI", "CS"]),
-}
-MAPS = {
-    "concept": pl.Int32(),
-    "system": pl.String(),
-    "group": pl.Int32(),
-    "priority": pl.Int32(),
-    "rule": pl.String(),
-    "advice": pl.String(),
-    "target": pl.String(),
-}
-
 
 @dataclass(frozen=True, eq=False)
 class Relations:
@@ -53,15 +49,21 @@ class Relations:
         target: Node index of the concept that describes it.
         type: Index into `Ontology.relation_types`.
         group: Role group; 0 is ungrouped, other numbers mean something only within one source.
+        id: SCTID of the relationship, 0 where the source gave it none; None where no relation has one.
     """
 
     source: NDArray[np.int32]
     target: NDArray[np.int32]
     type: NDArray[np.int16]
     group: NDArray[np.int32]
+    id: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.source)
+
+
+def _empty(schema: Schema) -> pl.DataFrame:
+    return pl.DataFrame(schema=schema)
 
 
 class Step(NamedTuple):
@@ -85,9 +87,20 @@ class Ontology:
         defined: Whether a concept is fully defined by its relations, bool [N].
         relation_types: SCTIDs of the relationship types, is-a first.
         relations: The relations between active concepts.
-        terms: concept (node index), term, kind, preferred, case_significance; ordered by concept and kind.
-        maps: concept (node index), system, group, priority, rule, advice, target.
+        terms: The columns of `tables.TERMS`; ordered by concept (node index), kind, and preferred first.
+        maps: The columns of `tables.MAPS`, one row a target; an empty target says that the system has no code.
         report: What the loader read, dropped and tolerated.
+        stored_fingerprint: The fingerprint that was saved with it, empty if it was not opened from a folder.
+        details: `tables.DETAILS`, row i of concept i: module, effectiveTime (YYYYMMDD, 0 unknown), layer.
+        values: `tables.VALUES`: concrete values as RF2 writes them, `#5` or a quoted text.
+        inactive: `tables.INACTIVE`: the inactive concepts, ascending, with the reason where one is given.
+        inactive_terms: `tables.INACTIVE_TERMS`: their terms.
+        dialects: `tables.DIALECTS`: which description is preferred or acceptable in which language refset.
+        history: `tables.HISTORY`: historical associations, ordered by source.
+        axioms: `tables.AXIOMS`: OWL axioms in functional syntax, by the concept that they are about.
+        codes: `tables.CODES`: the identifiers behind keys that are no SCTIDs, ascending by key.
+        members: Other reference sets by kind: `tables.MEMBERS`, then columns of the kind's own as text.
+        layers: What it was put together from, the base first: name, format, version, concepts, relations.
     """
 
     name: str
@@ -99,6 +112,16 @@ class Ontology:
     maps: pl.DataFrame
     report: LoadReport
     stored_fingerprint: str = ""
+    details: pl.DataFrame = field(default_factory=lambda: _empty(DETAILS))
+    values: pl.DataFrame = field(default_factory=lambda: _empty(VALUES))
+    inactive: pl.DataFrame = field(default_factory=lambda: _empty(INACTIVE))
+    inactive_terms: pl.DataFrame = field(default_factory=lambda: _empty(INACTIVE_TERMS))
+    dialects: pl.DataFrame = field(default_factory=lambda: _empty(DIALECTS))
+    history: pl.DataFrame = field(default_factory=lambda: _empty(HISTORY))
+    axioms: pl.DataFrame = field(default_factory=lambda: _empty(AXIOMS))
+    codes: pl.DataFrame = field(default_factory=lambda: _empty(CODES))
+    members: dict[str, pl.DataFrame] = field(default_factory=dict)
+    layers: tuple[dict[str, Any], ...] = ()
 
     def __len__(self) -> int:
         return len(self.sctids)
@@ -111,22 +134,41 @@ class Ontology:
 
     # Concepts and their indices
 
-    def index(self, sctid: int) -> int:
+    def index(self, concept: int | str) -> int:
         """Give the node index of a concept.
 
         Args:
-            sctid: The concept.
+            concept: Its SCTID or key, or any spelling of its identifier: "DOID:1816", an IRI, the SCTID as text.
 
         Raises:
-            ConceptNotFound: If it is not among the active concepts.
+            ConceptNotFound: If it is not among the active concepts; it says so if it is an inactive one.
         """
+        sctid = _codes.key(concept) if isinstance(concept, str) else int(concept)
         found = int(self.indices([sctid])[0])
         if found < 0:
+            shown = concept if isinstance(concept, str) else self.identifier(sctid)
+            inactive = bool(np.isin(sctid, self.inactive["sctid"].to_numpy()))
             raise ConceptNotFound(
-                f"concept {sctid} is not among the {len(self):,} active concepts of '{self.name}'",
-                remedy="Find it by its name with: mhdiff ontology search",
+                f"concept {shown} is inactive in '{self.name}'"
+                if inactive
+                else f"concept {shown} is not among the {len(self):,} active concepts of '{self.name}'",
+                remedy="Bring it to active ones with: mhdiff ontology map --system SNOMED"
+                if inactive
+                else "Find it by its name with: mhdiff ontology search",
             )
         return found
+
+    def identifier(self, sctid: int) -> str:
+        """Give the identifier that a person writes: the SCTID as text, or the code behind a key.
+
+        Args:
+            sctid: An SCTID or key, whether or not the ontology holds it.
+        """
+        if sctid < _codes.FIRST or self.codes.is_empty():
+            return str(sctid)
+        keys = self.codes["key"].to_numpy()
+        place = min(int(np.searchsorted(keys, sctid)), len(keys) - 1)
+        return str(self.codes["code"][place]) if keys[place] == sctid else str(sctid)
 
     def indices(self, sctids: Any) -> Ints:
         """Give the node indices of many concepts, -1 for those that are unknown.
@@ -172,7 +214,7 @@ class Ontology:
         kinds = rows["kind"].to_list()
         if "synonym" in kinds:  # preferred ones come first within a kind
             return str(rows["term"][kinds.index("synonym")])
-        return untagged(str(rows["term"][0])) if kinds[:1] == ["fsn"] else str(sctid)
+        return untagged(str(rows["term"][0])) if kinds[:1] == ["fsn"] else self.identifier(sctid)
 
     def synonyms(self, sctid: int) -> list[str]:
         """Give the synonyms, the preferred term first.
@@ -207,10 +249,12 @@ class Ontology:
 
     @cached_property
     def _relation_names(self) -> dict[int, str]:
-        names = {}
+        names: dict[int, str] = {}
+        labels = dict(self.codes.select("key", "label").iter_rows())
         for sctid in self.relation_types.tolist():
-            named = sctid in self and self.term(sctid) != str(sctid)
-            names[sctid] = self.term(sctid).lower() if named else NAMES.get(sctid, str(sctid))
+            named = sctid in self and self.term(sctid) != self.identifier(sctid)
+            labelled = labels.get(sctid) or self.identifier(sctid)
+            names[sctid] = self.term(sctid).lower() if named else NAMES.get(sctid, labelled)
         return {**names, IS_A: "is a"}
 
     def relation_name(self, relation_type: int) -> str:

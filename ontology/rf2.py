@@ -29,8 +29,10 @@ from ontology.identifiers import (
     system_of_refset,
 )
 from ontology.model import Ontology
+from ontology.parts import Parts
 from ontology.report import LoadReport
 from ontology.rf2_files import COLUMNS, RF2File, Table, find_files, read_table
+from ontology.tables import INACTIVE, fill
 
 _MAP_TEXTS = ("mapRule", "mapAdvice", "mapTarget")
 
@@ -58,7 +60,14 @@ def load_rf2(path: str | Path, *, strict: bool = False, name: str | None = None)
     preferred = _preferred(files, descriptions, report)
     terms = descriptions.with_columns(preferred=pl.col("id").is_in(preferred.implode()))
     maps = _maps(files, descriptions, report)
-    ontology = assemble(report.source, concepts, inactive, terms, relations, maps, report, path=source)
+    parts = Parts(
+        concepts=concepts,
+        inactive=fill(INACTIVE, {"sctid": inactive}),
+        terms=terms,
+        relations=relations,
+        maps=maps,
+    )
+    ontology = assemble(report.source, parts, report, path=source)
     if strict and (problems := report.problems()):
         raise InputError(
             f"strict, and there are problems: {'; '.join(problems)}",

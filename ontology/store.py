@@ -17,11 +17,25 @@ from numpy.typing import NDArray
 
 from ontology.errors import InputError
 from ontology.files import atomic_directory, sha256
-from ontology.model import MAPS, TERMS, Ontology, Relations
+from ontology.model import Ontology, Relations
 from ontology.report import LoadReport
+from ontology.tables import (
+    AXIOMS,
+    CODES,
+    DETAILS,
+    DIALECTS,
+    HISTORY,
+    INACTIVE,
+    INACTIVE_TERMS,
+    MAPS,
+    MEMBERS,
+    TERMS,
+    VALUES,
+    Schema,
+)
 
 MARKER = "ontology.json"
-FORMAT = 1
+FORMAT = 2
 _REBUILD = "Build it again with: mhdiff ontology build SOURCE --out DIR"
 _ARRAYS = {
     "sctids": np.int64,
@@ -31,8 +45,20 @@ _ARRAYS = {
     "relation_target": np.int32,
     "relation_type": np.int16,
     "relation_group": np.int32,
+    "relation_id": np.int64,
 }
-_FRAMES: dict[str, dict[str, Any]] = {"terms": TERMS, "maps": MAPS}
+_FRAMES: dict[str, Schema] = {
+    "terms": TERMS,
+    "maps": MAPS,
+    "details": DETAILS,
+    "values": VALUES,
+    "inactive": INACTIVE,
+    "inactive_terms": INACTIVE_TERMS,
+    "dialects": DIALECTS,
+    "history": HISTORY,
+    "axioms": AXIOMS,
+    "codes": CODES,
+}
 
 
 def _arrays(ontology: Ontology) -> dict[str, NDArray[Any]]:
@@ -45,6 +71,7 @@ def _arrays(ontology: Ontology) -> dict[str, NDArray[Any]]:
         "relation_target": relations.target,
         "relation_type": relations.type,
         "relation_group": relations.group,
+        "relation_id": relations.id if relations.id is not None else np.zeros(0, dtype=np.int64),
     }
 
 
@@ -58,7 +85,8 @@ def content_hash(ontology: Ontology) -> str:
     for name, array in _arrays(ontology).items():
         digest.update(f"{name}:{array.dtype.str}:{len(array)}\n".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
-    for name, frame in (("terms", ontology.terms), ("maps", ontology.maps)):
+    members = {f"members {kind}": frame for kind, frame in ontology.members.items()}
+    for name, frame in {**{name: getattr(ontology, name) for name in _FRAMES}, **members}.items():
         for column in frame.get_columns():
             digest.update(f"{name}.{column.name}:{column.dtype}:{len(column)}\n".encode())
             if isinstance(column.dtype, pl.String):
@@ -84,6 +112,9 @@ def save(ontology: Ontology, directory: str | Path) -> Path:
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
         for name in _FRAMES:
             getattr(ontology, name).write_ipc(folder / f"{name}.arrow")
+        members = {kind: f"members-{number}" for number, kind in enumerate(sorted(ontology.members))}
+        for kind, file in members.items():
+            ontology.members[kind].write_ipc(folder / f"{file}.arrow")
         document = {
             "format": FORMAT,
             "name": ontology.name,
@@ -92,6 +123,8 @@ def save(ontology: Ontology, directory: str | Path) -> Path:
             "relations": len(ontology.relations),
             "terms": ontology.terms.height,
             "maps": ontology.maps.height,
+            "members": members,
+            "layers": list(ontology.layers),
             "sha256": {file.name: sha256(file) for file in sorted(folder.iterdir())},
             "report": ontology.report.as_dict(),
         }
@@ -117,6 +150,7 @@ def open_ontology(directory: str | Path) -> Ontology:
             raise InputError(f"the file {state}", path=file, remedy=_REBUILD)
     arrays = {name: _array(folder / f"{name}.npy", dtype) for name, dtype in _ARRAYS.items()}
     frames = {name: _frame(folder / f"{name}.arrow", schema) for name, schema in _FRAMES.items()}
+    members = {kind: _frame(folder / f"{file}.arrow", None) for kind, file in document["members"].items()}
     return Ontology(
         name=str(document["name"]),
         sctids=arrays["sctids"],
@@ -127,11 +161,13 @@ def open_ontology(directory: str | Path) -> Ontology:
             target=arrays["relation_target"],
             type=arrays["relation_type"],
             group=arrays["relation_group"],
+            id=arrays["relation_id"] if len(arrays["relation_id"]) else None,
         ),
-        terms=frames["terms"],
-        maps=frames["maps"],
         report=LoadReport.from_dict(document["report"]),
         stored_fingerprint=str(document["fingerprint"]),
+        members=members,
+        layers=tuple(document["layers"]),
+        **frames,
     )
 
 
@@ -149,7 +185,7 @@ def _document(folder: Path) -> dict[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"the file is no JSON ({error})", path=path, remedy=_REBUILD) from error
-    keys = {"format": int, "name": str, "fingerprint": str, "sha256": dict, "report": dict}
+    keys = {"format": int, "name": str, "fingerprint": str, "sha256": dict, "report": dict, "members": dict, "layers": list}
     wrong = [
         k
         for k, kind in keys.items()
@@ -181,11 +217,14 @@ def _array(path: Path, dtype: Any) -> NDArray[Any]:
     return np.asarray(array)
 
 
-def _frame(path: Path, schema: dict[str, Any]) -> pl.DataFrame:
+def _frame(path: Path, schema: Schema | None) -> pl.DataFrame:
     try:
         frame = pl.read_ipc(path)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise InputError(f"the table cannot be read ({error})", path=path, remedy=_REBUILD) from error
-    if dict(frame.schema) != schema:
+    named = dict(frame.schema)
+    if schema is None:  # a reference set has columns of its own after those that all have
+        schema, named = MEMBERS, dict(list(named.items())[: len(MEMBERS)])
+    if named != dict(schema):
         raise InputError("the table has other columns than expected", path=path, remedy=_REBUILD)
     return frame

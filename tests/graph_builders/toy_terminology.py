@@ -5,8 +5,9 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
-from ontology.model import MAPS, TERMS, Ontology, Relations
+from ontology.model import Ontology, Relations
 from ontology.report import LoadReport
+from ontology.tables import MAPS, TERMS
 
 IS_A, SITE, AGENT = 116680003, 363698007, 246075003
 INTERPRETS, HAS_INTERPRETATION = 363714003, 363713009
@@ -38,11 +39,11 @@ def make_ontology(names, relations, codes=(), name="toy"):
         source.astype(np.int32), target.astype(np.int32), kind.astype(np.int16), np.zeros(len(rows), np.int32)
     )
     terms = [
-        (node[s], term, what, True, "ci")
+        (node[s], term, what, True, "ci", 0, "")
         for s, text in sorted(names.items())
         for term, what in ((f"{text} (thing)", "fsn"), (text, "synonym"))
     ]
-    maps = [(node[s], system, 1, 1, "", "", code) for code, system, s in codes]
+    maps = [(node[s], system, 1, 1, "", "", code, "", float("nan"), "") for code, system, s in codes]
     return Ontology(
         name, sctids, np.zeros(len(sctids), bool), types, columns,
         pl.DataFrame(terms, TERMS, orient="row"), pl.DataFrame(maps, MAPS, orient="row"), LoadReport(),

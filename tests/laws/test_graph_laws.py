@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from graph_builders import Evidence, PatientGraph, Permuted, View, build_graph, collect_evidence
 from graph_builders.nulls import EVIDENCES
 from ontology.errors import InputError
-from ontology.model import MAPS, TERMS, Ontology, Relations
+from ontology.model import Ontology, Relations
 from ontology.recognise import POLARITIES
 from ontology.report import LoadReport
+from ontology.tables import MAPS, TERMS
 
 IS_A, SITE = 116680003, 363698007
 MODALITIES = ("image", "note", "codes")
@@ -27,7 +28,7 @@ def ontology_of(sctids, edges):
     rows = np.array(sorted((place[s], kind, place[t]) for s, kind, t in edges)).reshape(-1, 3)
     source, kind, target = rows.T.astype(np.int32)
     relations = Relations(source, target, kind.astype(np.int16), np.zeros(len(rows), np.int32))
-    names = [(i, f"term {s}", "synonym", True, "ci") for i, s in enumerate(sorted(sctids))]
+    names = [(i, f"term {s}", "synonym", True, "ci", 0, "") for i, s in enumerate(sorted(sctids))]
     return Ontology(
         "random", np.sort(np.array(sctids, dtype=np.int64)), np.zeros(len(sctids), bool),
         np.array([IS_A, SITE]), relations, pl.DataFrame(names, TERMS, orient="row"),

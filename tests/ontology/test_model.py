@@ -7,7 +7,9 @@ from tiny_release import IDS, IS_A, SITE
 import ontology as package
 from ontology import ConceptNotFound, InputError, Ontology
 from ontology.assemble import assemble
+from ontology.parts import CONCEPTS, Parts
 from ontology.report import LoadReport
+from ontology.tables import fill
 
 
 def keys(sctids):
@@ -120,12 +122,9 @@ def random_ontology(seed, size=300):
         {"sctid": np.arange(1, size + 1), "term": [f"c{i}" for i in range(size)]}
     ).with_columns(kind=pl.lit("synonym"), preferred=True, case_significance=pl.lit("ci"))
     relations = pl.DataFrame(rows, ["source", "target", "type", "group"], orient="row")
-    maps = pl.DataFrame(
-        schema=dict.fromkeys(["sctid", "group", "priority"], pl.Int64())
-        | dict.fromkeys(["system", "rule", "advice", "target"], pl.String())
-    )
-    concepts = pl.DataFrame({"sctid": np.arange(1, size + 1)}).with_columns(defined=False)
-    result = assemble("random", concepts, np.empty(0, np.int64), names, relations, maps, LoadReport())
+    concepts = fill(CONCEPTS, {"sctid": np.arange(1, size + 1)})
+    parts = Parts(concepts=concepts, terms=names, relations=relations)
+    result = assemble("random", parts, LoadReport())
     return result, pairs, other
 
 
