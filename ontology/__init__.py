@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ontology.errors import ConceptNotFound, InputError
+    from ontology.formats import load, load_obo, load_omop, load_owl, load_rdf, load_tables
     from ontology.model import Ontology, Relations, Step
+    from ontology.parts import Parts
     from ontology.recognise import POLARITIES, Mention, Recogniser
     from ontology.report import LoadReport
     from ontology.rf2 import load_rf2
@@ -25,7 +27,14 @@ _HOME = {
     "Recogniser": "recognise",
     "Relations": "model",
     "Step": "model",
+    "Parts": "parts",
+    "load": "formats",
+    "load_obo": "formats",
+    "load_omop": "formats",
+    "load_owl": "formats",
+    "load_rdf": "formats",
     "load_rf2": "rf2",
+    "load_tables": "formats",
 }
 
 __all__ = [
@@ -35,10 +44,17 @@ __all__ = [
     "LoadReport",
     "Mention",
     "Ontology",
+    "Parts",
     "Recogniser",
     "Relations",
     "Step",
+    "load",
+    "load_obo",
+    "load_omop",
+    "load_owl",
+    "load_rdf",
     "load_rf2",
+    "load_tables",
 ]
 
 

@@ -20,7 +20,19 @@ from ontology.identifiers import IS_A
 from ontology.model import Ontology, Relations
 from ontology.parts import Parts
 from ontology.report import LoadReport
-from ontology.tables import AXIOMS, CODES, DETAILS, DIALECTS, HISTORY, INACTIVE, INACTIVE_TERMS, MAPS, TERMS, VALUES
+from ontology.tables import (
+    AXIOMS,
+    CODES,
+    DETAILS,
+    DIALECTS,
+    HISTORY,
+    INACTIVE,
+    INACTIVE_TERMS,
+    MAPS,
+    STATED,
+    TERMS,
+    VALUES,
+)
 
 Nodes = NDArray[np.int64]
 
@@ -75,11 +87,19 @@ def assemble(
         dialects=_ready(parts.dialects.select(*DIALECTS).sort("id", "refset")),
         history=_history(sctids, retired, parts.history, report),
         axioms=_ready(parts.axioms.select(*AXIOMS).sort("sctid", maintain_order=True)),
+        stated=_ready(parts.stated.select(*STATED).sort("source", "type", "target", "group")),
         codes=_ready(parts.codes.select(*CODES).unique("key", keep="first", maintain_order=True).sort("key")),
         members={kind: _ready(frame) for kind, frame in sorted(parts.members.items()) if frame.height},
         layers=layers
         if layers is not None
-        else ({"name": name, "version": report.effective_time, "concepts": len(sctids), "relations": len(columns)},),
+        else (
+            {
+                "name": name,
+                "version": report.effective_time,
+                "concepts": len(sctids),
+                "relations": len(columns),
+            },
+        ),
     )
     _refuse_cycles(ontology, path)
     return ontology

@@ -24,7 +24,9 @@ _SNOMED = re.compile(
     r"|(?:sctid|sct|snomed|snomedct|snomed_ct|snomed-ct|snomedct_us(?:_\d{4}_\d\d_\d\d)?):)?([0-9]{1,18})",
     re.IGNORECASE,
 )
-_OBO = re.compile(r"https?://purl\.obolibrary\.org/obo/([A-Za-z][A-Za-z0-9]*(?:_[A-Za-z]+)?)_([A-Za-z0-9.\-]+)")
+_OBO = re.compile(
+    r"https?://purl\.obolibrary\.org/obo/([A-Za-z][A-Za-z0-9]*(?:_[A-Za-z]+)?)_([A-Za-z0-9.\-]+)"
+)
 
 
 def canonical(identifier: str) -> str:
@@ -71,7 +73,9 @@ class Keys:
             found = self._seen[identifier] = key(identifier)
             text = canonical(identifier)
             if found >= FIRST and self._codes.setdefault(found, text) != text:
-                raise InputError(f"'{text}' and '{self._codes[found]}' have the same hash", remedy="Rename one")
+                raise InputError(
+                    f"'{text}' and '{self._codes[found]}' have the same hash", remedy="Rename one"
+                )
         if label and found >= FIRST:
             self._labels.setdefault(found, label)
         return found

@@ -37,6 +37,7 @@ def disassemble(ontology: Ontology) -> Parts:
                 "id": relations.id if relations.id is not None else np.zeros(len(relations), dtype=np.int64),
             }
         ),
+        stated=ontology.stated,
         values=values.select(*PART_VALUES),
         maps=maps.select(*PART_MAPS),
         history=ontology.history,

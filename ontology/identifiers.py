@@ -102,7 +102,25 @@ NAMES = {
 }
 
 # Map reference sets whose target code system is known from the identifier alone.
-MAP_SYSTEMS = {447562003: "ICD-10", 6011000124106: "ICD-10-CM"}
+MAP_SYSTEMS = {
+    447562003: "ICD-10",
+    6011000124106: "ICD-10-CM",
+    705114005: "LOINC",
+    30051010000102: "LOINC",
+}
+UNSPECIFIED_CORRELATION = 447561005
+
+# Language reference sets by the dialect that a person asks for.
+DIALECTS = {
+    "en-US": US_ENGLISH,
+    "en-GB": GB_ENGLISH,
+    "en-AU": 32570271000036106,
+    "en-CA": 19491000087109,
+    "fr-CA": 20581000087109,
+    "sv-SE": 46011000052107,
+    "da-DK": 554461000005103,
+    "nl-NL": 31000146106,
+}
 
 # Otherwise the name of the reference set's own concept says it; the first pattern that fits.
 _SYSTEM_WORDS = (

@@ -29,8 +29,7 @@ from ontology.tables import (
     HISTORY,
     INACTIVE,
     INACTIVE_TERMS,
-    MAPS,
-    TERMS,
+    STATED,
     VALUES,
     Schema,
 )
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from ontology.report import LoadReport
 
 Ints = NDArray[np.int64]
+
 
 @dataclass(frozen=True, eq=False)
 class Relations:
@@ -98,6 +98,7 @@ class Ontology:
         dialects: `tables.DIALECTS`: which description is preferred or acceptable in which language refset.
         history: `tables.HISTORY`: historical associations, ordered by source.
         axioms: `tables.AXIOMS`: OWL axioms in functional syntax, by the concept that they are about.
+        stated: `tables.STATED`: relationships as stated, in SCTIDs, where a release still ships them.
         codes: `tables.CODES`: the identifiers behind keys that are no SCTIDs, ascending by key.
         members: Other reference sets by kind: `tables.MEMBERS`, then columns of the kind's own as text.
         layers: What it was put together from, the base first: name, format, version, concepts, relations.
@@ -119,6 +120,7 @@ class Ontology:
     dialects: pl.DataFrame = field(default_factory=lambda: _empty(DIALECTS))
     history: pl.DataFrame = field(default_factory=lambda: _empty(HISTORY))
     axioms: pl.DataFrame = field(default_factory=lambda: _empty(AXIOMS))
+    stated: pl.DataFrame = field(default_factory=lambda: _empty(STATED))
     codes: pl.DataFrame = field(default_factory=lambda: _empty(CODES))
     members: dict[str, pl.DataFrame] = field(default_factory=dict)
     layers: tuple[dict[str, Any], ...] = ()

@@ -20,6 +20,7 @@ from ontology.tables import (
     INACTIVE,
     INACTIVE_TERMS,
     MAPS,
+    STATED,
     VALUES,
     Schema,
     fill,
@@ -33,13 +34,7 @@ CONCEPTS: Schema = {
     "layer": pl.Int16(),
 }
 TERMS: Schema = INACTIVE_TERMS
-RELATIONS: Schema = {
-    "source": pl.Int64(),
-    "type": pl.Int64(),
-    "target": pl.Int64(),
-    "group": pl.Int32(),
-    "id": pl.Int64(),
-}
+RELATIONS: Schema = STATED
 PART_VALUES: Schema = {"source": pl.Int64(), **{k: v for k, v in VALUES.items() if k != "concept"}}
 PART_MAPS: Schema = {"sctid": pl.Int64(), **{k: v for k, v in MAPS.items() if k != "concept"}}
 
@@ -49,6 +44,7 @@ SCHEMAS: dict[str, Schema] = {
     "terms": TERMS,
     "dialects": DIALECTS,
     "relations": RELATIONS,
+    "stated": STATED,
     "values": PART_VALUES,
     "maps": PART_MAPS,
     "history": HISTORY,
@@ -73,9 +69,11 @@ class Parts:
             id (of the description, 0 if none), language.
         dialects: refset, id (of a description), preferred.
         relations: source, type, target, group, id (of the relationship, 0 if none).
+        stated: The same columns: relationships as an author stated them, where a release still ships such a file.
         values: Concrete values: source, type, group, value (as RF2 writes it: `#5` or a quoted text).
         maps: sctid, system, group, priority, rule, advice, target ("" where there is no code for the concept),
-            predicate, confidence (NaN where none is given), origin.
+            predicate, confidence (NaN where none is given), origin, category (SCTID of the
+            map category, 0 if none).
         history: source, refset (SCTID of the historical association), target.
         axioms: sctid, axiom (OWL functional syntax).
         members: Every other reference set, by the name of its kind: the columns of `tables.MEMBERS`, then its own.
@@ -87,6 +85,7 @@ class Parts:
     terms: pl.DataFrame = field(default_factory=lambda: _empty("terms"))
     dialects: pl.DataFrame = field(default_factory=lambda: _empty("dialects"))
     relations: pl.DataFrame = field(default_factory=lambda: _empty("relations"))
+    stated: pl.DataFrame = field(default_factory=lambda: _empty("stated"))
     values: pl.DataFrame = field(default_factory=lambda: _empty("values"))
     maps: pl.DataFrame = field(default_factory=lambda: _empty("maps"))
     history: pl.DataFrame = field(default_factory=lambda: _empty("history"))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
+
+from ontology.errors import InputError
 
 
 @dataclass
@@ -13,6 +16,7 @@ class LoadReport:
     Attributes:
         source: The folder that was read, by its name.
         effective_time: The latest effectiveTime among the active rows, YYYYMMDD.
+        dependencies: One entry a row of the module dependency: module, version, needs, needed version, found version.
         language_refset: The language reference set that decides the preferred terms, empty if there is none.
         files_read: One entry a file: file, kind, rows.
         files_not_read: One entry a file: file, reason.
@@ -21,6 +25,7 @@ class LoadReport:
         expected: Those of the reasons in `dropped` that a faultless release has too, such as the terms of
         inactive
             concepts, which stay active.
+        overridden: For each kind of component, how many rows of one package a later package replaced.
         tolerated: Oddities that cost no row, by what they are.
         modules: Active concepts by module.
         refsets: One entry a reference set: refset, name, kind, rows, and for maps the code system.
@@ -34,9 +39,11 @@ class LoadReport:
     rows: dict[str, dict[str, int]] = field(default_factory=dict)
     dropped: dict[str, dict[str, int]] = field(default_factory=dict)
     expected: list[str] = field(default_factory=list)
+    overridden: dict[str, int] = field(default_factory=dict)
     tolerated: dict[str, int] = field(default_factory=dict)
     modules: dict[str, int] = field(default_factory=dict)
     refsets: list[dict[str, Any]] = field(default_factory=list)
+    dependencies: list[dict[str, Any]] = field(default_factory=list)
 
     def drop(self, kind: str, reason: str, count: int, *, expected: bool = False) -> None:
         """Count active rows that could not be used.
@@ -53,13 +60,16 @@ class LoadReport:
             reasons = self.dropped.setdefault(kind, {})
             reasons[reason] = reasons.get(reason, 0) + int(count)
 
-    def tolerate(self, what: str, count: int) -> None:
+    def tolerate(self, what: str, count: int, *, expected: bool = False) -> None:
         """Count an oddity that cost no row.
 
         Args:
             what: What is odd.
             count: How often; nothing is noted for none.
+            expected: Whether a faultless source has it too; then `--strict` lets it pass.
         """
+        if count and expected and what not in self.expected:
+            self.expected.append(what)
         if count:
             self.tolerated[what] = self.tolerated.get(what, 0) + int(count)
 
@@ -82,7 +92,23 @@ class LoadReport:
             for why, n in reasons.items()
             if f"{kind}: {why}" not in self.expected
         ]
-        return found + [f"{n} x {what}" for what, n in self.tolerated.items()]
+        return found + [f"{n} x {what}" for what, n in self.tolerated.items() if what not in self.expected]
+
+    def refuse_problems(self, path: Path) -> None:
+        """Raise if there are problems, as `--strict` asks for.
+
+        Args:
+            path: What was read, for the message.
+
+        Raises:
+            InputError: If `problems` gives any.
+        """
+        if problems := self.problems():
+            raise InputError(
+                f"strict, and there are problems: {'; '.join(problems)}",
+                path=path,
+                remedy="Mend the source, or leave --strict out: then this is counted in the report",
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """Give plain dicts, lists, strings and numbers, ready for JSON."""
@@ -114,6 +140,14 @@ class LoadReport:
                 f"reference set    {r['refset']} {r['name']}{system} ({r['kind']}, {r['rows']:,} rows)"
             )
         text += [f"module           {module} ({n:,} concepts)" for module, n in self.modules.items()]
+        for d in self.dependencies:
+            found = d["found"] or "unknown"
+            text.append(
+                f"dependency       {d['module']} {d['version']} needs {d['needs']} {d['needed']}: {found}"
+            )
         for kind, reasons in self.dropped.items():
             text += [f"dropped          {n:,} {kind} rows: {reason}" for reason, n in reasons.items()]
+        text += [
+            f"overridden       {n:,} {kind} rows by a later package" for kind, n in self.overridden.items()
+        ]
         return text + [f"tolerated        {n:,} x {what}" for what, n in self.tolerated.items()]

@@ -1,263 +1,260 @@
-"""Read an RF2 release: concepts, descriptions, inferred relationships, language and map reference sets.
+"""Read RF2: packages in folders or zips, Snapshot, Full or Delta, laid over one another, to one `Ontology`.
 
-The state of a component is its row with the latest effectiveTime, over all files of the release; a row
-without one is not yet released and therefore the latest. Only then does `active` decide. So a Full release
-gives its current state, and packages laid over one another are resolved rather than added up.
+The state of a component is its row with the latest effectiveTime, over all files of all packages; a row without one is
+not yet released and therefore the latest; at the same time, the later package wins. Only then does `active` decide. So
+a Full release gives its state at any moment, a Delta changes the packages before it, and an extension overrides its
+edition, whatever the order of rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from ontology import sctid
+from ontology import rf2_refsets, sctid
 from ontology.assemble import assemble
 from ontology.errors import InputError
-from ontology.identifiers import (
-    ACCEPTABLE,
-    CASES,
-    EXISTENTIAL,
-    FULLY_DEFINED,
-    GB_ENGLISH,
-    KINDS,
-    PREFERRED,
-    STATED,
-    US_ENGLISH,
-    system_of_refset,
-)
+from ontology.identifiers import CASES, EXISTENTIAL, FULLY_DEFINED, KINDS, STATED
 from ontology.model import Ontology
 from ontology.parts import Parts
 from ontology.report import LoadReport
-from ontology.rf2_files import COLUMNS, RF2File, Table, find_files, read_table
-from ontology.tables import INACTIVE, fill
+from ontology.rf2_files import RF2File, find_files
+from ontology.rf2_source import entries
+from ontology.rf2_state import Release
+from ontology.rf2_table import ID, NUMBER, TEXT
 
-_MAP_TEXTS = ("mapRule", "mapAdvice", "mapTarget")
+
+@dataclass(frozen=True)
+class Options:
+    """How to read a release.
+
+    Attributes:
+        as_of: A moment, YYYYMMDD; then the Full is read, as it was then. 0 takes the newest state.
+        dialects: Language reference sets in the order in which they decide the preferred term: SCTIDs, or names such as
+            "en-GB". Those not named follow: US English, GB English, the others by size.
+        check_dependencies: Refuse packages whose module dependency rows ask for another version than is there.
+    """
+
+    as_of: int = 0
+    dialects: Sequence[int | str] = field(default_factory=tuple)
+    check_dependencies: bool = True
 
 
-def load_rf2(path: str | Path, *, strict: bool = False, name: str | None = None) -> Ontology:
-    """Load the Snapshot of an RF2 release folder (its Full, where it has no Snapshot).
+def load_rf2(
+    path: str | Path | Sequence[str | Path],
+    *,
+    strict: bool = False,
+    name: str | None = None,
+    as_of: int | str | None = None,
+    dialects: Sequence[int | str] = (),
+    check_dependencies: bool = True,
+) -> Ontology:
+    """Load RF2 packages.
 
     Args:
-        path: The release folder.
+        path: The release's folder or its zip; or several, the edition first, then its extensions and Deltas.
         strict: Refuse a release in which any row had to be dropped or anything odd was tolerated.
-        name: What to call the ontology; the folder's name by default.
+        name: What to call the ontology; the first folder's name by default.
+        as_of: Give the state at this effectiveTime, YYYYMMDD, from the Full; by default the newest one.
+        dialects: Which language reference sets decide the preferred term, the most important first: "en-GB", an SCTID.
+        check_dependencies: Refuse packages that need another version of a module than the one given.
 
     Returns:
         The ontology of all active concepts; its `report` says what was read, dropped and tolerated.
 
     Raises:
-        InputError: If the folder is no RF2 release, or a file is damaged; it names file, line and column.
+        InputError: If there is no RF2 release, or a file is damaged; it names file, line and column.
     """
-    source = Path(path)
-    report = LoadReport(source=name or source.resolve().name)
-    files = find_files(source, report)
-    concepts, inactive = _concepts(files, report)
-    descriptions = _descriptions(files, report)
-    relations = _relationships(files, report)
-    preferred = _preferred(files, descriptions, report)
-    terms = descriptions.with_columns(preferred=pl.col("id").is_in(preferred.implode()))
-    maps = _maps(files, descriptions, report)
-    parts = Parts(
-        concepts=concepts,
-        inactive=fill(INACTIVE, {"sctid": inactive}),
-        terms=terms,
-        relations=relations,
-        maps=maps,
-    )
-    ontology = assemble(report.source, parts, report, path=source)
-    if strict and (problems := report.problems()):
-        raise InputError(
-            f"strict, and there are problems: {'; '.join(problems)}",
-            path=source,
-            remedy="Mend the release, or leave --strict out: then this is counted in the report",
-        )
+    sources = [Path(path)] if isinstance(path, str | Path) else [Path(p) for p in path]
+    if not sources:
+        raise InputError("no source is given", remedy="Give the folder or the zip of an RF2 release")
+    report = LoadReport(source=name or title_of(sources[0]))
+    moment = str(as_of or 0)
+    if not (moment == "0" or (moment.isascii() and moment.isdecimal() and len(moment) == 8)):
+        raise InputError(f"'{as_of}' is no effectiveTime", remedy="Give it as YYYYMMDD")
+    parts = read(sources, report, Options(int(moment), tuple(dialects), check_dependencies))
+    ontology = assemble(report.source, parts, report, path=sources[0])
+    if strict:
+        report.refuse_problems(sources[0])
     return ontology
 
 
-def _rows(
-    files: list[RF2File],
-    kind: str,
-    numbers: dict[str, int],
-    texts: tuple[str, ...],
-    report: LoadReport,
-    *,
-    inactive_too: bool = False,
-) -> pl.DataFrame:
-    """Read all files of a kind, validate, and give the latest state of each (normally: active) row."""
-    member = "refsetId" in COLUMNS[kind]
-    wanted = ["id", "effectiveTime", "active", *numbers]
-    frames, full = [], False
-    for file in (f for f in files if f.kind == kind):
-        extra = [c for c in texts if c in file.header]
-        table = read_table(file, [*wanted, *extra], report)
-        frames.append(_checked(table, numbers, extra, member))
-        full |= file.release == "Full"
-    if not frames:
-        schema = {"id": pl.String() if member else pl.Int64(), "effectiveTime": pl.String()}
-        return pl.DataFrame(
-            schema=schema | dict.fromkeys(numbers, pl.Int64()) | dict.fromkeys(texts, pl.String())
-        )
-    frame = pl.concat(frames, how="diagonal").with_columns(pl.col(c).fill_null("") for c in texts if frames)
-    report.count(kind, read=frame.height)
-    if frame["id"].n_unique() < frame.height:
-        latest = (
-            frame.with_columns(
-                time=pl.when(pl.col("effectiveTime") == "").then(pl.lit("~")).otherwise("effectiveTime")
-            )
-            .sort("time", maintain_order=True)
-            .unique("id", keep="last", maintain_order=True)
-            .drop("time")
-        )
-        if not full:
-            report.tolerate(
-                f"{kind} row replaced by a later row of the same id", frame.height - latest.height
-            )
-        frame = latest
-    active = frame.filter(pl.col("active") == "1")
-    report.count(kind, active=active.height)
-    report.effective_time = max(report.effective_time, str(active["effectiveTime"].max() or ""))
-    return frame if inactive_too else active
+def title_of(source: Path) -> str:
+    """Name an ontology after its folder or zip.
+
+    Args:
+        source: The folder or zip.
+    """
+    name = source.resolve().name
+    return name.removesuffix(".zip") if source.is_file() else name
 
 
-def _checked(table: Table, numbers: dict[str, int], texts: list[str], member: bool) -> pl.DataFrame:
-    times = table.frame["effectiveTime"]
-    wrong = (~times.str.contains(r"^([0-9]{8})?$")).arg_true()
-    if len(wrong):
-        raise table.fail(int(wrong[0]), "effectiveTime", "this is no date of the form YYYYMMDD")
-    identity = table.frame["id"] if member else table.integers("id")
-    if member and len(blank := (identity == "").arg_true()):
-        raise table.fail(int(blank[0]), "id", "a row has no identifier")
-    return pl.DataFrame(
-        [
-            identity,
-            times,
-            table.one_of("active", ("0", "1"), "this is neither 0 nor 1"),
-            *(table.integers(column, minimum=minimum) for column, minimum in numbers.items()),
-            *(table.frame[column] for column in texts),
-        ]
+def recognises(path: Path) -> bool:
+    """Say whether a path is an RF2 release: a folder or zip with RF2 files.
+
+    Args:
+        path: The path.
+    """
+    if not (path.is_dir() or path.suffix.lower() == ".zip"):
+        return False
+    return any(
+        e.filename[:4] in ("sct2", "der2", "xsct", "xder") for e in entries(path) if e.name.endswith(".txt")
     )
 
 
-def _concepts(files: list[RF2File], report: LoadReport) -> tuple[pl.DataFrame, NDArray[np.int64]]:
-    numbers = {"moduleId": 1, "definitionStatusId": 1}
-    every = _rows(files, "concept", numbers, (), report, inactive_too=True)
-    rows = every.filter(pl.col("active") == "1")
-    modules = rows["moduleId"].value_counts(sort=True, name="n")
-    report.modules = {str(module): n for module, n in modules.iter_rows()}
-    report.tolerate("concept id with a wrong check digit", int((~sctid.valid(rows["id"].to_numpy())).sum()))
-    report.count("concept", used=rows.height)
-    inactive = every.filter(pl.col("active") == "0")["id"].sort().to_numpy()
-    return rows.select(sctid="id", defined=pl.col("definitionStatusId") == FULLY_DEFINED), inactive
+def read(path: Path | Sequence[Path], report: LoadReport, options: Options | None = None) -> Parts:
+    """Read packages to parts.
 
+    Args:
+        path: One package or several, later ones over earlier ones.
+        report: The account of the load, filled.
+        options: How to read.
 
-def _descriptions(files: list[RF2File], report: LoadReport) -> pl.DataFrame:
-    rows = _rows(
-        files, "description", {"conceptId": 1, "typeId": 1, "caseSignificanceId": 1}, ("term",), report
+    Raises:
+        InputError: As `load_rf2`.
+    """
+    options = options or Options()
+    sources = [path] if isinstance(path, Path) else list(path)
+    release = "Full" if options.as_of else ""
+    files = [f for i, s in enumerate(sources) for f in find_files(s, report, package=i, release=release)]
+    kinds = {file.kind for file in files}
+    for kind, example in (
+        ("concept", "sct2_Concept_Snapshot"),
+        ("relationship", "sct2_Relationship_Snapshot"),
+    ):
+        if kind not in kinds:
+            raise InputError(
+                f"there is no {kind} file",
+                path=sources[0],
+                remedy=f"A release has one whose name begins with {example}_",
+            )
+    rows = Release(files, report, options.as_of)
+    # the largest files first, while nothing else is held
+    relations, stated = _relationships(rows)
+    axioms = rf2_refsets.axioms(rows)
+    concepts, inactive = _concepts(rows)
+    descriptions = _descriptions(rows)
+    names = rf2_refsets.Names(descriptions)
+    dialects, chosen = rf2_refsets.dialects(rows, descriptions, names, options.dialects)
+    members = rf2_refsets.members(rows, names)
+    inactive = rf2_refsets.with_reasons(inactive, members)
+    history = rf2_refsets.history(rows, names, members)
+    rf2_refsets.check_dependencies(members, report, sources[0], refuse=options.check_dependencies)
+    return Parts(
+        concepts=concepts,
+        inactive=inactive,
+        terms=descriptions.with_columns(preferred=pl.col("id").is_in(chosen.implode())),
+        dialects=dialects,
+        relations=relations,
+        stated=stated,
+        values=_values(rows),
+        maps=rf2_refsets.maps(rows, names),
+        history=history,
+        axioms=axioms,
+        members=members,
     )
-    blank = rows["term"].str.strip_chars() == ""
-    report.drop("description", "the term is empty", int(blank.sum()))
-    rows = rows.filter(~blank)
-    report.tolerate("description of an unknown type", int((~rows["typeId"].is_in(list(KINDS))).sum()))
-    report.tolerate("unknown case significance", int((~rows["caseSignificanceId"].is_in(list(CASES))).sum()))
-    return rows.select(
+
+
+def _concepts(rows: Release) -> tuple[pl.DataFrame, pl.DataFrame]:
+    report = rows.report
+    every = rows.latest("concept", {"moduleId": ID, "definitionStatusId": ID}).select(
+        "active",
+        sctid="id",
+        defined=pl.col("definitionStatusId") == FULLY_DEFINED,
+        module="moduleId",
+        effective_time=pl.col("effectiveTime").fill_null(0),
+    )
+    active = every.filter(pl.col("active") == 1).drop("active")
+    report.modules = {str(m): n for m, n in active["module"].value_counts(sort=True, name="n").iter_rows()}
+    report.tolerate(
+        "concept id with a wrong check digit", int((~sctid.valid(active["sctid"].to_numpy())).sum())
+    )
+    report.count("concept", used=active.height)
+    return active, every.filter(pl.col("active") == 0).drop("active")
+
+
+def _descriptions(rows: Release) -> pl.DataFrame:
+    report = rows.report
+    wanted = {"conceptId": ID, "languageCode": TEXT, "typeId": ID, "term": TEXT, "caseSignificanceId": ID}
+    found = rows.active("description", wanted)
+    blank = found["term"].str.strip_chars() == ""
+    if blank.any():
+        report.drop("description", "the term is empty", int(blank.sum()))
+        found = found.filter(~blank)
+    report.tolerate("description of an unknown type", int((~found["typeId"].is_in(list(KINDS))).sum()))
+    report.tolerate("unknown case significance", int((~found["caseSignificanceId"].is_in(list(CASES))).sum()))
+    return found.select(
         "id",
         "term",
         sctid="conceptId",
-        kind=pl.col("typeId").replace_strict(KINDS, default="other", return_dtype=pl.String),
-        case_significance=pl.col("caseSignificanceId").replace_strict(
-            CASES, default="ci", return_dtype=pl.String
+        kind=pl.col("typeId").replace_strict(
+            KINDS, default="other", return_dtype=pl.Enum([*KINDS.values(), "other"])
         ),
+        case_significance=pl.col("caseSignificanceId").replace_strict(
+            CASES, default="ci", return_dtype=pl.Enum(["ci", "cI", "CS"])
+        ),
+        language="languageCode",
     )
 
 
-def _relationships(files: list[RF2File], report: LoadReport) -> pl.DataFrame:
-    numbers = {
-        "sourceId": 1,
-        "destinationId": 1,
-        "relationshipGroup": 0,
-        "typeId": 1,
-        "characteristicTypeId": 1,
+_ENDS = {"sourceId": ID, "destinationId": ID, "relationshipGroup": NUMBER, "typeId": ID}
+_KIND = {"characteristicTypeId": ID, "modifierId": ID}
+
+
+def _relationships(rows: Release) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Give the inferred relationships, and the stated ones where a release has such a file."""
+    report = rows.report
+    found = rows.active("relationship", {**_ENDS, **_KIND})
+    columns = {
+        "source": "sourceId",
+        "type": "typeId",
+        "target": "destinationId",
+        "group": "relationshipGroup",
     }
-    rows = _rows(files, "relationship", {**numbers, "modifierId": 1}, (), report)
-    if (rows["relationshipGroup"] >= 2**31).any():
-        raise InputError("a relationshipGroup is larger than any release has", column="relationshipGroup")
-    stated = rows["characteristicTypeId"] == STATED
-    report.drop("relationship", "it is stated, not inferred", int(stated.sum()))
-    universal = ~stated & (rows["modifierId"] != EXISTENTIAL)
-    report.drop("relationship", "its modifier is not 'some'", int(universal.sum()))
-    kept = rows.filter(~stated & ~universal)
-    return kept.select(source="sourceId", type="typeId", target="destinationId", group="relationshipGroup")
-
-
-def _preferred(files: list[RF2File], descriptions: pl.DataFrame, report: LoadReport) -> pl.Series:
-    """Give the descriptions that are preferred in US English, or in the language refset that is there."""
-    numbers = {"refsetId": 1, "referencedComponentId": 1, "acceptabilityId": 1}
-    rows = _rows(files, "language", numbers, (), report)
-    counts = dict(rows["refsetId"].value_counts(sort=True, name="n").iter_rows())
-    for refset, n in counts.items():
-        report.refsets.append(
-            {"refset": str(refset), "name": _fsn(descriptions, refset), "kind": "language", "rows": n}
-        )
-    if not counts:
-        return pl.Series(dtype=pl.Int64)
-    largest = min(counts, key=lambda refset: (-counts[refset], refset))
-    chosen = next((refset for refset in (US_ENGLISH, GB_ENGLISH) if refset in counts), largest)
-    report.language_refset = str(chosen)
-    report.tolerate(
-        "unknown acceptability", int((~rows["acceptabilityId"].is_in([PREFERRED, ACCEPTABLE])).sum())
+    kept = _existential(found, "relationship", report)
+    stated = _existential(
+        rows.active("stated relationship", {**_ENDS, **_KIND}), "stated relationship", report
     )
-    known = rows["referencedComponentId"].is_in(descriptions["id"].implode())
-    report.drop("language", "the description is not active", int((~known).sum()), expected=True)
-    report.count("language", used=int((known & (rows["refsetId"] == chosen)).sum()))
-    preferred = (pl.col("refsetId") == chosen) & (pl.col("acceptabilityId") == PREFERRED)
-    return rows.filter(preferred)["referencedComponentId"]
+    by_author = pl.concat(
+        [
+            kept.filter(pl.col("characteristicTypeId") == STATED),
+            stated.drop("characteristicTypeId", strict=False),
+        ],
+        how="diagonal",
+    ).select("id", **columns)
+    inferred = kept.filter(pl.col("characteristicTypeId") != STATED).select("id", **columns)
+    if by_author.height:
+        already = report.rows.setdefault("stated relationship", {"read": 0, "active": 0, "used": 0})
+        already["used"] += by_author.height
+    if inferred.is_empty() and not by_author.is_empty():
+        report.tolerate("stated relationship used as there is no inferred one", by_author.height)
+        report.count("relationship", read=by_author.height, active=by_author.height)
+        inferred = by_author
+    elif kept.height > inferred.height:
+        report.drop(
+            "relationship", "it is stated, and kept apart from the inferred ones", kept.height - inferred.height,
+            expected=True,
+        )  # fmt: skip
+    return inferred, by_author
 
 
-def _maps(files: list[RF2File], descriptions: pl.DataFrame, report: LoadReport) -> pl.DataFrame:
-    frames = []
-    for kind in ("extended map", "simple map"):
-        texts = ("mapTarget",) if kind == "simple map" else ("mapGroup", "mapPriority", *_MAP_TEXTS)
-        rows = _rows(files, kind, {"refsetId": 1, "referencedComponentId": 1}, texts, report)
-        counts = rows["refsetId"].value_counts(sort=True, name="n")
-        systems: dict[int, str] = {}
-        for refset, n in counts.iter_rows():
-            title = _fsn(descriptions, refset)
-            systems[refset] = system_of_refset(refset, title)
-            entry = {"refset": str(refset), "name": title, "kind": kind, "rows": n, "system": systems[refset]}
-            report.refsets.append(entry)
-        frame = rows.select(
-            sctid="referencedComponentId",
-            system=pl.col("refsetId").replace_strict(systems, return_dtype=pl.String)
-            if systems
-            else pl.lit(""),
-            group=_small(rows, "mapGroup", report),
-            priority=_small(rows, "mapPriority", report),
-            rule=pl.col("mapRule") if "mapRule" in rows.columns else pl.lit("TRUE"),
-            advice=pl.col("mapAdvice") if "mapAdvice" in rows.columns else pl.lit(""),
-            target=pl.col("mapTarget").str.strip_chars(),
-        )
-        empty = frame["target"] == ""
-        report.drop("map", "the target is empty: there is no code for it", int(empty.sum()), expected=True)
-        frames.append(frame.filter(~empty))
-        if kind in report.rows:
-            report.rows.setdefault("map", {"read": 0, "active": 0, "used": 0})
-            numbers = report.rows.pop(kind)
-            report.count("map", read=numbers["read"], active=numbers["active"])
-    return pl.concat(frames)
+def _existential(rows: pl.DataFrame, kind: str, report: LoadReport) -> pl.DataFrame:
+    universal = rows["modifierId"] != EXISTENTIAL
+    report.drop(kind, "its modifier is not 'some'", int(universal.sum()))
+    return (rows.filter(~universal) if universal.any() else rows).drop("modifierId")
 
 
-def _small(rows: pl.DataFrame, column: str, report: LoadReport) -> pl.Series:
-    """Read a mapGroup or mapPriority; 1 where a simple map has none or a release left it empty."""
-    if column not in rows.columns:
-        return pl.Series(column, np.ones(rows.height), dtype=pl.Int32)
-    values = rows[column].cast(pl.Int32, strict=False)
-    report.tolerate(f"{column} that is no number: taken as 1", values.null_count())
-    return values.fill_null(1)
+def _values(rows: Release) -> pl.DataFrame:
+    wanted = {"sourceId": ID, "value": TEXT, "relationshipGroup": NUMBER, "typeId": ID, **_KIND}
+    found = _existential(rows.active("concrete values", wanted), "concrete values", rows.report)
+    odd = ~found["value"].str.contains(r'^(#[-+]?[0-9]+(\.[0-9]+)?|".*"|true|false)$')
+    rows.report.tolerate(
+        "concrete value that is neither #number, quoted text nor truth value", int(odd.sum())
+    )
+    return found.select(source="sourceId", type="typeId", group="relationshipGroup", value="value")
 
 
-def _fsn(descriptions: pl.DataFrame, concept: int) -> str:
-    rows = descriptions.filter(pl.col("sctid") == concept).sort(pl.col("kind") != "fsn", maintain_order=True)
-    return str(rows["term"][0]) if rows.height else ""
+__all__ = ["Options", "RF2File", "load_rf2", "read", "recognises", "title_of"]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ontology.errors import InputError
 from ontology.files import atomic_directory, sha256
 from ontology.model import Ontology, Relations
+from ontology.parts import Parts
 from ontology.report import LoadReport
 from ontology.tables import (
     AXIOMS,
@@ -29,6 +30,7 @@ from ontology.tables import (
     INACTIVE_TERMS,
     MAPS,
     MEMBERS,
+    STATED,
     TERMS,
     VALUES,
     Schema,
@@ -57,6 +59,7 @@ _FRAMES: dict[str, Schema] = {
     "dialects": DIALECTS,
     "history": HISTORY,
     "axioms": AXIOMS,
+    "stated": STATED,
     "codes": CODES,
 }
 
@@ -185,7 +188,15 @@ def _document(folder: Path) -> dict[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"the file is no JSON ({error})", path=path, remedy=_REBUILD) from error
-    keys = {"format": int, "name": str, "fingerprint": str, "sha256": dict, "report": dict, "members": dict, "layers": list}
+    keys = {
+        "format": int,
+        "name": str,
+        "fingerprint": str,
+        "sha256": dict,
+        "report": dict,
+        "members": dict,
+        "layers": list,
+    }
     wrong = [
         k
         for k, kind in keys.items()
@@ -228,3 +239,30 @@ def _frame(path: Path, schema: Schema | None) -> pl.DataFrame:
     if named != dict(schema):
         raise InputError("the table has other columns than expected", path=path, remedy=_REBUILD)
     return frame
+
+
+def recognises(path: Path) -> bool:
+    """Say whether a path is a folder that `save` wrote.
+
+    Args:
+        path: The path.
+    """
+    return (path / MARKER).is_file()
+
+
+def read(path: Path, report: LoadReport) -> Parts:
+    """Read a saved ontology as parts, to lay it over another.
+
+    Args:
+        path: The folder.
+        report: The account of the load; the saved ontology's own one is not repeated in it.
+
+    Raises:
+        InputError: If it is no such folder, or damaged.
+    """
+    from ontology.disassemble import disassemble
+
+    ontology = open_ontology(path)
+    report.files_read.append({"file": path.name, "kind": "ontology", "rows": len(ontology)})
+    report.count("concept", read=len(ontology), active=len(ontology))
+    return disassemble(ontology)

@@ -39,6 +39,14 @@ MAPS: Schema = {
     "predicate": pl.String(),
     "confidence": pl.Float64(),
     "origin": pl.String(),
+    "category": pl.Int64(),
+}
+STATED: Schema = {
+    "source": pl.Int64(),
+    "type": pl.Int64(),
+    "target": pl.Int64(),
+    "group": pl.Int32(),
+    "id": pl.Int64(),
 }
 VALUES: Schema = {"concept": pl.Int32(), "type": pl.Int64(), "group": pl.Int32(), "value": pl.String()}
 # A description's acceptability in a language reference set.
@@ -81,6 +89,7 @@ DEFAULTS: Mapping[str, Any] = {
     "predicate": "",
     "confidence": float("nan"),
     "origin": "",
+    "category": 0,
     "reason": 0,
     "label": "",
 }

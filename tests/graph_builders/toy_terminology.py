@@ -43,7 +43,7 @@ def make_ontology(names, relations, codes=(), name="toy"):
         for s, text in sorted(names.items())
         for term, what in ((f"{text} (thing)", "fsn"), (text, "synonym"))
     ]
-    maps = [(node[s], system, 1, 1, "", "", code, "", float("nan"), "") for code, system, s in codes]
+    maps = [(node[s], system, 1, 1, "", "", code, "", float("nan"), "", 0) for code, system, s in codes]
     return Ontology(
         name, sctids, np.zeros(len(sctids), bool), types, columns,
         pl.DataFrame(terms, TERMS, orient="row"), pl.DataFrame(maps, MAPS, orient="row"), LoadReport(),

@@ -46,11 +46,12 @@ def test_inactive_rows_and_dangling_ends_are_dropped_by_reason(release):
         "the destination is unknown": 1,
         "the same source, type, target and group occur again": 1,
     }
-    assert dropped["description"] == {"the term is empty": 1, "the concept is inactive": 2}
-    assert ontology.report.expected == [
-        "language: the description is not active",
-        "description: the concept is inactive",
-    ]
+    assert dropped["description"] == {"the term is empty": 1}
+    assert ontology.inactive["sctid"].to_list() == [IDS["asthma"]]
+    assert ontology.inactive_terms["term"].to_list() == ["Asthma (disorder)", "Asthma"]
+    with pytest.raises(InputError, match="is inactive in"):
+        ontology.index(IDS["asthma"])
+    assert ontology.report.expected == ["language: the description is not active"]
     used = ontology.report.rows["relationship"]
     assert used["active"] - used["used"] == sum(dropped["relationship"].values())
     with pytest.raises(InputError, match=r"strict.*the source is inactive"):
@@ -182,7 +183,7 @@ def test_folders_that_are_no_release(tmp_path, release):
     with pytest.raises(InputError, match="no RF2 file"):
         load_rf2(tmp_path)
     (tmp_path / "release.zip").write_bytes(b"PK")
-    with pytest.raises(InputError, match="a file, not a folder"):
+    with pytest.raises(InputError, match="no zip that can be read"):
         load_rf2(tmp_path / "release.zip")
     files[CONCEPT] = files[CONCEPT][:1]
     with pytest.raises(InputError, match="not one active concept"):

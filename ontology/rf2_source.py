@@ -1,0 +1,140 @@
+"""Where RF2 files lie: in a folder or in the release's zip, read straight from either.
+
+A zip is never unpacked to disk. Names that lead out of it and entries that would inflate beyond reason are refused
+before a byte of them is read.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ontology.errors import InputError
+
+# RF2 text deflates to a fourth or a tenth of its size; deflate's own limit is about 1,000.
+MAX_RATIO = 200
+_RATIO_COUNTS_FROM = 64 * 2**20
+MAX_BYTES = 64 * 2**30
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of a release, in a folder or in a zip.
+
+    Attributes:
+        name: Its path within the release, with slashes.
+        path: Where it is, for messages; inside a zip: the zip's path, `!`, and the name.
+        size: Bytes.
+        zipped: The zip that holds it, None for a file on disk.
+    """
+
+    name: str
+    path: Path
+    size: int
+    zipped: Path | None = None
+
+    @property
+    def filename(self) -> str:
+        """The last part of the name."""
+        return PurePosixPath(self.name).name
+
+    def read(self) -> bytes:
+        """Give the whole content.
+
+        Raises:
+            InputError: If it cannot be read, or the zip is damaged.
+        """
+        try:
+            if self.zipped is None:
+                return self.path.read_bytes()
+            with zipfile.ZipFile(self.zipped) as archive:
+                return archive.read(self.name)
+        except OSError as error:
+            raise InputError(f"the file cannot be read ({error.strerror})", path=self.path) from error
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+            raise InputError(
+                f"the zip is damaged or encrypted ({error})",
+                path=self.path,
+                remedy="Download the release again",
+            ) from error
+
+    def lines(self) -> Iterator[bytes]:
+        """Give the lines one by one, to look at the first ones only."""
+        try:
+            if self.zipped is None:
+                with self.path.open("rb") as file:
+                    yield from file
+            else:
+                with zipfile.ZipFile(self.zipped) as archive, archive.open(self.name) as inside:
+                    yield from inside
+        except OSError as error:
+            raise InputError(f"the file cannot be read ({error.strerror})", path=self.path) from error
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+            raise InputError(
+                f"the zip is damaged or encrypted ({error})",
+                path=self.path,
+                remedy="Download the release again",
+            ) from error
+
+
+def entries(source: str | Path) -> list[Entry]:
+    """List the files of a release, ordered by name.
+
+    Args:
+        source: A folder or a zip.
+
+    Raises:
+        InputError: If it is neither, the zip is damaged, or an entry's name leads out of it or its size is absurd.
+    """
+    root = Path(source)
+    if root.is_dir():
+        found = []
+        for folder, _, names in os.walk(root):
+            for name in names:
+                path = Path(folder) / name
+                size = path.stat().st_size if path.exists() else 0
+                found.append(Entry(path.relative_to(root).as_posix(), path, size))
+        return sorted(found, key=lambda entry: entry.name)
+    if not root.exists():
+        raise InputError(
+            "there is no such folder or zip", path=root, remedy="Give an RF2 release, unpacked or zipped"
+        )
+    try:
+        with zipfile.ZipFile(root) as archive:
+            infos = [info for info in archive.infolist() if not info.is_dir()]
+    except (zipfile.BadZipFile, OSError) as error:
+        raise InputError(
+            f"this is a file, and no zip that can be read ({error})",
+            path=root,
+            remedy="Give the folder of an RF2 release, or its zip",
+        ) from error
+    return sorted(_checked(root, infos), key=lambda entry: entry.name)
+
+
+def _checked(root: Path, infos: list[zipfile.ZipInfo]) -> Iterator[Entry]:
+    total, seen = 0, set()
+    for info in infos:
+        name = info.filename.replace("\\", "/")
+        where = Path(f"{root}!/{name}")
+        if name.startswith("/") or ".." in PurePosixPath(name).parts or (len(name) > 1 and name[1] == ":"):
+            raise InputError(
+                "the entry's name leads out of the zip", path=where, remedy="Do not trust this file"
+            )
+        if name in seen:
+            raise InputError(
+                "the zip holds two entries of this name", path=where, remedy="Do not trust this file"
+            )
+        seen.add(name)
+        total += info.file_size
+        ratio = info.file_size / max(1, info.compress_size)
+        if total > MAX_BYTES or (info.file_size > _RATIO_COUNTS_FROM and ratio > MAX_RATIO):
+            raise InputError(
+                f"the entry would inflate {ratio:,.0f} times, to {info.file_size:,} bytes: no release does",
+                path=where,
+                remedy="Do not trust this file",
+            )
+        yield Entry(info.filename, where, info.file_size, root)

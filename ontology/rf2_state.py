@@ -1,0 +1,113 @@
+"""The state of every component: its latest row over all files of a kind, in all packages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from ontology.report import LoadReport
+from ontology.rf2_files import MEMBER, RF2File
+from ontology.rf2_table import ACTIVE, ID, TEXT, TIME, Wanted, read_rows, schema_of
+
+
+class Release:
+    """The files that are read together.
+
+    Args:
+        files: The files of all packages, in the packages' order.
+        report: The account of the load.
+        as_of: Leave out rows later than this effectiveTime (YYYYMMDD); 0 takes them all.
+    """
+
+    def __init__(self, files: Sequence[RF2File], report: LoadReport, as_of: int = 0) -> None:
+        self.files, self.report, self.as_of = list(files), report, as_of
+
+    def kinds(self) -> list[str]:
+        """Give the kinds of files that there are, in the files' order."""
+        return list(dict.fromkeys(file.kind for file in self.files))
+
+    def latest(
+        self, kind: str, wanted: Wanted, *, counted: str = "", identified: bool = True
+    ) -> pl.DataFrame:
+        """Give the latest row of each component, active or not.
+
+        Args:
+            kind: The kind of files.
+            wanted: Their own columns; a column that a file lacks is an empty text.
+            counted: Under which name to count; the kind by default.
+            identified: Whether the identifier is needed for more than telling states apart; if not, it is not read where
+                there is but one file, whose rows are states already.
+
+        Returns:
+            id, effectiveTime (null: not yet released), active, and the columns wanted.
+        """
+        files = [file for file in self.files if file.kind == kind]
+        member = "refsetId" in wanted
+        identity = {"id": TEXT if member else ID}
+        several = len(files) > 1 or any(file.release == "Full" for file in files)
+        own = {**(identity if identified or several else {}), "effectiveTime": TIME, "active": ACTIVE}
+        frames = []
+        for file in files:
+            here = {column: what for column, what in wanted.items() if column in file.header}
+            frames.append(read_rows(file, {**own, **here}, self.report))
+        schema = schema_of({**own, **wanted})
+        if not frames:
+            return pl.DataFrame(schema=schema)
+        frame = pl.concat(frames, how="diagonal") if len(frames) > 1 else frames.pop()
+        for column in wanted:
+            if column not in frame.columns:
+                frame = frame.with_columns(pl.lit("").alias(column))
+            elif len(files) > 1 and schema[column] == pl.String():
+                frame = frame.with_columns(pl.col(column).fill_null(""))
+        counted = counted or kind
+        self.report.count(counted, read=frame.height)
+        frame = self._now(frame, kind)
+        if "id" in frame.columns and frame["id"].n_unique() < frame.height:
+            frame = self._resolved(frame, kind, full=any(file.release == "Full" for file in files))
+        active = frame.filter(pl.col("active") == 1)
+        self.report.count(counted, active=active.height)
+        newest = active["effectiveTime"].max()
+        self.report.effective_time = max(self.report.effective_time, str(newest or ""))
+        return frame
+
+    def active(
+        self, kind: str, wanted: Wanted, *, counted: str = "", identified: bool = True
+    ) -> pl.DataFrame:
+        """Give the components whose latest row is active; arguments and columns as `latest`."""
+        frame = self.latest(kind, wanted, counted=counted, identified=identified)
+        return frame.filter(pl.col("active") == 1).drop("active")
+
+    def members(self, kind: str) -> pl.DataFrame:
+        """Give the active members of reference sets with all their columns, those of their own as text.
+
+        Args:
+            kind: The kind of files.
+        """
+        own = dict.fromkeys(
+            (c for file in self.files if file.kind == kind for c in file.header if c not in MEMBER), TEXT
+        )
+        wanted = {"moduleId": ID, "refsetId": ID, "referencedComponentId": ID, **own}
+        return self.active(
+            kind, wanted, counted="reference set" if kind.startswith("reference set with") else ""
+        )
+
+    def _now(self, frame: pl.DataFrame, kind: str) -> pl.DataFrame:
+        if not self.as_of:
+            return frame
+        unreleased = int(frame["effectiveTime"].null_count())
+        self.report.tolerate(f"{kind} row without effectiveTime, left out of a state of the past", unreleased)
+        return frame.filter(pl.col("effectiveTime") <= self.as_of)
+
+    def _resolved(self, frame: pl.DataFrame, kind: str, *, full: bool) -> pl.DataFrame:
+        latest = frame.sort("effectiveTime", nulls_last=True, maintain_order=True).unique(
+            "id", keep="last", maintain_order=True
+        )
+        if not full:
+            packages = len({file.package for file in self.files})
+            what = f"{kind} row replaced by a later row of the same id"
+            if packages > 1:  # what layers are for, and no oddity
+                self.report.overridden[kind] = frame.height - latest.height
+            else:
+                self.report.tolerate(what, frame.height - latest.height)
+        return latest
