@@ -116,9 +116,15 @@ def _frozen(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _nodes(sctids: Nodes, wanted: pl.Series) -> Nodes:
-    values = wanted.to_numpy()
-    place = np.minimum(np.searchsorted(sctids, values), len(sctids) - 1)
-    return np.where(sctids[place] == values, place, -1)
+    """Give the node index of each SCTID, -1 for those that are not among them."""
+    if len(wanted) < len(sctids) // 8:
+        values = wanted.to_numpy()
+        place = np.minimum(np.searchsorted(sctids, values), len(sctids) - 1)
+        return np.where(sctids[place] == values, place, -1)
+    # a hash join beats a binary search for each of a million rows
+    table = pl.DataFrame({"sctid": sctids, "node": np.arange(len(sctids), dtype=np.int32)})
+    found = wanted.alias("sctid").to_frame().join(table, on="sctid", how="left", maintain_order="left")
+    return found["node"].fill_null(-1).to_numpy()
 
 
 def _known(sctids: Nodes, wanted: pl.Series) -> pl.Series:
@@ -150,23 +156,26 @@ def _relations(
     _drop(rows["target"], (target >= 0) | (source < 0), inactive, "relationship", "the destination", report)
     kept = (source >= 0) & (target >= 0)
     kind, group = rows["type"].to_numpy()[kept], rows["group"].to_numpy()[kept]
-    types = np.array([IS_A, *(t for t in np.unique(kind).tolist() if t != IS_A)], dtype=np.int64)
+    others = sorted(t for t in rows["type"].filter(pl.Series(kept)).unique().to_list() if t != IS_A)
+    types = np.array([IS_A, *others], dtype=np.int64)
     if len(types) > np.iinfo(np.int16).max:
         raise InputError(f"there are {len(types):,} relationship types, more than any terminology has")
     by_value = np.argsort(types)
-    frame = (
-        pl.DataFrame(
-            {
-                "source": source[kept].astype(np.int32),
-                "type": by_value[np.searchsorted(types, kind, sorter=by_value)].astype(np.int16),
-                "target": target[kept].astype(np.int32),
-                "group": group.astype(np.int32),
-                "id": rows["id"].to_numpy()[kept],
-            }
-        )
-        .sort("source", "type", "target", "group", "id")
-        .unique(["source", "type", "target", "group"], keep="first", maintain_order=True)
-    )
+    columns = {
+        "source": source[kept].astype(np.int32),
+        "type": by_value[np.searchsorted(types, kind, sorter=by_value)].astype(np.int16),
+        "target": target[kept].astype(np.int32),
+        "group": group.astype(np.int32),
+        "id": rows["id"].to_numpy()[kept],
+    }
+    frame = pl.DataFrame(columns).sort("source", "type", "target", "group", "id")
+    again = np.ones(frame.height, dtype=bool)
+    again[:1] = False
+    for column in ("source", "type", "target", "group"):
+        values = frame[column].to_numpy()
+        again[1:] &= values[1:] == values[:-1]
+    if again.any():
+        frame = frame.filter(pl.Series(~again))
     report.drop(
         "relationship", "the same source, type, target and group occur again", int(kept.sum()) - frame.height
     )
@@ -187,12 +196,15 @@ def _terms(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     nodes = _nodes(sctids, rows["sctid"])
     frame = rows.with_columns(concept=pl.Series(nodes, dtype=pl.Int32))
-    order = (pl.col("kind").to_physical(), ~pl.col("preferred"))
+    # kind and preference in one small number: a sort by two keys is half the work of one by three
+    order = 2 * pl.col("kind").to_physical().cast(pl.Int32) + (~pl.col("preferred")).cast(pl.Int32)
     gone = frame.filter(pl.col("concept") < 0)
     retired = gone.filter(pl.col("sctid").is_in(pl.Series(inactive).implode()))
     report.drop("description", "the concept is unknown", gone.height - retired.height)
-    retired = retired.select(*INACTIVE_TERMS).sort("sctid", *order, maintain_order=True)
-    frame = frame.filter(pl.col("concept") >= 0).select(*TERMS).sort("concept", *order, maintain_order=True)
+    retired = retired.select(*INACTIVE_TERMS).sort("sctid", order, maintain_order=True)
+    if gone.height:
+        frame = frame.filter(pl.col("concept") >= 0)
+    frame = frame.select(*TERMS).sort(pl.col("concept").cast(pl.Int64) * 8 + order, maintain_order=True)
     report.count("description", used=frame.height + retired.height)
     named = frame.filter(pl.col("kind") == "fsn")["concept"].n_unique()
     preferred = frame.filter((pl.col("kind") == "synonym") & pl.col("preferred"))["concept"].n_unique()
@@ -232,14 +244,16 @@ def _values(sctids: Nodes, inactive: Nodes, rows: pl.DataFrame, report: LoadRepo
 
 
 def _history(sctids: Nodes, inactive: Nodes, rows: pl.DataFrame, report: LoadReport) -> pl.DataFrame:
-    everyone = np.union1d(sctids, inactive)
-    report.drop("association", "the concept is unknown", int((~_known(everyone, rows["source"])).sum()))
+    if rows.is_empty():
+        return rows.select(*HISTORY)
+    everyone = np.sort(np.concatenate([sctids, inactive]), kind="stable")
+    known = _known(everyone, rows["source"])
+    report.drop("association", "the concept is unknown", int((~known).sum()))
     report.tolerate(
         "association to a target that is no concept here", int((~_known(everyone, rows["target"])).sum())
     )
-    frame = rows.filter(_known(everyone, rows["source"])).select(*HISTORY).unique().sort(*HISTORY)
-    if rows.height:
-        report.count("association", used=frame.height)
+    frame = rows.filter(known).select(*HISTORY).unique().sort(*HISTORY)
+    report.count("association", used=frame.height)
     return _ready(frame)
 
 

@@ -155,6 +155,17 @@ def closure(parents: Adjacency, order: list[Ints]) -> Any:
     return result
 
 
+def matrix(indptr: NDArray[Any], indices: NDArray[Any]) -> Any:
+    """Give a closure as the scipy csr_array of bool that `closure` makes.
+
+    Args:
+        indptr: Where each row begins, int [N + 1].
+        indices: The columns of each row, ascending.
+    """
+    size = len(indptr) - 1
+    return sparse.csr_array((np.ones(len(indices), dtype=bool), indices, indptr), shape=(size, size))
+
+
 def reachable(graph: Adjacency, start: int) -> Ints:
     """Give every node that can be reached from one, the node itself included, ascending.
 

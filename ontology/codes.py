@@ -68,6 +68,7 @@ class Keys:
         self._seen: dict[str, int] = {}
 
     def __call__(self, identifier: str, label: str = "") -> int:
+        """Give the key of an identifier, and keep its label where it is no SCTID."""
         found = self._seen.get(identifier)
         if found is None:
             found = self._seen[identifier] = key(identifier)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import glob
 import hashlib
 import os
 import shutil
@@ -40,20 +42,60 @@ def atomic_directory(path: str | Path, *, marker: str | None = None) -> Iterator
             remedy="Choose another --out or empty the folder yourself",
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.new-", dir=target.parent))
+    _sweep(target)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.new-{os.getpid()}-", dir=target.parent))
     temporary.chmod(0o755)
     try:
         yield temporary
-        if target.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old-", dir=target.parent))
+        if not target.exists():
+            os.replace(temporary, target)
+        elif _exchange(temporary, target):
+            shutil.rmtree(temporary)
+        else:
+            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old-{os.getpid()}-", dir=target.parent))
             os.replace(target, old)
             os.replace(temporary, target)
             shutil.rmtree(old)
-        else:
-            os.replace(temporary, target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change places in one step, so that no moment is without either; False where that cannot be done.
+
+    Linux has `renameat2` for it. Elsewhere two renames follow each other, and a kill between them leaves the old folder
+    under its temporary name.
+    """
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    return bool(
+        rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), ctypes.c_uint(_RENAME_EXCHANGE))
+        == 0
+    )
+
+
+def _sweep(target: Path) -> None:
+    """Remove what a killed writer left beside the folder: temporary folders of processes that are no more."""
+    for left in target.parent.glob(f".{glob.escape(target.name)}.new-*"):
+        process = left.name.rpartition(".new-")[2].partition("-")[0]
+        if process.isdecimal() and int(process) != os.getpid() and not _alive(int(process)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def atomic_write(path: str | Path, content: str | bytes) -> None:

@@ -102,6 +102,7 @@ class Ontology:
         codes: `tables.CODES`: the identifiers behind keys that are no SCTIDs, ascending by key.
         members: Other reference sets by kind: `tables.MEMBERS`, then columns of the kind's own as text.
         layers: What it was put together from, the base first: name, format, version, concepts, relations.
+        indexes: What is derived from the columns and was stored with them; `ontology.store.INDEXES` names them.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Ontology:
     codes: pl.DataFrame = field(default_factory=lambda: _empty(CODES))
     members: dict[str, pl.DataFrame] = field(default_factory=dict)
     layers: tuple[dict[str, Any], ...] = ()
+    indexes: dict[str, NDArray[Any]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.sctids)
@@ -188,6 +190,8 @@ class Ontology:
 
     @cached_property
     def _term_starts(self) -> Ints:
+        if "term_starts" in self.indexes:
+            return self.indexes["term_starts"]
         return np.searchsorted(self.terms["concept"].to_numpy(), np.arange(len(self) + 1))
 
     def _terms_of(self, sctid: int) -> pl.DataFrame:
@@ -278,12 +282,16 @@ class Ontology:
     @cached_property
     def parent_links(self) -> _closure.Adjacency:
         """Is-a from each node up to its parents."""
+        if "parents_indptr" in self.indexes:
+            return _closure.Adjacency(self.indexes["parents_indptr"], self.indexes["parents_indices"])
         up = self.relations.type == 0
         return _closure.adjacency(self.relations.source[up], self.relations.target[up], len(self))
 
     @cached_property
     def child_links(self) -> _closure.Adjacency:
         """Is-a from each node down to its children."""
+        if "children_indptr" in self.indexes:
+            return _closure.Adjacency(self.indexes["children_indptr"], self.indexes["children_indices"])
         up = self.relations.type == 0
         return _closure.adjacency(self.relations.target[up], self.relations.source[up], len(self))
 
@@ -333,12 +341,16 @@ class Ontology:
     @cached_property
     def closure(self) -> Any:
         """The is-a closure: scipy csr_array [N, N] of bool; row i holds i and its ancestors."""
+        if "closure_indptr" in self.indexes:
+            return _closure.matrix(self.indexes["closure_indptr"], self.indexes["closure_indices"])
         order = _closure.levels(self.parent_links, self.child_links)
         return _closure.closure(self.parent_links, order)
 
     @cached_property
     def depth(self) -> NDArray[np.int32]:
         """Shortest distance from a root in is-a steps, int32 [N]."""
+        if "depth" in self.indexes:
+            return self.indexes["depth"]
         return _closure.depths(self.parent_links, self.child_links)
 
     @cached_property
@@ -419,18 +431,20 @@ class Ontology:
         return save(self, directory)
 
     @staticmethod
-    def open(directory: str | Path) -> Ontology:
+    def open(directory: str | Path, *, verify: bool | None = None) -> Ontology:
         """Open a folder that `save` wrote.
 
         Args:
             directory: The folder.
+            verify: Whether to compare the checksum of every file. By default that is done up to 64 MiB, where it costs
+                nothing; of larger ontologies the sizes are compared, and `mhdiff ontology validate` does the rest.
 
         Raises:
             InputError: If it is no such folder, or if a file in it is damaged.
         """
         from ontology.store import open_ontology
 
-        return open_ontology(directory)
+        return open_ontology(directory, verify=verify)
 
 
 def untagged(name: str) -> str:

@@ -132,6 +132,9 @@ def read(path: Path | Sequence[Path], report: LoadReport, options: Options | Non
                 remedy=f"A release has one whose name begins with {example}_",
             )
     rows = Release(files, report, options.as_of)
+    rows.read_ahead(
+        ("relationship", "stated relationship", "OWL expression", "concept", "description", "language")
+    )
     # the largest files first, while nothing else is held
     relations, stated = _relationships(rows)
     axioms = rf2_refsets.axioms(rows)
@@ -146,7 +149,7 @@ def read(path: Path | Sequence[Path], report: LoadReport, options: Options | Non
     return Parts(
         concepts=concepts,
         inactive=inactive,
-        terms=descriptions.with_columns(preferred=pl.col("id").is_in(chosen.implode())),
+        terms=descriptions.with_columns(preferred=pl.Series(chosen)),
         dialects=dialects,
         relations=relations,
         stated=stated,

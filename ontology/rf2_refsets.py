@@ -1,4 +1,4 @@
-"""What RF2 reference sets say: preferred terms, maps, history, axioms, module dependencies, and all others as they are."""
+"""What RF2 reference sets say: preferred terms, maps, history, axioms, module dependencies; all others as they are."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from ontology.errors import InputError
 from ontology.identifiers import (
@@ -65,7 +67,7 @@ def _note(report: LoadReport, rows: pl.DataFrame, kind: str, names: Names, **mor
 
 def dialects(
     rows: Release, descriptions: pl.DataFrame, names: Names, wanted: Sequence[int | str]
-) -> tuple[pl.DataFrame, pl.Series]:
+) -> tuple[pl.DataFrame, NDArray[np.bool_]]:
     """Read the language reference sets and decide the preferred terms.
 
     Args:
@@ -75,8 +77,8 @@ def dialects(
         wanted: The dialects asked for, the most important first.
 
     Returns:
-        The table of `tables.DIALECTS`, and the ids of the descriptions that are preferred: for each concept and kind of
-        term those of the first reference set that prefers one.
+        The table of `tables.DIALECTS`, and for each description whether it is preferred: for each concept and kind of
+        term those count of the first reference set that prefers one.
 
     Raises:
         InputError: If a dialect is asked for that the release does not have.
@@ -91,23 +93,29 @@ def dialects(
     report.tolerate(
         "unknown acceptability", int((~found["acceptabilityId"].is_in([PREFERRED, ACCEPTABLE])).sum())
     )
+    place = descriptions.select("id").with_row_index("place")
     table = found.select(
         refset="refsetId", id="referencedComponentId", preferred=pl.col("acceptabilityId") == PREFERRED
-    )
-    kept = table.join(descriptions.select("id"), on="id", how="semi")
-    report.drop("language", "the description is not active", table.height - kept.height, expected=True)
-    report.count("language", used=kept.height)
-    twice = kept.height - kept.unique(["refset", "id"]).height if kept.height < 10**5 else 0
-    report.tolerate("description with two rows in one language reference set", twice)
-    preferring = kept.filter("preferred")
-    chosen, open_rows = [], descriptions.select("id", "sctid", "kind")
+    ).join(place, on="id", how="inner")
+    report.drop("language", "the description is not active", found.height - table.height, expected=True)
+    report.count("language", used=table.height)
+    return table.drop("place"), _preferred(table, descriptions, order)
+
+
+def _preferred(table: pl.DataFrame, descriptions: pl.DataFrame, order: list[int]) -> NDArray[np.bool_]:
+    """Mark each description that the first reference set that prefers any for its concept and kind prefers."""
+    chosen = np.zeros(descriptions.height, dtype=bool)
+    # an SCTID has 18 digits, so four kinds fit into the number with it
+    keys = descriptions.select(pl.col("sctid") * 4 + pl.col("kind").to_physical().cast(pl.Int64)).to_series()
+    covered: pl.Series | None = None
     for refset in order:
-        here = open_rows.join(preferring.filter(pl.col("refset") == refset).select("id"), on="id", how="semi")
-        if here.is_empty():
-            continue
-        chosen.append(here["id"])
-        open_rows = open_rows.join(here.select("sctid", "kind").unique(), on=["sctid", "kind"], how="anti")
-    return kept, pl.concat(chosen) if chosen else pl.Series(dtype=pl.Int64)
+        places = table.filter((pl.col("refset") == refset) & pl.col("preferred"))["place"].to_numpy()
+        if covered is not None:
+            places = places[~keys.gather(places).is_in(covered.implode()).to_numpy()]
+        chosen[places] = True
+        here = keys.gather(places)
+        covered = here if covered is None else pl.concat([covered, here])
+    return chosen
 
 
 def _order(refsets: list[int], titles: dict[int, str], wanted: Sequence[int | str]) -> list[int]:

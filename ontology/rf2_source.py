@@ -6,12 +6,15 @@ before a byte of them is read.
 
 from __future__ import annotations
 
+import io
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from ontology.errors import InputError
 
@@ -19,6 +22,11 @@ from ontology.errors import InputError
 MAX_RATIO = 200
 _RATIO_COUNTS_FROM = 64 * 2**20
 MAX_BYTES = 64 * 2**30
+
+
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, struct.error)
+_CHUNK = 1 << 20
+_LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, then the lengths of name and extra field
 
 
 @dataclass(frozen=True)
@@ -49,13 +57,14 @@ class Entry:
             InputError: If it cannot be read, or the zip is damaged.
         """
         try:
-            if self.zipped is None:
-                return self.path.read_bytes()
-            with zipfile.ZipFile(self.zipped) as archive:
-                return archive.read(self.name)
+            return (
+                self.path.read_bytes()
+                if self.zipped is None
+                else _inflated(self.zipped, self.name, self.size)
+            )
         except OSError as error:
             raise InputError(f"the file cannot be read ({error.strerror})", path=self.path) from error
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        except _DAMAGED as error:
             raise InputError(
                 f"the zip is damaged or encrypted ({error})",
                 path=self.path,
@@ -73,12 +82,56 @@ class Entry:
                     yield from inside
         except OSError as error:
             raise InputError(f"the file cannot be read ({error.strerror})", path=self.path) from error
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        except _DAMAGED as error:
             raise InputError(
                 f"the zip is damaged or encrypted ({error})",
                 path=self.path,
                 remedy="Download the release again",
             ) from error
+
+
+def _inflated(archive: Path, name: str, size: int) -> bytes:
+    """Inflate an entry into one buffer of the size that its header declares, and no byte further."""
+    with zipfile.ZipFile(archive) as opened:
+        info = opened.getinfo(name)
+        if info.compress_type != zipfile.ZIP_DEFLATED or info.flag_bits & 1:
+            return opened.read(info)
+    codec = _codec()
+    inflate, checksum, written = codec.decompressobj(-15), 0, 0
+    out = io.BytesIO()
+    if size:  # one allocation instead of many, each of which would be copied into the next
+        out.seek(size - 1)
+        out.write(b"\0")
+        out.seek(0)
+    with archive.open("rb") as file:
+        file.seek(info.header_offset)
+        signature, name_length, extra_length = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+        if signature != b"PK\3\4":
+            raise zipfile.BadZipFile("an entry does not begin where the directory says")
+        file.seek(name_length + extra_length, io.SEEK_CUR)
+        left = info.compress_size
+        while left and (chunk := file.read(min(_CHUNK, left))):
+            left -= len(chunk)
+            while chunk:
+                piece = inflate.decompress(chunk, size - written + 1)
+                written += len(piece)
+                if written > size:
+                    raise zipfile.BadZipFile("an entry is larger than it says")
+                checksum = codec.crc32(piece, checksum)
+                out.write(piece)
+                chunk = inflate.unconsumed_tail
+    if written != size or checksum != info.CRC:
+        raise zipfile.BadZipFile("the checksum of an entry differs")
+    return out.getvalue()
+
+
+def _codec() -> Any:
+    """Give the fastest inflater that is installed; isal does in a third of the time what zlib does."""
+    try:
+        from isal import isal_zlib
+    except ImportError:
+        return zlib
+    return isal_zlib
 
 
 def entries(source: str | Path) -> list[Entry]:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import pairwise
 
 import polars as pl
 
 from ontology.report import LoadReport
 from ontology.rf2_files import MEMBER, RF2File
 from ontology.rf2_table import ACTIVE, ID, TEXT, TIME, Wanted, read_rows, schema_of
+
+# Two files of a zip that are held inflated at the same time have at most so many bytes together.
+_AHEAD = 512 * 2**20
 
 
 class Release:
@@ -22,6 +28,31 @@ class Release:
 
     def __init__(self, files: Sequence[RF2File], report: LoadReport, as_of: int = 0) -> None:
         self.files, self.report, self.as_of = list(files), report, as_of
+        self._ahead: dict[str, Future[bytes]] = {}
+        self._pool: ThreadPoolExecutor | None = None
+        self._following: dict[str, RF2File] = {}
+
+    def read_ahead(self, kinds: Sequence[str]) -> None:
+        """Say in which order kinds will be read, so that a zip's next file inflates while one is parsed.
+
+        Args:
+            kinds: Kinds of files; those that are not named are read when their turn comes.
+        """
+        zipped = [file for kind in kinds for file in self.files if file.kind == kind and file.entry.zipped]
+        self._following = {
+            str(one.path): following
+            for one, following in pairwise(zipped)
+            if one.entry.size + following.entry.size <= _AHEAD
+        }
+        if self._following:
+            self._pool = ThreadPoolExecutor(1)
+
+    def _content(self, file: RF2File) -> bytes:
+        waiting = self._ahead.pop(str(file.path), None)
+        data = waiting.result() if waiting else file.entry.read()
+        if self._pool and (following := self._following.get(str(file.path))):
+            self._ahead[str(following.path)] = self._pool.submit(following.entry.read)
+        return data
 
     def kinds(self) -> list[str]:
         """Give the kinds of files that there are, in the files' order."""
@@ -36,8 +67,8 @@ class Release:
             kind: The kind of files.
             wanted: Their own columns; a column that a file lacks is an empty text.
             counted: Under which name to count; the kind by default.
-            identified: Whether the identifier is needed for more than telling states apart; if not, it is not read where
-                there is but one file, whose rows are states already.
+            identified: Whether the identifier is needed for more than telling states apart; if not, it is not read
+                where there is but one file, whose rows are states already.
 
         Returns:
             id, effectiveTime (null: not yet released), active, and the columns wanted.
@@ -50,7 +81,7 @@ class Release:
         frames = []
         for file in files:
             here = {column: what for column, what in wanted.items() if column in file.header}
-            frames.append(read_rows(file, {**own, **here}, self.report))
+            frames.append(read_rows(file, {**own, **here}, self.report, partial(self._content, file)))
         schema = schema_of({**own, **wanted})
         if not frames:
             return pl.DataFrame(schema=schema)

@@ -11,7 +11,7 @@ either finds the place of the fault, or that there is none.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -43,19 +43,22 @@ def schema_of(wanted: Wanted) -> dict[str, Any]:
     return {column: _TYPES[kind] for column, kind in wanted.items()}
 
 
-def read_rows(file: RF2File, wanted: Wanted, report: LoadReport) -> pl.DataFrame:
+def read_rows(
+    file: RF2File, wanted: Wanted, report: LoadReport, content: Callable[[], bytes] | None = None
+) -> pl.DataFrame:
     """Read columns of a file; a blank effectiveTime is null, an empty text is empty.
 
     Args:
         file: The file.
         wanted: Column name -> ID, NUMBER, ACTIVE, TIME or TEXT, in the order wanted.
         report: Where the file, and what was tolerated in it, is noted.
+        content: Gives the bytes of a file in a zip, where they were read ahead.
 
     Raises:
         InputError: If the file is not UTF-8, a line has too many or too few columns, or a value is not what its column
             must hold; it names the file, the line and the column.
     """
-    data = file.entry.read() if file.entry.zipped is not None else None
+    data = (content or file.entry.read)() if file.entry.zipped is not None else None
     frame = _fast(file, wanted, data)
     if frame is None:
         frame = _exact(file, wanted, file.entry.read() if data is None else data, report)
@@ -111,23 +114,24 @@ def _fits(frame: pl.DataFrame, wanted: Wanted) -> bool:
 def _count(file: RF2File, data: bytes | None, *, remarks: bool) -> tuple[int, int, bool]:
     """Count tabs and lines, and say whether a byte order mark, or a comment that no number betrays, is there."""
     if data is not None:
-        odd = data.startswith(_BOM) or (remarks and data.find(b"\n#") >= 0)
-        return *_tabs_and_lines(np.frombuffer(data, np.uint8)), odd
+        tabs, lines, hashes = _marks(np.frombuffer(data, np.uint8))
+        return tabs, lines, data.startswith(_BOM) or (remarks and hashes > 0 and data.find(b"\n#") >= 0)
     with file.path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        odd = mapped[:3] == _BOM or (remarks and mapped.find(b"\n#") >= 0)
         view = np.frombuffer(mapped, np.uint8)
-        counted = _tabs_and_lines(view)
+        tabs, lines, hashes = _marks(view)
         del view  # the map cannot be closed while a view of it lives
-        return *counted, odd
+        return tabs, lines, mapped[:3] == _BOM or (remarks and hashes > 0 and mapped.find(b"\n#") >= 0)
 
 
-def _tabs_and_lines(view: NDArray[np.uint8]) -> tuple[int, int]:
-    tabs = lines = 0
+def _marks(view: NDArray[np.uint8]) -> tuple[int, int, int]:
+    """Count tabs, lines and number signs."""
+    tabs = lines = hashes = 0
     for start in range(0, len(view), _CHUNK):
         part = view[start : start + _CHUNK]
         tabs += int(np.count_nonzero(part == 9))
         lines += int(np.count_nonzero(part == 10))
-    return tabs, lines + (len(view) > 0 and view[-1] != 10)
+        hashes += int(np.count_nonzero(part == 35))
+    return tabs, lines + int(len(view) > 0 and view[-1] != 10), hashes
 
 
 def _exact(file: RF2File, wanted: Wanted, data: bytes, report: LoadReport) -> pl.DataFrame:

@@ -1,13 +1,16 @@
 """An ontology as a folder: .npy and Arrow columns to map into memory, `ontology.json` to vouch for them.
 
 `ontology.json` is the marker of the folder; it holds the format's version, the fingerprint, the load
-report, and the SHA-256 of every other file. `open_ontology` compares them all before anything is used.
+report, and size and SHA-256 of every other file. `open_ontology` compares the sizes before anything is used, and the
+checksums too where that costs nothing, or on demand. What is derived from the columns (is-a both ways, its closure,
+depths, where each concept's terms begin) is stored beside them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -78,26 +81,71 @@ def _arrays(ontology: Ontology) -> dict[str, NDArray[Any]]:
     }
 
 
+# What `save` derives, so that an opened ontology need not.
+INDEXES = {
+    "term_starts": np.int64,
+    "parents_indptr": np.int64,
+    "parents_indices": np.int32,
+    "children_indptr": np.int64,
+    "children_indices": np.int32,
+    "closure_indptr": np.int32,
+    "closure_indices": np.int32,
+    "depth": np.int32,
+}
+# Up to this size all checksums are compared at every open.
+ALWAYS_VERIFIED = 64 * 2**20
+
+
+def _indexes(ontology: Ontology) -> dict[str, NDArray[Any]]:
+    parents, children, closure = ontology.parent_links, ontology.child_links, ontology.closure
+    found = {
+        "term_starts": ontology._term_starts,
+        "parents_indptr": parents.indptr,
+        "parents_indices": parents.indices,
+        "children_indptr": children.indptr,
+        "children_indices": children.indices,
+        "closure_indptr": closure.indptr,
+        "closure_indices": closure.indices,
+        "depth": ontology.depth,
+    }
+    return {name: np.ascontiguousarray(found[name], dtype=kind) for name, kind in INDEXES.items()}
+
+
 def content_hash(ontology: Ontology) -> str:
-    """Hash what an ontology says, independent of files, name and load report.
+    """Hash what an ontology says, independent of files, name, layers and load report.
 
     Args:
         ontology: The ontology.
     """
-    digest = hashlib.sha256()
-    for name, array in _arrays(ontology).items():
-        digest.update(f"{name}:{array.dtype.str}:{len(array)}\n".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
+    jobs: list[tuple[str, Any]] = list(_arrays(ontology).items())
     members = {f"members {kind}": frame for kind, frame in ontology.members.items()}
-    for name, frame in {**{name: getattr(ontology, name) for name in _FRAMES}, **members}.items():
-        for column in frame.get_columns():
-            digest.update(f"{name}.{column.name}:{column.dtype}:{len(column)}\n".encode())
-            if isinstance(column.dtype, pl.String):
-                digest.update(column.str.len_bytes().to_numpy().tobytes())
-                digest.update("".join(column.to_list()).encode())
-            else:
-                digest.update(column.to_physical().to_numpy().tobytes())
-    return digest.hexdigest()
+    frames = {**{name: getattr(ontology, name) for name in _FRAMES}, **members}
+    jobs += [
+        (f"{name}.{column.name}", column) for name, frame in frames.items() for column in frame.get_columns()
+    ]
+    with ThreadPoolExecutor() as pool:  # hashing lets go of the interpreter's lock
+        digests = list(pool.map(_column_hash, jobs))
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _column_hash(job: tuple[str, Any]) -> str:
+    name, column = job
+    digest = hashlib.sha256()
+    if isinstance(column, np.ndarray):
+        digest.update(f"{name}:{column.dtype.str}:{len(column)}\n".encode())
+        digest.update(np.ascontiguousarray(column).data)
+    elif isinstance(column.dtype, pl.String):
+        digest.update(f"{name}:{column.dtype}:{len(column)}\n".encode())
+        lengths = column.str.len_bytes()
+        digest.update(lengths.to_numpy().data)
+        if lengths.sum():
+            step = 1 << 17  # in pieces, so that no second copy of all texts is made
+            for start in range(0, len(column), step):
+                digest.update(str(column[start : start + step].str.join("").item()).encode())
+    else:
+        digest.update(f"{name}:{column.dtype}:{len(column)}\n".encode())
+        digest.update(np.ascontiguousarray(column.to_physical().to_numpy()).data)
+    return f"{name} {digest.hexdigest()}"
 
 
 def save(ontology: Ontology, directory: str | Path) -> Path:
@@ -110,51 +158,68 @@ def save(ontology: Ontology, directory: str | Path) -> Path:
     Raises:
         InputError: If the folder holds something that is no ontology.
     """
-    with atomic_directory(directory, marker=MARKER) as folder:
-        for name, array in _arrays(ontology).items():
-            np.save(folder / f"{name}.npy", array, allow_pickle=False)
+    with atomic_directory(directory, marker=MARKER) as folder, ThreadPoolExecutor(1) as beside:
+        fingerprint = beside.submit(lambda: ontology.fingerprint)
         for name in _FRAMES:
             getattr(ontology, name).write_ipc(folder / f"{name}.arrow")
+        for name, array in {**_arrays(ontology), **_indexes(ontology)}.items():
+            np.save(folder / f"{name}.npy", array, allow_pickle=False)
         members = {kind: f"members-{number}" for number, kind in enumerate(sorted(ontology.members))}
         for kind, file in members.items():
             ontology.members[kind].write_ipc(folder / f"{file}.arrow")
+        files = sorted(folder.iterdir())
+        with ThreadPoolExecutor() as pool:
+            sums = list(pool.map(sha256, files))
         document = {
             "format": FORMAT,
             "name": ontology.name,
-            "fingerprint": ontology.fingerprint,
+            "fingerprint": fingerprint.result(),
             "concepts": len(ontology),
             "relations": len(ontology.relations),
             "terms": ontology.terms.height,
             "maps": ontology.maps.height,
             "members": members,
             "layers": list(ontology.layers),
-            "sha256": {file.name: sha256(file) for file in sorted(folder.iterdir())},
+            "bytes": {file.name: file.stat().st_size for file in files},
+            "sha256": {file.name: checksum for file, checksum in zip(files, sums, strict=True)},
             "report": ontology.report.as_dict(),
         }
         (folder / MARKER).write_text(json.dumps(document, indent=1, ensure_ascii=False), encoding="utf-8")
     return Path(directory)
 
 
-def open_ontology(directory: str | Path) -> Ontology:
+def open_ontology(directory: str | Path, *, verify: bool | None = None) -> Ontology:
     """Open a folder that `save` wrote; its columns are mapped, not read.
 
     Args:
         directory: The folder.
+        verify: Whether to compare all checksums; by default only where all files together have at most 64 MiB.
 
     Raises:
         InputError: If it is no such folder, if a file is damaged, or if it is of another format version.
     """
     folder = Path(directory)
     document = _document(folder)
-    for name, expected in document["sha256"].items():
+    sizes = document["bytes"]
+    for name, expected in sizes.items():
         file = folder / Path(name).name
-        if not file.is_file() or sha256(file) != expected:
-            state = "is damaged: its checksum differs" if file.is_file() else "is missing"
+        found = file.stat().st_size if file.is_file() else -1
+        if found != expected:
+            state = (
+                f"is damaged: it has {found:,} bytes instead of {expected:,}" if found >= 0 else "is missing"
+            )
             raise InputError(f"the file {state}", path=file, remedy=_REBUILD)
-    arrays = {name: _array(folder / f"{name}.npy", dtype) for name, dtype in _ARRAYS.items()}
-    frames = {name: _frame(folder / f"{name}.arrow", schema) for name, schema in _FRAMES.items()}
-    members = {kind: _frame(folder / f"{file}.arrow", None) for kind, file in document["members"].items()}
-    return Ontology(
+    if verify or (verify is None and sum(sizes.values()) <= ALWAYS_VERIFIED):
+        for name, expected in document["sha256"].items():
+            if sha256(folder / Path(name).name) != expected:
+                raise InputError(
+                    "the file is damaged: its checksum differs",
+                    path=folder / Path(name).name,
+                    remedy=_REBUILD,
+                )
+    arrays = {name: _array(folder / f"{name}.npy", dtype) for name, dtype in (_ARRAYS | INDEXES).items()}
+    ontology = object.__new__(_Opened)
+    ontology.__dict__.update(
         name=str(document["name"]),
         sctids=arrays["sctids"],
         defined=arrays["defined"],
@@ -168,10 +233,31 @@ def open_ontology(directory: str | Path) -> Ontology:
         ),
         report=LoadReport.from_dict(document["report"]),
         stored_fingerprint=str(document["fingerprint"]),
-        members=members,
         layers=tuple(document["layers"]),
-        **frames,
+        indexes={name: arrays[name] for name in INDEXES},
+        _folder=folder,
+        _members=document["members"],
     )
+    return ontology
+
+
+class _Opened(Ontology):
+    """An ontology whose tables are read when they are first asked for: most questions need one or two of them."""
+
+    _folder: Path
+    _members: dict[str, str]
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _FRAMES:
+            table: Any = _frame(self._folder / f"{name}.arrow", _FRAMES[name])
+        elif name == "members":
+            table = {
+                kind: _frame(self._folder / f"{file}.arrow", None) for kind, file in self._members.items()
+            }
+        else:
+            raise AttributeError(f"'Ontology' has no attribute '{name}'")
+        self.__dict__[name] = table
+        return table
 
 
 def _document(folder: Path) -> dict[str, Any]:
@@ -212,7 +298,7 @@ def _document(folder: Path) -> dict[str, Any]:
             path=path,
             remedy=_REBUILD,
         )
-    expected = {f"{name}.npy" for name in _ARRAYS} | {f"{name}.arrow" for name in _FRAMES}
+    expected = {f"{name}.npy" for name in (*_ARRAYS, *INDEXES)} | {f"{name}.arrow" for name in _FRAMES}
     if missing := sorted(expected - set(document["sha256"])):
         raise InputError(f"it has no checksum of {missing[0]}", path=path, remedy=_REBUILD)
     return dict(document)

@@ -37,7 +37,7 @@ def test_saving_again_replaces_and_leaves_nothing_behind(tiny, folder):
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
 def test_every_damaged_file_is_noticed(folder, damage):
     columns = sorted(path for path in folder.iterdir() if path.name != "ontology.json")
-    assert len(columns) == 19
+    assert len(columns) == 27
     for path in columns:
         whole = path.read_bytes()
         if damage == "remove":
