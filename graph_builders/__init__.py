@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from graph_builders.patient_graph import PatientGraph
     from graph_builders.tokens import TokenTable
     from graph_builders.view import View
+    from graph_builders.whole import build_ontology_graph
 
 _HOME = {
     "ConceptGraph": "concept_graph",
@@ -27,6 +28,7 @@ _HOME = {
     "TokenTable": "tokens",
     "View": "view",
     "build_graph": "build",
+    "build_ontology_graph": "whole",
     "collect_evidence": "collect",
     "pair_keys": "adjacency",
     "shortest_path": "paths",
@@ -43,6 +45,7 @@ __all__ = [
     "TokenTable",
     "View",
     "build_graph",
+    "build_ontology_graph",
     "collect_evidence",
     "pair_keys",
     "shortest_path",

@@ -67,29 +67,29 @@ def build_graph(
 
     data = HeteroData()
     data["concept"].num_nodes = len(part.nodes)
-    data["concept"].sctid = _tensor(ontology.sctids[part.nodes])
-    data["concept"].depth = _tensor(ontology.depth[part.nodes])
+    data["concept"].sctid = tensor(ontology.sctids[part.nodes])
+    data["concept"].depth = tensor(ontology.depth[part.nodes])
     for kind, name in relation_slugs(ontology).items():
         chosen = part.type == kind
         if chosen.any():
-            _connect(data, ("concept", name, "concept"), np.stack([part.source[chosen], part.target[chosen]]))
+            connect(data, ("concept", name, "concept"), np.stack([part.source[chosen], part.target[chosen]]))
 
     number = pl.DataFrame({"modality": list(modalities), "m": np.arange(len(modalities))})
     assert evidence.observed is not None
     observed = evidence.observed.join(number, on="modality").sort("sample_id", "m")
     data["observation"].num_nodes = observed.height
-    data["observation"].sample_id = _tensor(observed["sample_id"].to_numpy())
-    data["observation"].modality = _tensor(observed["m"].to_numpy())
+    data["observation"].sample_id = tensor(observed["sample_id"].to_numpy())
+    data["observation"].modality = tensor(observed["m"].to_numpy())
     data["patient"].num_nodes = samples.height
     for name in ("sample_id", "subject_id"):
         if name in samples.columns:
-            data["patient"][name] = _tensor(samples[name].to_numpy())
+            data["patient"][name] = tensor(samples[name].to_numpy())
     data["modality"].num_nodes = len(modalities)
     link_evidence(data, evidence, modalities)
     rows = np.arange(observed.height)
     patient = np.searchsorted(samples["sample_id"].to_numpy(), observed["sample_id"].to_numpy())
-    _connect(data, OF, np.stack([rows, patient]))
-    _connect(data, IN, np.stack([rows, observed["m"].to_numpy()]))
+    connect(data, OF, np.stack([rows, patient]))
+    connect(data, IN, np.stack([rows, observed["m"].to_numpy()]))
     data.validate(raise_on_error=True)
     return data
 
@@ -126,7 +126,7 @@ def link_evidence(data: HeteroData, evidence: Evidence, modalities: Sequence[str
     )
     ends = np.stack([edges["node"].to_numpy(), edges["observation"].to_numpy()])
     weight = torch.from_numpy(edges["weight"].to_numpy().copy())
-    _connect(data, EVIDENCES, ends, weight=weight, polarity=_tensor(edges["p"].to_numpy()))
+    connect(data, EVIDENCES, ends, weight=weight, polarity=tensor(edges["p"].to_numpy()))
 
 
 def relation_slugs(ontology: Ontology) -> dict[int, str]:
@@ -169,16 +169,29 @@ def _check(ontology: Ontology, evidence: Evidence, samples: pl.DataFrame, modali
         )
 
 
-def _connect(
+def connect(
     data: HeteroData, kind: tuple[str, str, str], ends: np.ndarray[Any, Any], **attributes: Tensor
 ) -> None:
+    """Set the edges of a kind and, in the same order, of its reverse.
+
+    Args:
+        data: The graph.
+        kind: Source type, relation, target type.
+        ends: Sources and targets [2, E].
+        attributes: Edge attributes [E], for both directions.
+    """
     source, relation, target = kind
     forward, backward = data[kind], data[(target, f"rev_{relation}", source)]
-    forward.edge_index = _tensor(ends)
+    forward.edge_index = tensor(ends)
     backward.edge_index = forward.edge_index.flip(0).contiguous()
     for name, value in attributes.items():
         forward[name], backward[name] = value, value.clone()
 
 
-def _tensor(array: np.ndarray[Any, Any]) -> Int64[Tensor, "*shape"]:
+def tensor(array: np.ndarray[Any, Any]) -> Int64[Tensor, "*shape"]:
+    """Give a tensor of int64 with its own memory.
+
+    Args:
+        array: Whole numbers.
+    """
     return torch.from_numpy(np.ascontiguousarray(array, dtype=np.int64).copy())
