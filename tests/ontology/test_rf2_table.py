@@ -1,0 +1,93 @@
+"""The fast way of reading a table and the exact one say the same, and notice the same faults."""
+
+import pytest
+import tiny_release
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ontology import InputError
+from ontology.report import LoadReport
+from ontology.rf2_files import find_files
+from ontology.rf2_source import entries
+from ontology.rf2_table import ACTIVE, ID, NUMBER, TEXT, TIME, _exact, _fast
+
+WANTED = {
+    "concept": {"id": ID, "effectiveTime": TIME, "active": ACTIVE, "moduleId": ID, "definitionStatusId": ID},
+    "description": {
+        "id": ID,
+        "effectiveTime": TIME,
+        "active": ACTIVE,
+        "term": TEXT,
+        "caseSignificanceId": ID,
+    },
+    "relationship": {"id": ID, "active": ACTIVE, "relationshipGroup": NUMBER, "modifierId": ID},
+    "language": {"id": TEXT, "effectiveTime": TIME, "active": ACTIVE, "acceptabilityId": ID},
+    "extended map": {"id": TEXT, "active": ACTIVE, "mapRule": TEXT, "mapTarget": TEXT, "mapCategoryId": TEXT},
+}
+TABLES = tiny_release.tables()
+
+
+def files_of(tmp_path, files):
+    return {f.kind: f for f in find_files(tiny_release.write(tmp_path, files), LoadReport())}
+
+
+def test_both_ways_give_the_same_frames(tmp_path):
+    for kind, file in files_of(tmp_path / "tiny", TABLES).items():
+        wanted = WANTED.get(kind, {"id": TEXT, "active": ACTIVE, "mapTarget": TEXT})
+        fast = _fast(file, wanted, None)
+        assert fast is not None
+        assert fast.equals(_exact(file, wanted, file.entry.read(), LoadReport()))
+        assert fast.equals(_fast(file, wanted, file.entry.read()))
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("last", ["", "x"])
+def test_line_ends_and_empty_last_fields_are_read_alike(tmp_path, ending, last):
+    name = "Snapshot/Refset/der2_sRefset_TextSnapshot_X_20260101.txt"
+    header = ["id", "effectiveTime", "active", "moduleId", "refsetId", "referencedComponentId", "note"]
+    rows = [
+        ["a", "", 1, 5, 6, 7, last],
+        ["b", "20260101", 0, 5, 6, 7, '"open'],
+        ["c", "20260101", 0, 5, 6, 7, last],
+    ]
+    data = "".join("\t".join(map(str, row)) + ending for row in [header, *rows]).encode()
+    for content in (data, data.removesuffix(ending.encode())):
+        (file,) = files_of(tmp_path / "one", {name: content}).values()
+        wanted = {"id": TEXT, "effectiveTime": TIME, "note": TEXT}
+        fast = _fast(file, wanted, None)
+        assert fast is not None
+        assert fast.rows() == [("a", None, last), ("b", 20260101, '"open'), ("c", 20260101, last)]
+        assert fast.equals(_exact(file, wanted, content, LoadReport()))
+
+
+FIELDS = st.one_of(
+    st.sampled_from(
+        ["1", "0", "", "20260101", "9" * 18, "9" * 19, "-1", "+1", " 1", "1.0", "0x1", "#", "ü", '"', "1e3"]
+    ),
+    st.text(st.characters(codec="utf-8", exclude_characters="\t\n\r"), max_size=4),
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(FIELDS, FIELDS, FIELDS, FIELDS, FIELDS), min_size=1, max_size=4))
+def test_what_the_fast_way_accepts_the_exact_way_accepts_with_the_same_result(tmp_path_factory, rows):
+    folder = tmp_path_factory.mktemp("t")
+    data = "\r\n".join("\t".join(row) for row in [tuple(TABLES[tiny_release.CONCEPT][0]), *rows]).encode()
+    (file,) = files_of(folder, {tiny_release.CONCEPT: data}).values()
+    wanted = WANTED["concept"]
+    fast = _fast(file, wanted, None)
+    if fast is not None:
+        assert fast.equals(_exact(file, wanted, data, LoadReport()))
+        return
+    try:
+        _exact(file, wanted, data, LoadReport())
+    except InputError as error:
+        place = error.row
+    else:
+        return  # comments and blank lines
+    assert place
+
+
+def test_entries_of_a_folder_are_its_files(tmp_path):
+    folder = tiny_release.write(tmp_path / "tiny")
+    assert [entry.name for entry in entries(folder)] == sorted(TABLES)
