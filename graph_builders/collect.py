@@ -193,7 +193,7 @@ def _resolve(events: pl.DataFrame, ontology: Ontology) -> tuple[pl.DataFrame, pl
 
 
 def _concepts(ontology: Ontology, references: list[tuple[str, str]]) -> list[int]:
-    return sorted({sctid for system, value in references for sctid in ontology.map(value, system)})
+    return sorted({sctid for system, value in references for sctid in ontology.concepts_of(value, system)})
 
 
 def _collect_codes(events: pl.DataFrame, resolved: pl.DataFrame) -> Found:

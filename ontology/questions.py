@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ontology.identifiers import normalise_code, normalise_system
-
 if TYPE_CHECKING:
+    from ontology.mapping import Mapped
     from ontology.model import Ontology
+    from ontology.normalise import Normalised
+    from ontology.rules import Patient
 
 Ints = NDArray[np.int64]
 
@@ -33,28 +33,36 @@ class Questions:
 
         return find_interpretations(cast("Ontology", self))
 
-    @cached_property
-    def _mapped(self) -> dict[tuple[str, str], list[int]]:
-        found: dict[tuple[str, str], list[int]] = {}
-        nodes = self.maps["concept"].to_numpy()
-        for system, target, sctid in zip(
-            self.maps["system"], self.maps["target"], self.sctids[nodes].tolist(), strict=True
-        ):
-            concepts = found.setdefault((system, normalise_code(target, system)), [])
-            if sctid not in concepts:
-                concepts.append(sctid)
-        return {key: sorted(concepts) for key, concepts in found.items()}
-
-    def map(self, code: str, system: str) -> list[int]:
-        """Give every concept that a code of another system stands for; none if it is unknown.
+    def map(self, code: str, system: str, *, patient: Patient | None = None) -> list[Mapped]:
+        """Give every concept that a code of another system stands for, with its provenance and rule.
 
         Args:
             code: The code, such as "J18.9".
-            system: ICD-10, ICD-10-CM, LOINC, SNOMED or "refset:<SCTID>"; the usual spellings are understood.
+            system: ICD-10, ICD-10-CM, LOINC, "refset:<SCTID>" ...; the usual spellings are understood.
+            patient: What is known, for rules by age and sex.
         """
-        known = normalise_system(system)
-        if known == "SNOMED":
-            text = str(code).strip()
-            plain = text.isascii() and text.isdecimal() and len(text) <= 18
-            return [int(text)] if plain and int(text) in cast("Ontology", self) else []
-        return list(self._mapped.get((known, normalise_code(str(code), known)), []))
+        from ontology.mapping import map_code
+
+        return map_code(cast("Ontology", self), code, system, patient=patient)
+
+    def concepts_of(self, code: str, system: str) -> list[int]:
+        """Give the concepts of a code, each once and ascending, whatever their rules say; none if it is unknown.
+
+        Args:
+            code: The code, such as "J18.9"; for SNOMED the SCTID itself.
+            system: Its code system; the usual spellings are understood.
+        """
+        from ontology.mapping import concepts_of
+
+        return concepts_of(cast("Ontology", self), code, system)
+
+    def normalise(self, code: str | int, system: str = "SNOMED") -> Normalised:
+        """Bring a patient's code to active concepts, along history and maps.
+
+        Args:
+            code: The code.
+            system: Its code system.
+        """
+        from ontology.normalise import normalise
+
+        return normalise(cast("Ontology", self), code, system)

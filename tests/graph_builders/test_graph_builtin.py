@@ -31,7 +31,7 @@ def test_every_icd_code_gives_its_concepts_with_weights_that_sum_to_one(builtin,
     assert evidence.report["modalities"]["codes"]["coverage"] == 1.0
     found = evidence.table.group_by("sample_id", maintain_order=True).agg("concept", pl.col("weight").sum())
     for sample, concepts, weight in found.iter_rows():
-        assert concepts == builtin.map(codes[sample], "ICD-10")
+        assert concepts == builtin.concepts_of(codes[sample], "ICD-10")
         assert weight == pytest.approx(1.0)
 
 
@@ -51,7 +51,7 @@ def test_every_lab_out_of_range_gives_the_finding_that_interprets_it(builtin, ta
         for high, status in ((0, "below"), (1, "above")):
             expected |= {
                 (2 * i + high, known.get((o, status), known.get((o, "abnormal"), o)))
-                for o in builtin.map(code, "LOINC")
+                for o in builtin.concepts_of(code, "LOINC")
             }
     assert found == expected
     assert len(known) > len(codes)  # most labs have a finding on at least one side

@@ -79,12 +79,12 @@ def test_relation_names_come_from_the_release_or_from_the_table(tiny):
 
 
 def test_maps(tiny):
-    assert keys(tiny.map("j18.9", "icd10")) == {"pneumonia"}
-    assert keys(tiny.map("J99", "ICD-10")) == {"viral", "bacterial"}
-    assert tiny.map("J18.9", "ICD-10-CM") == [] == tiny.map("J18", "ICD-10")
-    assert keys(tiny.map("6690-2", "LOINC")) == {"wbc"}
-    assert keys(tiny.map(str(IDS["covid"]), "SNOMED")) == {"covid"}
-    assert tiny.map("7", "SNOMED") == []
+    assert keys(tiny.concepts_of("j18.9", "icd10")) == {"pneumonia"}
+    assert keys(tiny.concepts_of("J99", "ICD-10")) == {"viral", "bacterial"}
+    assert tiny.concepts_of("J18.9", "ICD-10-CM") == [] == tiny.map("J18", "ICD-10")
+    assert keys(tiny.concepts_of("6690-2", "LOINC")) == {"wbc"}
+    assert keys(tiny.concepts_of(str(IDS["covid"]), "SNOMED")) == {"covid"}
+    assert tiny.concepts_of("7", "SNOMED") == []
 
 
 def test_interpretations(tiny):

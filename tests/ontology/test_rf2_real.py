@@ -26,7 +26,7 @@ def test_the_disease_ontology_agrees_with_its_lines(shared, disease):
     assert disease.maps.height == len(maps)
     assert disease.maps["system"].unique().to_list() == ["ICD-10-CM"]
     sctid, code = (int(maps[0].split(b"\t")[5]), maps[0].split(b"\t")[10].decode())
-    assert sctid in disease.map(code, "ICD10CM")
+    assert sctid in disease.concepts_of(code, "ICD10CM")
     assert disease.report.problems() == []
     assert [f["file"] for f in disease.report.files_not_read] == ["concepts.tsv"]
 

@@ -110,7 +110,7 @@ def test_codes_lead_back_to_the_drawn_concepts(cohort, terminology):
         found = set()
         for code in window.filter(pl.col("subject_id") == subject)["code"]:
             system, value = code.split("/", 1)
-            mapped = terminology.map(value, system)
+            mapped = terminology.concepts_of(value, system)
             assert len(mapped) == 1, code
             found |= set(mapped)
         assert found - diagnoses == set(drawn.filter(pl.col("subject_id") == subject)["sctid"]) - diagnoses
@@ -127,7 +127,7 @@ def test_lab_values_are_in_their_state_and_interpreted(cohort, terminology):
         above = row["ref_high"] is not None and value > row["ref_high"]
         below = row["ref_low"] is not None and value < row["ref_low"]
         if above or below:
-            [observable] = terminology.map(row["parent_codes"][0].split("/", 1)[1], "LOINC")
+            [observable] = terminology.concepts_of(row["parent_codes"][0].split("/", 1)[1], "LOINC")
             state = "above" if above else "below"
             found.append((row["subject_id"], interpretations.get((observable, state), observable)))
     assert sorted(found) == sorted(drawn.select("subject_id", "sctid").iter_rows())

@@ -1,0 +1,252 @@
+"""Codes in patients' records to active concepts, with how sure that is; nothing vanishes on the way.
+
+Records outlive releases: they hold SCTIDs that are inactive today. The historical associations say what became of them:
+
+| association | followed as | confidence |
+|---|---|---|
+| same as, replaced by | the same meaning, at once | 1 |
+| possibly or partially equivalent to, possibly replaced by, alternative, similar | one of n candidates | 1 / (n + 1) |
+| was a | a more general meaning | 1, its kind says that it is general |
+| moved to | only to a concept that is no namespace | 1 / (n + 1) |
+
+The last column is a convention of this module, not SNOMED International's: of n candidates each gets the same share,
+and one share is kept for "none of them". Chains are followed to their active ends; the confidence of a chain is the
+product, its kind that of its weakest link. Circles end where they began. Where an association without doubt leads on,
+the others are not followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import polars as pl
+
+from ontology import codes as _codes
+from ontology import identifiers as ids
+from ontology import sctid as _sctid
+from ontology.identifiers import normalise_code, normalise_system
+from ontology.mapping import keyed, map_code
+from ontology.rules import Patient
+
+if TYPE_CHECKING:
+    from ontology.model import Ontology
+
+CERTAIN = (ids.SAME_AS, ids.REPLACED_BY)
+POSSIBLE = (
+    ids.POSSIBLY_EQUIVALENT_TO, ids.POSSIBLY_REPLACED_BY, ids.PARTIALLY_EQUIVALENT_TO, ids.ALTERNATIVE,
+    ids.SIMILAR_TO, ids.MOVED_TO,
+)  # fmt: skip
+# From the strongest link to the weakest; a chain is as strong as its weakest.
+_ORDER = {kind: place for place, kind in enumerate((*CERTAIN, ids.WAS_A, *POSSIBLE))}
+STATUSES = ("active", "replaced", "generalised", "ambiguous", "mapped", "unresolved", "unknown", "malformed")
+_PREFIXES = {"ICD-10": "ICD10", "ICD-10-CM": "ICD10CM"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """An active concept that a code leads to.
+
+    Attributes:
+        sctid: The concept.
+        kind: "itself", the name of the historical association, "map", or a map's predicate.
+        confidence: From 0 to 1, see the module.
+        path: The concepts on the way, the code's own first; empty where the code is no concept.
+    """
+
+    sctid: int
+    kind: str
+    confidence: float
+    path: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """What became of a code.
+
+    Attributes:
+        code: As it was given.
+        system: The code system, in its one spelling.
+        status: One of `STATUSES`. active: a concept itself. replaced: one active concept of the same meaning.
+            generalised: only more general ones. ambiguous: several, or possible ones. mapped: by a map, one concept.
+            unresolved: an inactive concept that leads nowhere. unknown: no concept, and in no map. malformed: no SCTID.
+        targets: The active concepts, the surest first.
+    """
+
+    code: str
+    system: str
+    status: str
+    targets: tuple[Target, ...] = ()
+
+
+class _History:
+    """The associations of an ontology as a dictionary, and its inactive concepts."""
+
+    def __init__(self, ontology: Ontology) -> None:
+        self.inactive = frozenset(ontology.inactive["sctid"].to_list())
+        self.onward: dict[int, dict[int, list[int]]] = {}
+        for source, refset, target in ontology.history.iter_rows():
+            self.onward.setdefault(source, {}).setdefault(refset, []).append(target)
+
+
+_HISTORIES: WeakKeyDictionary[Any, _History] = WeakKeyDictionary()
+
+
+def _history(ontology: Ontology) -> _History:
+    if ontology not in _HISTORIES:
+        _HISTORIES[ontology] = _History(ontology)
+    return _HISTORIES[ontology]
+
+
+def normalise(
+    ontology: Ontology, code: str | int, system: str = "SNOMED", *, patient: Patient | None = None
+) -> Normalised:
+    """Bring a patient's code to active concepts.
+
+    Args:
+        ontology: The ontology.
+        code: The code.
+        system: Its code system; the usual spellings are understood.
+        patient: What is known, for rules by age and sex; a map row whose rule does not hold is left out.
+    """
+    known, text = normalise_system(system), str(code).strip()
+    if known == "SNOMED":
+        return _snomed(ontology, text)
+    own = _codes.key(text if ":" in text else f"{_PREFIXES.get(known, known)}:{text}")
+    if own >= _codes.FIRST and own in ontology:
+        return Normalised(text, known, "active", (Target(own, "itself", 1.0, (own,)),))
+    if own >= _codes.FIRST and own in _history(ontology).inactive:
+        return _followed(ontology, own, text, known)
+    rows = [row for row in map_code(ontology, text, known, patient=patient) if row.holds is not False]
+    best: dict[int, Target] = {}
+    for row in rows:
+        target = Target(row.sctid, row.predicate or "map", 1.0 if row.confidence is None else row.confidence)
+        if row.sctid not in best or best[row.sctid].confidence < target.confidence:
+            best[row.sctid] = target
+    status = "unknown" if not best else "mapped" if len(best) == 1 else "ambiguous"
+    return Normalised(text, known, status, _sorted(best))
+
+
+def _snomed(ontology: Ontology, text: str) -> Normalised:
+    plain = _codes.canonical(text)
+    if not (plain.isascii() and plain.isdecimal() and len(plain) <= 18):
+        own = _codes.key(text)
+        if own in ontology:
+            return Normalised(text, "SNOMED", "active", (Target(own, "itself", 1.0, (own,)),))
+        return Normalised(text, "SNOMED", "malformed")
+    sctid = int(plain)
+    if sctid in ontology:
+        return Normalised(text, "SNOMED", "active", (Target(sctid, "itself", 1.0, (sctid,)),))
+    if sctid in _history(ontology).inactive:
+        return _followed(ontology, sctid, text, "SNOMED")
+    fine = bool(_sctid.valid(np.array([sctid], dtype=np.int64))[0])
+    return Normalised(text, "SNOMED", "unknown" if fine else "malformed")
+
+
+def _followed(ontology: Ontology, start: int, text: str, system: str) -> Normalised:
+    history = _history(ontology)
+    best: dict[int, Target] = {}
+    waiting: list[tuple[int, int, float, tuple[int, ...]]] = [(start, ids.SAME_AS, 1.0, (start,))]
+    first = True
+    while waiting:
+        here, weakest, confidence, path = waiting.pop()
+        links = history.onward.get(here, {})
+        certain = {kind: links[kind] for kind in CERTAIN if kind in links}
+        for kind, targets in (certain or {k: t for k, t in links.items() if k in _ORDER}).items():
+            share = 1.0 if kind in CERTAIN or kind == ids.WAS_A else 1 / (len(targets) + 1)
+            for target in targets:
+                if target in path or (kind == ids.MOVED_TO and _is_namespace(ontology, target)):
+                    continue
+                link = kind if first else max(weakest, kind, key=_ORDER.__getitem__)
+                onward = (target, link, confidence * share, (*path, target))
+                if target in ontology:
+                    found = Target(target, ids.ASSOCIATIONS[link], onward[2], onward[3])
+                    if target not in best or best[target].confidence < found.confidence:
+                        best[target] = found
+                else:
+                    waiting.append(onward)
+        first = False
+    kinds = {target.kind for target in best.values()}
+    if not best:
+        status = "unresolved"
+    elif kinds <= {ids.ASSOCIATIONS[kind] for kind in CERTAIN}:
+        status = "replaced" if len(best) == 1 else "ambiguous"
+    else:
+        status = "generalised" if kinds == {ids.ASSOCIATIONS[ids.WAS_A]} else "ambiguous"
+    return Normalised(text, system, status, _sorted(best))
+
+
+def _is_namespace(ontology: Ontology, sctid: int) -> bool:
+    return sctid in ontology and ontology.semantic_tag(sctid) == "namespace concept"
+
+
+def _sorted(best: dict[int, Target]) -> tuple[Target, ...]:
+    return tuple(sorted(best.values(), key=lambda target: (-target.confidence, target.sctid)))
+
+
+NORMALISED = {
+    "code": pl.String(),
+    "status": pl.Enum(STATUSES),
+    "concept": pl.Int64(),
+    "kind": pl.String(),
+    "confidence": pl.Float64(),
+}
+
+
+def normalise_all(ontology: Ontology, codes: Iterable[str | int], system: str = "SNOMED") -> pl.DataFrame:
+    """Bring many codes of one system to active concepts; each distinct code is worked out once.
+
+    Args:
+        ontology: The ontology.
+        codes: The codes.
+        system: Their code system.
+
+    Returns:
+        `NORMALISED`: for each code, in order of first occurrence, one row a target; a code without any has one row,
+        with null for the concept.
+    """
+    known = normalise_system(system)
+    texts = pl.Series("code", [str(code).strip() for code in codes], dtype=pl.String).unique(
+        maintain_order=True
+    )
+    active = pl.DataFrame(schema=NORMALISED)
+    left = texts
+    if known == "SNOMED":  # nearly all codes are active: a join settles them
+        numbers = texts.str.extract(r"^([0-9]{6,18})$").cast(pl.Int64, strict=False).fill_null(0)
+        here = pl.Series(ontology.indices(numbers.to_numpy()) >= 0, dtype=pl.Boolean)
+        active = pl.DataFrame({"code": texts.filter(here), "concept": numbers.filter(here)}).select(
+            "code", pl.lit("active", NORMALISED["status"]).alias("status"), "concept",
+            pl.lit("itself").alias("kind"), pl.lit(1.0).alias("confidence"),
+        )  # fmt: skip
+        left = texts.filter(~here)
+    elif left.len():
+        icd = known.startswith("ICD-10")
+        spelled = pl.DataFrame({"given": left}).with_columns(
+            code=pl.col("given").map_elements(
+                lambda text: normalise_code(text, known), return_dtype=pl.String
+            )
+            if not icd
+            else pl.col("given").str.to_uppercase().str.replace_all(".", "", literal=True)
+        )
+        mapped = keyed(ontology).filter(pl.col("system") == known).select("code").unique()
+        if ontology.codes.is_empty():  # without codes of its own only a map can know a code
+            left = spelled.join(mapped, on="code", how="semi", maintain_order="left")["given"]
+    rows: list[tuple[str, str, int | None, str, float]] = []
+    done = set(left.to_list())
+    for text in left.to_list():
+        found = normalise(ontology, text, known)
+        if not found.targets:
+            rows.append((text, found.status, None, "", 0.0))
+        rows += [(text, found.status, t.sctid, t.kind, t.confidence) for t in found.targets]
+    settled = set(active["code"].to_list())
+    rows += [
+        (text, "unknown", None, "", 0.0)
+        for text in texts.to_list()
+        if text not in done and text not in settled
+    ]
+    table = pl.concat([active, pl.DataFrame(rows, schema=NORMALISED, orient="row")])
+    order = texts.to_frame().with_row_index("place")
+    return table.join(order, on="code", how="left").sort("place", maintain_order=True).drop("place")
