@@ -84,12 +84,16 @@ def assemble(
         values=_values(sctids, retired, parts.values, report),
         inactive=_ready(inactive.select(*INACTIVE)),
         inactive_terms=retired_terms,
-        dialects=_ready(parts.dialects.select(*DIALECTS).sort("id", "refset")),
+        dialects=_dialects(parts, terms, retired_terms, report),
         history=_history(sctids, retired, parts.history, report),
-        axioms=_ready(parts.axioms.select(*AXIOMS).sort("sctid", maintain_order=True)),
+        axioms=_ready(parts.axioms.select(*AXIOMS).sort("sctid", "axiom")),
         stated=_ready(parts.stated.select(*STATED).sort("source", "type", "target", "group")),
         codes=_ready(parts.codes.select(*CODES).unique("key", keep="first", maintain_order=True).sort("key")),
-        members={kind: _ready(frame) for kind, frame in sorted(parts.members.items()) if frame.height},
+        members={
+            kind: _ready(frame.sort("refset", "component", "id", maintain_order=True))
+            for kind, frame in sorted(parts.members.items())
+            if frame.height
+        },
         layers=layers
         if layers is not None
         else (
@@ -201,10 +205,10 @@ def _terms(
     gone = frame.filter(pl.col("concept") < 0)
     retired = gone.filter(pl.col("sctid").is_in(pl.Series(inactive).implode()))
     report.drop("description", "the concept is unknown", gone.height - retired.height)
-    retired = retired.select(*INACTIVE_TERMS).sort("sctid", order, maintain_order=True)
+    retired = retired.select(*INACTIVE_TERMS).sort("sctid", order, "id", maintain_order=True)
     if gone.height:
         frame = frame.filter(pl.col("concept") >= 0)
-    frame = frame.select(*TERMS).sort(pl.col("concept").cast(pl.Int64) * 8 + order, maintain_order=True)
+    frame = frame.select(*TERMS).sort(pl.col("concept").cast(pl.Int64) * 8 + order, "id", maintain_order=True)
     report.count("description", used=frame.height + retired.height)
     named = frame.filter(pl.col("kind") == "fsn")["concept"].n_unique()
     preferred = frame.filter((pl.col("kind") == "synonym") & pl.col("preferred"))["concept"].n_unique()
@@ -215,6 +219,16 @@ def _terms(
     return _ready(frame), _ready(retired)
 
 
+def _dialects(parts: Parts, terms: pl.DataFrame, retired: pl.DataFrame, report: LoadReport) -> pl.DataFrame:
+    table = parts.dialects.select(*DIALECTS)
+    if terms.height + retired.height < parts.terms.height:  # otherwise every description is still there
+        ids = pl.concat([terms.select("id"), retired.select("id")]).unique()
+        kept = table.join(ids, on="id", how="semi")
+        report.drop("language", "the description's concept is unknown", table.height - kept.height)
+        table = kept
+    return _ready(table.sort("id", "refset"))
+
+
 def _maps(sctids: Nodes, inactive: Nodes, rows: pl.DataFrame, report: LoadReport) -> pl.DataFrame:
     nodes = _nodes(sctids, rows["sctid"])
     _drop(rows["sctid"], nodes >= 0, inactive, "map", "the concept", report)
@@ -222,7 +236,17 @@ def _maps(sctids: Nodes, inactive: Nodes, rows: pl.DataFrame, report: LoadReport
         rows.with_columns(concept=pl.Series(nodes, dtype=pl.Int32))
         .filter(pl.col("concept") >= 0)
         .select(*MAPS)
-        .sort("concept", "system", "group", "priority", "target", maintain_order=True)
+        .sort(
+            "concept",
+            "system",
+            "origin",
+            "group",
+            "priority",
+            "target",
+            "rule",
+            "advice",
+            maintain_order=True,
+        )
     )
     report.count("map", used=frame.height)
     return _ready(frame)
@@ -235,8 +259,8 @@ def _values(sctids: Nodes, inactive: Nodes, rows: pl.DataFrame, report: LoadRepo
         rows.with_columns(concept=pl.Series(nodes, dtype=pl.Int32))
         .filter(pl.col("concept") >= 0)
         .select(*VALUES)
-        .unique()
         .sort(*VALUES)
+        .unique(["concept", "type", "group", "value"], keep="first", maintain_order=True)
     )
     if rows.height:
         report.count("concrete values", used=frame.height)

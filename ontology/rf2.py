@@ -257,7 +257,7 @@ def _values(rows: Release) -> pl.DataFrame:
     rows.report.tolerate(
         "concrete value that is neither #number, quoted text nor truth value", int(odd.sum())
     )
-    return found.select(source="sourceId", type="typeId", group="relationshipGroup", value="value")
+    return found.select("id", "value", source="sourceId", type="typeId", group="relationshipGroup")
 
 
 __all__ = ["Options", "RF2File", "load_rf2", "read", "recognises", "title_of"]

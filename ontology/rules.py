@@ -2,7 +2,8 @@
 
 The language is that of the mapRule column: `TRUE`, `OTHERWISE TRUE`, or clauses joined by AND, each `IFA` with a
 concept and its term between bars and, for an age, a comparison: `IFA 445518008 | Age at onset ... | < 28.0 days`. A
-clause about a finding holds if the patient has it; about something not known of the patient it is unknown, and by Kleene's logic so is a conjunction unless one of its clauses is false.
+clause about a finding holds if the patient has it; about something not known of the patient it is unknown, and by
+Kleene's logic so is a conjunction unless one of its clauses is false.
 """
 
 from __future__ import annotations

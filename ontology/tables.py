@@ -48,7 +48,13 @@ STATED: Schema = {
     "group": pl.Int32(),
     "id": pl.Int64(),
 }
-VALUES: Schema = {"concept": pl.Int32(), "type": pl.Int64(), "group": pl.Int32(), "value": pl.String()}
+VALUES: Schema = {
+    "concept": pl.Int32(),
+    "type": pl.Int64(),
+    "group": pl.Int32(),
+    "value": pl.String(),
+    "id": pl.Int64(),
+}
 # A description's acceptability in a language reference set.
 DIALECTS: Schema = {"refset": pl.Int64(), "id": pl.Int64(), "preferred": pl.Boolean()}
 INACTIVE: Schema = {

@@ -106,10 +106,9 @@ def test_remarks_and_a_byte_order_mark_are_tolerated_and_counted(release, tiny):
 def test_without_a_language_refset_the_first_synonym_is_preferred(release):
     files, load = release
     del files[LANGUAGE]
-    files[DESCRIPTION].reverse()
-    files[DESCRIPTION].insert(0, files[DESCRIPTION].pop())
+    files[DESCRIPTION][1:] = files[DESCRIPTION][:0:-1]
     ontology = load()
-    assert ontology.term(IDS["pneumonia"]) == "Lung infection"
+    assert ontology.term(IDS["pneumonia"]) == "Pneumonia"  # of the lowest id, whatever the order of rows
     assert ontology.report.tolerated[
         "concept without a preferred term: its first synonym or FSN is used"
     ] == len(ontology)
