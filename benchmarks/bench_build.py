@@ -1,8 +1,8 @@
 """`python -m benchmarks.bench_build [--scale 0.1 1.0]`: a release to an ontology on disk, against a bare scan.
 
-The release is synthetic, written by `tools/make_rf2.py` of the shared folder (scale 1.0: 370,000 active concepts). Every
-figure is taken in a process of its own, so that its peak memory is its own; of three runs the median. The scan reads with
-polars the very columns of the very files that the build uses, and keeps the active rows.
+The release is synthetic, written by `tools/make_rf2.py` of the shared folder (scale 1.0: 370,000 active concepts).
+Every figure is taken in a process of its own, so that its peak memory is its own; of three runs the median. The scan
+reads with polars the very columns of the very files that the build uses, and keeps the active rows.
 """
 
 from __future__ import annotations
@@ -18,20 +18,37 @@ import tempfile
 import time
 from pathlib import Path
 
+_COMPONENT = ("id", "effectiveTime", "active")
+_DESCRIPTION = (*_COMPONENT, "conceptId", "languageCode", "typeId", "term", "caseSignificanceId")
+_KIND = ("relationshipGroup", "typeId", "characteristicTypeId", "modifierId")
+_MEMBER = (*_COMPONENT, "moduleId", "refsetId", "referencedComponentId")
+_MAP = ("mapGroup", "mapPriority", "mapRule", "mapAdvice", "mapTarget", "correlationId", "mapCategoryId")
 COLUMNS = {
-    "sct2_Concept_": ("id", "effectiveTime", "active", "moduleId", "definitionStatusId"),
-    "sct2_Description_": ("id", "effectiveTime", "active", "conceptId", "languageCode", "typeId", "term", "caseSignificanceId"),
-    "sct2_TextDefinition_": ("id", "effectiveTime", "active", "conceptId", "languageCode", "typeId", "term", "caseSignificanceId"),
-    "sct2_Relationship_": ("id", "effectiveTime", "active", "sourceId", "destinationId", "relationshipGroup", "typeId", "characteristicTypeId", "modifierId"),
-    "sct2_RelationshipConcreteValues_": ("id", "effectiveTime", "active", "sourceId", "value", "relationshipGroup", "typeId", "characteristicTypeId", "modifierId"),
-    "sct2_sRefset_OWLExpression": ("effectiveTime", "active", "refsetId", "referencedComponentId", "owlExpression"),
-    "der2_cRefset_Language": ("effectiveTime", "active", "refsetId", "referencedComponentId", "acceptabilityId"),
-    "der2_cRefset_Association": ("id", "effectiveTime", "active", "moduleId", "refsetId", "referencedComponentId", "targetComponentId"),
-    "der2_cRefset_AttributeValue": ("id", "effectiveTime", "active", "moduleId", "refsetId", "referencedComponentId", "valueId"),
-    "der2_Refset_Simple": ("id", "effectiveTime", "active", "moduleId", "refsetId", "referencedComponentId"),
-    "der2_iisssccRefset_": ("id", "effectiveTime", "active", "refsetId", "referencedComponentId", "mapGroup", "mapPriority", "mapRule", "mapAdvice", "mapTarget", "correlationId", "mapCategoryId"),
-    "der2_sRefset_SimpleMap": ("id", "effectiveTime", "active", "refsetId", "referencedComponentId", "mapTarget"),
-}  # fmt: skip
+    "sct2_Concept_": (*_COMPONENT, "moduleId", "definitionStatusId"),
+    "sct2_Description_": _DESCRIPTION,
+    "sct2_TextDefinition_": _DESCRIPTION,
+    "sct2_Relationship_": (*_COMPONENT, "sourceId", "destinationId", *_KIND),
+    "sct2_RelationshipConcreteValues_": (*_COMPONENT, "sourceId", "value", *_KIND),
+    "sct2_sRefset_OWLExpression": (
+        "effectiveTime",
+        "active",
+        "refsetId",
+        "referencedComponentId",
+        "owlExpression",
+    ),
+    "der2_cRefset_Language": (
+        "effectiveTime",
+        "active",
+        "refsetId",
+        "referencedComponentId",
+        "acceptabilityId",
+    ),
+    "der2_cRefset_Association": (*_MEMBER, "targetComponentId"),
+    "der2_cRefset_AttributeValue": (*_MEMBER, "valueId"),
+    "der2_Refset_Simple": _MEMBER,
+    "der2_iisssccRefset_": (*_COMPONENT, "refsetId", "referencedComponentId", *_MAP),
+    "der2_sRefset_SimpleMap": (*_COMPONENT, "refsetId", "referencedComponentId", "mapTarget"),
+}
 _TEXTS = {"term", "languageCode", "owlExpression", "value", "mapRule", "mapAdvice", "mapTarget", "mapGroup",
           "mapPriority", "correlationId", "mapCategoryId", "targetComponentId", "valueId"}  # fmt: skip
 
@@ -53,7 +70,7 @@ def scan(release: Path) -> int:
 
 def child(work: str, source: Path, folder: Path) -> dict[str, float]:
     if work == "scan":
-        import polars  # noqa: F401  (imports are not what is measured)
+        import polars
 
         start = time.perf_counter()
         scan(source)
@@ -66,13 +83,12 @@ def child(work: str, source: Path, folder: Path) -> dict[str, float]:
         import polars  # noqa: F401
         import scipy.sparse  # noqa: F401
 
-        from mhdiff.commands.ontology import VERBS  # noqa: F401
+        from mhdiff.commands.ontology import concept_document
         from ontology import Ontology
-        from ontology.neighbourhood import describe
 
         start = time.perf_counter()
         ontology = Ontology.open(folder)
-        describe(ontology, int(ontology.sctids[len(ontology) // 3]))
+        concept_document(ontology, int(ontology.sctids[len(ontology) // 3]))
     else:
         from graph_builders import build_ontology_graph
         from ontology import load_rf2
@@ -129,9 +145,9 @@ def main() -> None:
                 print(f"  bare scan, {said:12} {bare['seconds']:6.2f} s  {bare['mib']:6.0f} MiB")
                 for name, source in (("folder", folder), ("zip", zipped)):
                     built = measured("build", source, root / "ontology", threads)
-                    ratio = built["seconds"] / bare["seconds"]
+                    ratio, mib = built["seconds"] / bare["seconds"], built["mib"]
                     print(
-                        f"  build from {name}, {said:12} {built['seconds']:6.2f} s  {built['mib']:6.0f} MiB  {ratio:4.1f} x"
+                        f"  build from {name}, {said:12} {built['seconds']:6.2f} s  {mib:6.0f} MiB  {ratio:4.1f} x"
                     )
                     if not threads and name == "folder":
                         seconds[scale] = built["seconds"]

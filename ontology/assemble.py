@@ -20,6 +20,7 @@ from ontology.identifiers import IS_A
 from ontology.model import Ontology, Relations
 from ontology.parts import Parts
 from ontology.report import LoadReport
+from ontology.rules import readable
 from ontology.tables import (
     AXIOMS,
     CODES,
@@ -249,6 +250,10 @@ def _maps(sctids: Nodes, inactive: Nodes, rows: pl.DataFrame, report: LoadReport
         )
     )
     report.count("map", used=frame.height)
+    odd = [rule for rule in frame["rule"].unique().to_list() if not readable(rule)]
+    if odd:
+        unread = int(frame["rule"].is_in(odd).sum())
+        report.tolerate("map rule that cannot be read: it is never taken to hold", unread)
     return _ready(frame)
 
 

@@ -14,6 +14,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 Ints = NDArray[np.int64]
+_INT32 = np.iinfo(np.int32).max
 
 
 class Adjacency(NamedTuple):
@@ -120,19 +121,23 @@ def closure(parents: Adjacency, order: list[Ints]) -> Any:
         A scipy csr_array [N, N] of bool; row i holds the ancestors of i and i itself, ascending.
     """
     size = len(parents)
-    position = np.empty(size, dtype=np.int64)
-    indptr = np.zeros(size + 1, dtype=np.int64)
+    position = np.empty(size, dtype=np.int32)
+    # int32 as long as it lasts: scipy copies both arrays of a matrix whose index types differ
+    indptr: NDArray[Any] = np.zeros(size + 1, dtype=np.int32)
     indices = np.empty(max(16, 4 * size), dtype=np.int32)
+    ones = np.ones(len(indices), dtype=bool)
     done = filled = 0
     for nodes in order:
         above, counts = gather(parents, nodes)
         if done and len(above):
+            starts = np.concatenate(([0], np.cumsum(counts))).astype(indptr.dtype)
             step = sparse.csr_array(
-                (np.ones(len(above), dtype=bool), position[above], np.concatenate(([0], np.cumsum(counts)))),
+                (np.ones(len(above), dtype=bool), position[above], starts),
                 shape=(len(nodes), done),
+                copy=False,
             )
             known = sparse.csr_array(
-                (np.ones(filled, dtype=bool), indices[:filled], indptr[: done + 1]), shape=(done, size)
+                (ones[:filled], indices[:filled], indptr[: done + 1]), shape=(done, size), copy=False
             )
             product = step @ known
             inherited, ends = product.indices, product.indptr[1:].astype(np.int64)
@@ -145,11 +150,14 @@ def closure(parents: Adjacency, order: list[Ints]) -> Any:
         block[own], block[~own] = nodes, inherited
         if filled + len(block) > len(indices):
             indices = np.concatenate((indices[:filled], np.empty(len(indices) + len(block), dtype=np.int32)))
+            ones = np.ones(len(indices), dtype=bool)
+            if len(indices) > _INT32 and indptr.dtype != np.int64:
+                indptr = indptr.astype(np.int64)
         indices[filled : filled + len(block)] = block
         indptr[done + 1 : done + len(nodes) + 1] = filled + ends
         position[nodes] = np.arange(done, done + len(nodes))
         done, filled = done + len(nodes), filled + len(block)
-    ordered = sparse.csr_array((np.ones(filled, dtype=bool), indices[:filled], indptr), shape=(size, size))
+    ordered = sparse.csr_array((ones[:filled], indices[:filled], indptr), shape=(size, size), copy=False)
     result = ordered[position]
     result.sort_indices()
     return result

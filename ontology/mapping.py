@@ -8,7 +8,7 @@ that is given back, not flattened away.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -116,10 +116,34 @@ def map_code(ontology: Ontology, code: str, system: str, *, patient: Patient | N
     wanted = normalise_code(str(code), known)
     if not wanted:
         return []
-    rows = keyed(ontology).filter((pl.col("system") == known) & (pl.col("code") == wanted))
-    found = [_mapped(row, patient) for row in rows.iter_rows(named=True)]
+    rows = _places(ontology).get((known, wanted), [])
+    found = [_in_its_group(ontology, row, patient) for row in keyed(ontology)[rows].iter_rows(named=True)]
     order = {True: 0, None: 1, False: 2}
     return sorted(found, key=lambda m: (order[m.holds], m.sctid, m.group, m.priority))
+
+
+_PLACES: WeakKeyDictionary[Any, dict[tuple[str, str], list[int]]] = WeakKeyDictionary()
+
+
+def _places(ontology: Ontology) -> dict[tuple[str, str], list[int]]:
+    """Give the rows of each code, found once."""
+    if ontology not in _PLACES:
+        rows = keyed(ontology).select("system", "code").with_row_index("row").filter(pl.col("code") != "")
+        grouped = rows.group_by("system", "code", maintain_order=True).agg("row")
+        _PLACES[ontology] = {(system, code): places for system, code, places in grouped.iter_rows()}
+    return _PLACES[ontology]
+
+
+def _in_its_group(ontology: Ontology, row: dict[str, Any], patient: Patient | None) -> Mapped:
+    """Decide a row among the rows of its concept: a later rule only holds where no earlier one does."""
+    mapped = _mapped(row, patient)
+    if mapped.holds is False or (row["rule"] == "TRUE" and row["priority"] == 1):
+        return mapped
+    groups = map_concept(ontology, row["sctid"], row["system"], patient=patient)
+    choice = next(c for c in groups if (c.origin, c.group) == (row["origin"], row["group"]))
+    if mapped not in choice.targets:
+        return replace(mapped, holds=False)
+    return replace(mapped, holds=True if choice.decided else None)
 
 
 def concepts_of(ontology: Ontology, code: str, system: str) -> list[int]:
@@ -135,7 +159,8 @@ def concepts_of(ontology: Ontology, code: str, system: str) -> list[int]:
         text = str(code).strip()
         plain = text.isascii() and text.isdecimal() and len(text) <= 18
         return [int(text)] if plain and int(text) in ontology else []
-    return sorted({mapped.sctid for mapped in map_code(ontology, code, known)})
+    rows = _places(ontology).get((known, normalise_code(str(code), known)), [])
+    return sorted(set(keyed(ontology)["sctid"].gather(rows).to_list()))
 
 
 def map_concept(

@@ -11,12 +11,13 @@ Records outlive releases: they hold SCTIDs that are inactive today. The historic
 
 The last column is a convention of this module, not SNOMED International's: of n candidates each gets the same share,
 and one share is kept for "none of them". Chains are followed to their active ends; the confidence of a chain is the
-product, its kind that of its weakest link. Circles end where they began. Where an association without doubt leads on,
-the others are not followed.
+product, its kind that of its weakest link. Circles end where they began. Where associations without doubt lead to an
+active concept, the others are not followed.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,8 @@ POSSIBLE = (
     ids.SIMILAR_TO, ids.MOVED_TO,
 )  # fmt: skip
 # From the strongest link to the weakest; a chain is as strong as its weakest.
-_ORDER = {kind: place for place, kind in enumerate((*CERTAIN, ids.WAS_A, *POSSIBLE))}
+_KINDS = (*CERTAIN, ids.WAS_A, *POSSIBLE)
+_ORDER = {kind: place for place, kind in enumerate(_KINDS)}
 STATUSES = ("active", "replaced", "generalised", "ambiguous", "mapped", "unresolved", "unknown", "malformed")
 _PREFIXES = {"ICD-10": "ICD10", "ICD-10-CM": "ICD10CM"}
 
@@ -136,6 +138,8 @@ def _snomed(ontology: Ontology, text: str) -> Normalised:
         own = _codes.key(text)
         if own in ontology:
             return Normalised(text, "SNOMED", "active", (Target(own, "itself", 1.0, (own,)),))
+        if own in _history(ontology).inactive:
+            return _followed(ontology, own, text, "SNOMED")
         return Normalised(text, "SNOMED", "malformed")
     sctid = int(plain)
     if sctid in ontology:
@@ -147,28 +151,8 @@ def _snomed(ontology: Ontology, text: str) -> Normalised:
 
 
 def _followed(ontology: Ontology, start: int, text: str, system: str) -> Normalised:
-    history = _history(ontology)
-    best: dict[int, Target] = {}
-    waiting: list[tuple[int, int, float, tuple[int, ...]]] = [(start, ids.SAME_AS, 1.0, (start,))]
-    first = True
-    while waiting:
-        here, weakest, confidence, path = waiting.pop()
-        links = history.onward.get(here, {})
-        certain = {kind: links[kind] for kind in CERTAIN if kind in links}
-        for kind, targets in (certain or {k: t for k, t in links.items() if k in _ORDER}).items():
-            share = 1.0 if kind in CERTAIN or kind == ids.WAS_A else 1 / (len(targets) + 1)
-            for target in targets:
-                if target in path or (kind == ids.MOVED_TO and _is_namespace(ontology, target)):
-                    continue
-                link = kind if first else max(weakest, kind, key=_ORDER.__getitem__)
-                onward = (target, link, confidence * share, (*path, target))
-                if target in ontology:
-                    found = Target(target, ids.ASSOCIATIONS[link], onward[2], onward[3])
-                    if target not in best or best[target].confidence < found.confidence:
-                        best[target] = found
-                else:
-                    waiting.append(onward)
-        first = False
+    # where links without doubt lead nowhere, the others are followed too
+    best = _search(ontology, start, certain_first=True) or _search(ontology, start, certain_first=False)
     kinds = {target.kind for target in best.values()}
     if not best:
         status = "unresolved"
@@ -177,6 +161,33 @@ def _followed(ontology: Ontology, start: int, text: str, system: str) -> Normali
     else:
         status = "generalised" if kinds == {ids.ASSOCIATIONS[ids.WAS_A]} else "ambiguous"
     return Normalised(text, system, status, _sorted(best))
+
+
+def _search(ontology: Ontology, start: int, *, certain_first: bool) -> dict[int, Target]:
+    """Follow the surest chains first; each concept on the way is left once, by its surest chain."""
+    history = _history(ontology)
+    best: dict[int, Target] = {}
+    left: set[int] = set()
+    waiting: list[tuple[float, int, int, tuple[int, ...]]] = [(-1.0, 0, start, (start,))]
+    while waiting:
+        negative, weakest, here, path = heapq.heappop(waiting)
+        if here in left:
+            continue
+        left.add(here)
+        links = {kind: targets for kind, targets in history.onward.get(here, {}).items() if kind in _ORDER}
+        certain = {kind: targets for kind, targets in links.items() if kind in CERTAIN}
+        for kind, targets in (certain if certain and certain_first else links).items():
+            share = 1.0 if kind in CERTAIN or kind == ids.WAS_A else 1 / (len(targets) + 1)
+            link = max(weakest, _ORDER[kind])
+            for target in targets:
+                if target in left or (kind == ids.MOVED_TO and _is_namespace(ontology, target)):
+                    continue
+                confidence = -negative * share
+                if target not in ontology:
+                    heapq.heappush(waiting, (-confidence, link, target, (*path, target)))
+                elif target not in best or best[target].confidence < confidence:
+                    best[target] = Target(target, ids.ASSOCIATIONS[_KINDS[link]], confidence, (*path, target))
+    return best
 
 
 def _is_namespace(ontology: Ontology, sctid: int) -> bool:

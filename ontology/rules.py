@@ -8,6 +8,7 @@ Kleene's logic so is a conjunction unless one of its clauses is false.
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable
@@ -44,7 +45,8 @@ class Patient:
     """What is known of a patient for deciding a rule.
 
     Attributes:
-        age: Years at the onset of the finding, None where it is not known.
+        age: Years at the onset of the finding, None where it is not known. A whole number is of completed years, as
+            records have it: 0 may be a day or eleven months. A fraction is exact.
         sex: "male" or "female", None where it is not known.
         concepts: SCTIDs of what the patient has.
         complete: Whether `concepts` is all there is, so that what is not among them is known to be absent.
@@ -81,13 +83,23 @@ class Clause:
             None where that is not known.
         """
         if self.sign:
-            known = self.concept in AGES and patient.age is not None
-            return _COMPARE[self.sign](float(patient.age or 0), self.years) if known else None
+            return self._compared(patient.age) if self.concept in AGES else None
         if self.concept in (MALE, FEMALE):
             return None if patient.sex is None else (patient.sex == "male") == (self.concept == MALE)
         if self.concept in patient.concepts:
             return True
         return False if patient.complete else None
+
+    def _compared(self, age: float | None) -> bool | None:
+        if age is None:
+            return None
+        compare = _COMPARE[self.sign]
+        if not isinstance(age, int):
+            return compare(age, self.years)
+        if self.sign == "=":
+            return None if age <= self.years < age + 1 else False
+        ends = {compare(age, self.years), compare(math.nextafter(age + 1, 0), self.years)}
+        return ends.pop() if len(ends) == 1 else None
 
 
 @dataclass(frozen=True)
@@ -153,3 +165,16 @@ def decide(text: str, patient: Patient | None) -> bool | None:
         return parse(text).holds(patient or Patient())
     except InputError:
         return None
+
+
+def readable(text: str) -> bool:
+    """Say whether a rule can be read.
+
+    Args:
+        text: The content of a mapRule column.
+    """
+    try:
+        parse(text)
+    except InputError:
+        return False
+    return True

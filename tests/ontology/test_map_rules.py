@@ -21,6 +21,11 @@ MALE = "248153007 | Male (finding) |"
         (f"IFA {ONSET} >= 12.0 years AND IFA {ONSET} < 19.0 years", Patient(age=12), True),
         (f"IFA {ONSET} >= 12.0 years AND IFA {ONSET} < 19.0 years", Patient(age=19), False),
         (f"IFA {ONSET} < 1 year", Patient(age=0.99), True),
+        (f"IFA {ONSET} < 28.0 days", Patient(age=0), None),  # completed years: a day or eleven months
+        (f"IFA {ONSET} < 28.0 days", Patient(age=1), False),
+        (f"IFA {ONSET} < 1 year", Patient(age=0), True),
+        (f"IFA {ONSET} = 1 year", Patient(age=1), None),
+        (f"IFA {ONSET} = 1 year", Patient(age=2), False),
         (f"IFA {ONSET} >= 6 months", Patient(age=0.5), True),
         (f"IFA {MALE}", Patient(sex="male"), True),
         (f"IFA {MALE}", Patient(sex="female"), False),

@@ -50,6 +50,9 @@ def test_a_rule_says_whether_a_code_stands_for_a_concept(ontology):
     assert row.predicate == "sct:447557004"
     assert map_code(ontology, "Z00.2", "ICD-10", patient=Patient(age=3))[0].holds is True
     assert map_code(ontology, "Z00.2", "ICD-10", patient=Patient(age=30))[0].holds is False
+    # the rule of Z00.2 holds at 15 too, but that of Z00.3 comes first
+    assert map_code(ontology, "Z00.2", "ICD-10", patient=Patient(age=15))[0].holds is False
+    assert map_code(ontology, "Z00.3", "ICD-10", patient=Patient(age=15))[0].holds is True
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,19 @@ def test_a_code_is_followed_to_its_active_ends(code):
     assert all(t.path[0] == int(code) for t in found.targets)
 
 
+def test_links_that_lead_nowhere_do_not_hide_those_that_do():
+    dead = [(OLD[0], SAME_AS, OLD[1]), (OLD[0], POSSIBLY_EQUIVALENT_TO, ACTIVE[1])]
+    assert normalise(ontology_of(dead), OLD[0]).targets[0].sctid == ACTIVE[1]
+    circle = [(OLD[0], SAME_AS, OLD[1]), (OLD[1], SAME_AS, OLD[0]), (OLD[1], WAS_A, ACTIVE[2])]
+    found = normalise(ontology_of(circle), OLD[0])
+    assert [(t.sctid, t.kind) for t in found.targets] == [(ACTIVE[2], "was a")]
+
+
+def test_a_dense_circle_ends_at_once():
+    links = [(a, POSSIBLY_EQUIVALENT_TO, b) for a in OLD for b in OLD if a != b]
+    assert normalise(ontology_of(links), OLD[0]).status == "unresolved"
+
+
 def test_all_at_once_says_the_same_and_loses_nothing():
     ontology = ontology_of(HISTORY)
     codes = [*EXPECTED, *list(EXPECTED)[:3]]

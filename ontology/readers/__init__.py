@@ -1,0 +1,1 @@
+"""Readers of terminologies: each gives `Parts` of one format."""

@@ -1,0 +1,79 @@
+"""A note split into sentences, each with what its section says of its mentions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ontology.context import section_kind
+from ontology.triggers import RELATIVES
+
+_BREAK = re.compile(r"[.!?](?=[\s\"')\]]|$)|\n")
+_HEADING = re.compile(r"[ \t]*([A-Za-z][A-Za-z /&-]{1,40}?)[ \t]*:")
+_ABBREVIATIONS = frozenset(
+    {"dr", "mr", "mrs", "ms", "st", "vs", "e.g", "i.e", "approx", "resp", "pt", "pts", "fig", "cf", "ca"}
+)
+
+
+class Sentence(NamedTuple):
+    """A stretch of text in which triggers have their scope, and what its section says of its mentions."""
+
+    start: int
+    end: int
+    section: str
+
+
+def sentences(text: str) -> Iterator[Sentence]:
+    """Split a note into sentences, each with what its section says of its mentions.
+
+    A sentence ends at a full stop that is not that of an abbreviation, at a blank line, and at a line break
+    before a capital letter, a digit or a bullet. A heading ("Family history:") begins a section, which ends
+    at the next heading or at the first blank line after its text.
+
+    Args:
+        text: A clinical note.
+    """
+    section, filled, start = "", False, 0
+    for stop in [*_breaks(text), len(text)]:
+        piece = text[start:stop]
+        if heading := _heading(text, start, stop):
+            kind, after = section_kind(heading.group(1)), text[heading.end() : stop]
+            section, filled = kind, bool(after.strip())
+        elif not piece.strip():
+            if filled and start and text[start - 1] == "\n":
+                section, filled = "", False
+        else:
+            filled = True
+        if piece.strip():
+            yield Sentence(start, stop, section)
+        start = stop
+
+
+def _heading(text: str, start: int, stop: int) -> re.Match[str] | None:
+    if start and text[start - 1] != "\n":
+        return None
+    found = _HEADING.match(text, start, stop)
+    # "Mother: asthma" goes on with the family history
+    return None if found and found.group(1).split()[0].lower() in RELATIVES else found
+
+
+def _breaks(text: str) -> Iterator[int]:
+    """Give the places where sentences end."""
+    for match in _BREAK.finditer(text):
+        end = match.end()
+        if match.group() == "\n":
+            following = text[end : end + 40].lstrip(" \t")
+            if not following or not following[0].islower():
+                yield end
+        elif match.group() == ".":
+            words = text[max(0, match.start() - 12) : match.start()].split()
+            last = words[-1].lower().lstrip("(") if words else ""
+            next_word = text[end : end + 3].lstrip(" \t")
+            initial = len(last) == 1 and last.isalpha()  # "E. coli"
+            if not (initial or last in _ABBREVIATIONS) and not next_word[:1].islower():
+                yield end
+        elif not text[match.start() - 1 : match.start()].strip():
+            continue  # the query in "fever, ? TB"
+        elif match.group() == "!" or not text[end : end + 3].lstrip()[:1].islower():
+            yield end
