@@ -44,7 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if os.getcwd() not in sys.path:  # classes from the user's own files, as `python file.py` would find them
         sys.path.insert(0, os.getcwd())
     try:
-        _dispatch(given)
+        try:
+            _dispatch(given)
+        except ModuleNotFoundError as error:
+            raise _without_extra(error, given) from error
     except InputError as error:
         say(f"mhdiff: error: {error}")
         return 2
@@ -57,6 +60,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2 if stop.code else 0
     return 0
+
+
+# What the extra `model` brings, by the names of import.
+_MODEL = frozenset({
+    "torch", "torch_geometric", "transformers", "huggingface_hub", "tokenizers", "monai", "pytorch_lightning",
+    "jsonargparse", "captum", "sklearn", "jaxtyping", "safetensors", "PIL", "jinja2",
+})  # fmt: skip
+
+
+def _without_extra(error: ModuleNotFoundError, given: Sequence[str]) -> Exception:
+    """Name the extra that a verb needs; any other module that is missing is a defect and stays one."""
+    package = (error.name or "").partition(".")[0]
+    if package not in _MODEL or package != error.name:
+        return error
+    return InputError(
+        f"mhdiff {given[0]} needs {package}, which is not installed", remedy="pip install 'mh-diff[model]'"
+    )
 
 
 def _dispatch(given: list[str]) -> None:

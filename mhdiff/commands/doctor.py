@@ -15,10 +15,11 @@ from mhdiff import console
 from mhdiff.commands import Verb
 from mhdiff.config import find
 
-PACKAGES = (
-    "mh-diff", "torch", "torch-geometric", "pytorch-lightning", "transformers", "monai", "captum", "polars", "scipy",
-    "networkx", "rdflib", "owlready2", "jsonargparse", "meds",
+MODEL = (
+    "torch", "torch-geometric", "pytorch-lightning", "transformers", "monai", "captum", "jsonargparse", "scikit-learn",
 )  # fmt: skip
+OPTIONAL = ("meds", "fastobo", "py-horned-owl", "pyoxigraph", "curies", "isal", "numba")
+PACKAGES = ("mh-diff", *MODEL, "polars", "scipy", "networkx", "rdflib", "owlready2", *OPTIONAL)
 
 
 def _version(package: str) -> str | None:
@@ -28,13 +29,28 @@ def _version(package: str) -> str | None:
         return None
 
 
+def _device() -> dict[str, Any]:
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return {"torch": None}
+    return {
+        "cuda": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "bf16": torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
+        "threads": torch.get_num_threads(),
+    }
+
+
 def examine() -> dict[str, Any]:
     """Collect versions, device, paths and problems."""
-    import torch
-
     import ontology
 
-    problems = [f"{p} is not installed" for p in PACKAGES if p != "meds" and _version(p) is None]
+    missing = [p for p in PACKAGES if p not in OPTIONAL and _version(p) is None]
+    problems = [f"{p} is not installed" for p in missing]
+    if set(missing) & set(MODEL):
+        problems.append(
+            "without the packages of a model only `mhdiff ontology` works: pip install 'mh-diff[model]'"
+        )
     home = Path(__file__).resolve().parents[1]
     if Path(ontology.__file__).resolve().parent.parent != home.parent:
         problems.append(
@@ -48,12 +64,7 @@ def examine() -> dict[str, Any]:
     shared = Path(os.environ.get("MHDIFF_SHARED", "../shared"))
     return {
         "versions": {"python": platform.python_version(), **{p: _version(p) for p in PACKAGES}},
-        "device": {
-            "cuda": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-            "bf16": torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
-            "threads": torch.get_num_threads(),
-            "cores": os.cpu_count(),
-        },
+        "device": {**_device(), "cores": os.cpu_count()},
         "paths": {
             "mhdiff": str(home),
             "configs": str(find("demo").parent),

@@ -147,12 +147,17 @@ def test_owl_is_read_back(onto, facts, is_a, tmp_path):
     }
     assert got == {(s, k, t) for s, k, t, _ in facts if k != IS_A}
     assert len(some) == len([f for f in facts if f[1] != IS_A])  # one in each role group
-    assert {number(c.iri): [str(text) for text in c.label] for c in classes} == {s: [onto.fsn(s)] for s in onto.sctids.tolist()}
+    assert {number(c.iri): [str(text) for text in c.label] for c in classes} == {
+        s: [onto.fsn(s)] for s in onto.sctids.tolist()
+    }
     terms = [back.world[f"{SKOS}{name}"] for name in ("prefLabel", "altLabel")]
     for c in classes:
         assert [str(text) for text in terms[0][c]] == [onto.term(number(c.iri))]
         assert {str(text) for text in (*terms[0][c], *terms[1][c])} == set(onto.synonyms(number(c.iri)))
-    names = {int(p.iri.removeprefix(export.BASE).split("#")[0]): [str(text) for text in p.label] for p in back.object_properties()}
+    names = {
+        int(p.iri.removeprefix(export.BASE).split("#")[0]): [str(text) for text in p.label]
+        for p in back.object_properties()
+    }
     names.pop(609096000, None)  # the role group itself
     assert names == {kind: [onto.relation_name(kind)] for kind in onto.relation_types.tolist()[1:]}
     world.close()

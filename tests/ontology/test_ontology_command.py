@@ -59,7 +59,7 @@ def test_questions(built, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["build", "nowhere"], "no such folder"),
+        (["build", "nowhere"], "no such file or folder"),
         (["info", "nowhere"], "mhdiff ontology build"),
         (["show", "FOLDER", "123"], "mhdiff ontology search"),
         (["show", "FOLDER", "edema"], "several concepts"),

@@ -207,7 +207,9 @@ def test_codes_that_define_the_label_are_no_inputs(small_run, small_data):
     hidden = {int(s) for b in task.blinded.concepts for s in ontology.descendants(b, include_self=True)}
     events = task.window(Cohort.open(small_data / "cohort")).events.filter(pl.col("modality") == "codes")
     tempting = {
-        c for c in events["code"] if any(s in hidden for s in ontology.concepts_of(c.split("/")[1], c.split("/")[0]))
+        c
+        for c in events["code"]
+        if any(s in hidden for s in ontology.concepts_of(c.split("/")[1], c.split("/")[0]))
     }
     assert tempting  # the cohort plants such codes before prediction_time
     state = json.loads((small_run / "preprocess.json").read_text())

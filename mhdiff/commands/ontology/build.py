@@ -1,0 +1,166 @@
+"""`mhdiff ontology build | info | export | builtin`: files to an ontology on disk, and on to other tools."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mhdiff import console
+from mhdiff.commands import Verb
+from mhdiff.commands.ontology.common import BUILTIN, configure_ontology, load, named, open_ontology
+
+if TYPE_CHECKING:
+    from ontology import Ontology
+
+_FORMATS = ("turtle", "owl", "graphml", "obo", "obograph", "parquet", "pykeen", "rf2")
+
+
+def _configure_build(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source", nargs="+", metavar="SOURCE",
+        help=f"file or folder of any format, or the word {BUILTIN}; of RF2 several, the edition first",
+    )  # fmt: skip
+    parser.add_argument("--out", metavar="DIR", help="folder to write; without it the source is only checked")
+    parser.add_argument("--format", metavar="NAME", help="rf2, owl, rdf, obo, omop ...; found out by default")
+    parser.add_argument(
+        "--as-of", metavar="YYYYMMDD", help="RF2: the state at this effectiveTime, from the Full"
+    )
+    parser.add_argument(
+        "--dialect", action="append", default=[], metavar="NAME",
+        help="RF2: language reference set that decides the preferred terms, such as en-GB or its SCTID; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ignore-dependencies",
+        action="store_true",
+        help="RF2: lay packages over one another whatever versions they need",
+    )
+    parser.add_argument("--name", metavar="NAME", help="what to call the ontology")
+    parser.add_argument(
+        "--strict", action="store_true", help="refuse whatever is otherwise dropped and counted"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def _build(args: argparse.Namespace) -> None:
+    console.say(f"reading {', '.join(args.source)}")
+    options = {"as_of": args.as_of, "dialects": tuple(args.dialect), "name": args.name, "format": args.format}
+    if args.ignore_dependencies:
+        options["check_dependencies"] = False
+    ontology = load(
+        args.source,
+        strict=args.strict,
+        **{key: value for key, value in options.items() if value or value is False},
+    )
+    if args.out:
+        ontology.save(args.out)
+        console.say(f"wrote {args.out}")
+    _print_info(ontology, args.json)
+
+
+def _info(args: argparse.Namespace) -> None:
+    _print_info(open_ontology(args.ontology), args.json)
+
+
+def _configure_export(parser: argparse.ArgumentParser) -> None:
+    configure_ontology(parser)
+    parser.add_argument("--format", required=True, choices=_FORMATS, help="what to write")
+    parser.add_argument(
+        "--out", required=True, metavar="PATH", help="file or folder to write; an older one is replaced"
+    )
+
+    parser.add_argument(
+        "--namespace", type=int, metavar="N", help="rf2: seven digits for components without an SCTID"
+    )
+    parser.add_argument("--effective-time", metavar="YYYYMMDD", help="rf2: when the rows take effect")
+    parser.add_argument("--base", metavar="ONTOLOGY", help="rf2: write a Delta over this built ontology")
+
+
+def _export(args: argparse.Namespace) -> None:
+    from ontology.export import FORMATS
+
+    ontology = open_ontology(args.ontology)
+    if args.format == "rf2":
+        from ontology.writers.rf2 import write
+
+        base = open_ontology(args.base) if args.base else None
+        path = write(
+            ontology, args.out, base=base, namespace=args.namespace, effective_time=args.effective_time
+        )
+    else:
+        path = FORMATS[args.format](ontology, args.out)
+    console.say(f"wrote {path}")
+    if args.json:
+        console.out_json(
+            {
+                "file": str(path),
+                "format": args.format,
+                "concepts": len(ontology),
+                "relations": len(ontology.relations),
+            }
+        )
+
+
+def _configure_builtin(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write the RF2 Snapshot to")
+
+
+def _builtin(args: argparse.Namespace) -> None:
+    from ontology.builtin import write_rf2
+
+    console.say(f"wrote {write_rf2(args.out)}")
+
+
+def _print_info(ontology: Ontology, as_json: bool) -> None:
+    names = [ontology.relation_name(t) for t in ontology.relation_types.tolist()]
+    kinds = np.bincount(ontology.relations.type, minlength=len(names)).tolist()
+    counts: dict[str, int] = {}
+    for name, count in zip(names, kinds, strict=True):
+        counts[name] = counts.get(name, 0) + count
+    systems = dict(ontology.maps["system"].value_counts(sort=True).iter_rows())
+    if as_json:
+        console.out_json(
+            {
+                "name": ontology.name,
+                "fingerprint": ontology.fingerprint,
+                "concepts": len(ontology),
+                "terms": ontology.terms.height,
+                "relations": counts,
+                "maps": systems,
+                "inactive": ontology.inactive.height,
+                "layers": list(ontology.layers),
+                "depth": int(ontology.depth.max()),
+                "roots": [named(ontology, s) for s in ontology.roots[:20]],
+                "root_count": len(ontology.roots),
+                "report": ontology.report.as_dict(),
+            }
+        )
+        return
+    console.out(f"{ontology.name}: {len(ontology):,} concepts, {ontology.terms.height:,} terms")
+    if ontology.inactive.height:
+        console.out(f"inactive         {ontology.inactive.height:,} concepts, with their terms and history")
+    console.out(f"fingerprint      {ontology.fingerprint}")
+    console.out(f"relations        {', '.join(f'{n:,} {name}' for name, n in counts.items())}")
+    console.out(f"maps             {', '.join(f'{n:,} {system}' for system, n in systems.items()) or 'none'}")
+    roots = ", ".join(ontology.term(int(s)) for s in ontology.roots[:5])
+    more = f" and {len(ontology.roots) - 5:,} more" if len(ontology.roots) > 5 else ""
+    console.out(f"hierarchy        {int(ontology.depth.max())} levels below {roots}{more}")
+    for line in ontology.report.lines():
+        console.out(line)
+
+
+VERBS = {
+    "build": Verb(
+        "read a terminology of any format, report what was dropped, and save the ontology",
+        _configure_build,
+        _build,
+    ),
+    "info": Verb("counts, and the report of the load", configure_ontology, _info),
+    "export": Verb(
+        "write the ontology for other tools: Turtle, OWL, OBO, Parquet, PyKEEN, RF2 ...",
+        _configure_export,
+        _export,
+    ),
+    "builtin": Verb("write the built-in terminology as an RF2 Snapshot", _configure_builtin, _builtin),
+}
