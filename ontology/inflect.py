@@ -26,6 +26,11 @@ _PLURALS = """
 """
 _IRREGULAR: dict[str, str] = {plural: word for plural, word in map(str.split, _PLURALS.split(";"))}
 
+# Not plurals: Streptococcus pneumoniae is no pneumonia.
+_EPITHETS = frozenset(
+    {"cholerae", "diphtheriae", "gonorrhoeae", "influenzae", "leprae", "malariae", "pneumoniae"}
+)
+
 
 def singular(word: str) -> str:
     """Bring an English plural to its singular, lightly.
@@ -67,7 +72,7 @@ def fold(word: str) -> str:
     if len(lower) > 4 and (found := _SIBILANT.search(lower)) and found.start() > 1:
         return lower[: found.start() + 2]
     if len(lower) > 5:
-        if lower.endswith("ae"):
+        if lower.endswith("ae") and lower not in _EPITHETS:
             return lower[:-1]
         if lower.endswith("cocci"):
             return lower[:-1] + "us"

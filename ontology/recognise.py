@@ -311,7 +311,9 @@ class Recogniser:
             written = words[begin + place]
             if self.strict_case and kind != EVERYDAY_WORD:
                 skip = int(kind == INITIAL and place == 0)
-            elif sum(map(str.isupper, word)) > 1 or (word.lower() in EVERYDAY and word[0].isupper()):
+            elif sum(map(str.isupper, word)) > 1 or (
+                without_possessive(word).lower() in EVERYDAY and word[0].isupper()
+            ):
                 skip = 0
             else:
                 continue

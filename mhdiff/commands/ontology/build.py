@@ -29,7 +29,7 @@ def _configure_build(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--dialect", action="append", default=[], metavar="NAME",
-        help="RF2: language reference set that decides the preferred terms, such as en-GB or its SCTID; may be repeated",
+        help="RF2: language reference set that decides the preferred terms (en-GB, an SCTID); may be repeated",
     )  # fmt: skip
     parser.add_argument(
         "--ignore-dependencies",
