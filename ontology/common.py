@@ -1,7 +1,7 @@
 """The ancestors that pairs of concepts share, for millions of pairs: how many, and the greatest weight among them.
 
 Rows of the closure are multiplied in chunks, in a thread for each core. (A compiled merge of the sorted rows
-with numba was measured against it on two cores: equally fast, and 0.8 s slower at first use. So there is none.)
+with numba was measured against it on two cores: about as fast, and a second slower at first use. So there is none.)
 """
 
 from __future__ import annotations

@@ -39,21 +39,15 @@ class Hierarchy:
     codes: pl.DataFrame
     indexes: dict[str, NDArray[Any]]
 
-    def index(self, concept: int | str) -> int:
-        """Give the node index of a concept; `Ontology` does."""
-        raise NotImplementedError
+    if TYPE_CHECKING:  # what `Ontology` itself or another of its parts gives
 
-    def indices(self, sctids: Any) -> Ints:
-        """Give the node indices of concepts; `Ontology` does."""
-        raise NotImplementedError
+        def index(self, concept: int | str) -> int: ...  # noqa: D102
 
-    def identifier(self, sctid: int) -> str:
-        """Give what a person writes for a concept; `Ontology` does."""
-        raise NotImplementedError
+        def indices(self, sctids: Any) -> Ints: ...  # noqa: D102
 
-    def term(self, sctid: int) -> str:
-        """Give the preferred term of a concept; `Naming` does."""
-        raise NotImplementedError
+        def identifier(self, sctid: int) -> str: ...  # noqa: D102
+
+        def term(self, sctid: int) -> str: ...  # noqa: D102
 
     @cached_property
     def _relation_names(self) -> dict[int, str]:

@@ -26,13 +26,11 @@ class Naming:
     dialects: pl.DataFrame
     indexes: dict[str, NDArray[Any]]
 
-    def index(self, concept: int | str) -> int:
-        """Give the node index of a concept; `Ontology` does."""
-        raise NotImplementedError
+    if TYPE_CHECKING:  # what `Ontology` itself or another of its parts gives
 
-    def identifier(self, sctid: int) -> str:
-        """Give what a person writes for a concept; `Ontology` does."""
-        raise NotImplementedError
+        def index(self, concept: int | str) -> int: ...  # noqa: D102
+
+        def identifier(self, sctid: int) -> str: ...  # noqa: D102
 
     @cached_property
     def _term_starts(self) -> Ints:

@@ -18,7 +18,7 @@ from mhdiff.config import find
 MODEL = (
     "torch", "torch-geometric", "pytorch-lightning", "transformers", "monai", "captum", "jsonargparse", "scikit-learn",
 )  # fmt: skip
-OPTIONAL = ("meds", "fastobo", "py-horned-owl", "pyoxigraph", "curies", "isal", "numba")
+OPTIONAL = ("meds", "fastobo", "py-horned-owl", "pyoxigraph", "curies", "isal")
 PACKAGES = ("mh-diff", *MODEL, "polars", "scipy", "networkx", "rdflib", "owlready2", *OPTIONAL)
 
 
