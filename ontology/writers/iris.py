@@ -91,12 +91,12 @@ def identity(onto: Ontology) -> str:
     return uuid.uuid5(uuid.NAMESPACE_URL, f"mh-diff:{onto.fingerprint}").urn
 
 
-def put(path: str | Path, data: bytes) -> Path:
+def put(path: str | Path, data: str | bytes) -> Path:
     """Write a file whole or not at all.
 
     Args:
         path: The file; an older one is replaced.
-        data: Its bytes.
+        data: Its text (UTF-8) or bytes.
 
     Raises:
         InputError: If the file cannot be written.

@@ -20,8 +20,6 @@ from typing import Any
 
 from ontology.codes import FIRST, canonical
 from ontology.disassemble import disassemble
-from ontology.errors import InputError
-from ontology.files import atomic_write
 from ontology.identifiers import (
     CONCEPT_INACTIVATION,
     IS_A,
@@ -33,6 +31,7 @@ from ontology.identifiers import (
 )
 from ontology.model import Ontology
 from ontology.parts import Parts
+from ontology.writers.iris import put
 
 ANY_TYPE = "xsd:anyType"
 HAS_DBXREF = "oboInOwl:hasDbXref"
@@ -243,27 +242,6 @@ def slug(name: str) -> str:
         name: Any name.
     """
     return re.sub(r"[^A-Za-z0-9.-]+", "-", name).strip("-") or "ontology"
-
-
-def put(path: str | Path, data: str | bytes) -> Path:
-    """Write a file whole or not at all.
-
-    Args:
-        path: The file.
-        data: Its content.
-
-    Raises:
-        InputError: If it cannot be written.
-    """
-    try:
-        atomic_write(path, data)
-    except OSError as error:
-        raise InputError(
-            f"the file cannot be written ({error.strerror or error})",
-            path=path,
-            remedy="Name a file in a folder that you may write to",
-        ) from error
-    return Path(path)
 
 
 def _bare(text: str) -> str:

@@ -16,11 +16,11 @@ from ontology.codes import FIRST, canonical
 from ontology.disassemble import disassemble
 from ontology.identifiers import CONCEPT_INACTIVATION, IS_A, POSSIBLY_EQUIVALENT_TO, REPLACED_BY
 from ontology.model import Ontology
+from ontology.writers.iris import put
 from ontology.writers.obo import (
     concepts_of,
     gathered,
     literal,
-    put,
     slug,
     split_xref,
     type_name,

@@ -3,6 +3,7 @@
 import re
 import sys
 
+import obonet
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,7 +20,6 @@ from ontology.readers import obo
 from ontology.report import LoadReport
 from ontology.writers import obo as writer
 
-pytest.importorskip("fastobo")
 SLIMS = ["DO_RAD_slim", "DO_infectious_disease_slim"]
 HEAD = "format-version: 1.4\n\n"
 # What both formats say of an ontology.
@@ -173,7 +173,6 @@ def test_a_slim_agrees_with_its_lines(shared, name):
 
 @pytest.mark.parametrize("name", SLIMS)
 def test_a_slim_agrees_with_obonet(shared, name):
-    obonet = pytest.importorskip("obonet")
     path = shared / f"data/ontologies/{name}.obo"
     graph, onto = obonet.read_obo(path), load(obo, path)
     assert {onto.identifier(s): onto.fsn(s) for s in onto.sctids.tolist()} == dict(graph.nodes(data="name"))

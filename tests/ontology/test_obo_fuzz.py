@@ -11,8 +11,6 @@ from ontology.parts import Parts
 from ontology.readers import obo, obograph
 from ontology.report import LoadReport
 
-pytest.importorskip("fastobo")
-
 DOCUMENT = """format-version: 1.4
 synonymtypedef: PREFERRED "preferred term" EXACT
 import: other.obo

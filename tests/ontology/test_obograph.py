@@ -47,7 +47,6 @@ def test_a_slim_agrees_with_a_plain_walk(shared, name):
 
 @pytest.mark.parametrize("name", SLIMS)
 def test_both_spellings_of_a_slim_say_the_same(shared, name):
-    pytest.importorskip("fastobo")
     folder = shared / "data/ontologies"
     assert said(load(obograph, folder / f"{name}.json")) == said(load(obo, folder / f"{name}.obo"))
 

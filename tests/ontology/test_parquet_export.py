@@ -6,6 +6,7 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from test_obo import awkward
 
 from ontology import InputError, load_rf2
@@ -118,7 +119,9 @@ def test_the_tables_agree_with_the_triples(builtin, tmp_path):
 
 
 def test_pykeen_takes_them(builtin, tmp_path):
-    torch, factories = pytest.importorskip("torch"), pytest.importorskip("pykeen.triples")
+    factories = pytest.importorskip(
+        "pykeen.triples", reason="pykeen is no dependency: it brings pandas and a database"
+    )
     rows, entities, relations = pykeen.triples(builtin)
     core = factories.CoreTriplesFactory(
         torch.as_tensor(rows), num_entities=len(entities), num_relations=len(relations)
