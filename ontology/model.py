@@ -94,6 +94,8 @@ class Ontology(Naming, Hierarchy, Questions):
         members: Other reference sets by kind: `tables.MEMBERS`, then columns of the kind's own as text.
         layers: What it was put together from, the base first: name, format, version, concepts, relations.
         indexes: What is derived from the columns and was stored with them; `ontology.store.INDEXES` names them.
+        folder: The folder that it was opened from; None for one that was just loaded. What else is derived from it
+            (a recogniser's lexicon, an index of words) is kept in folders inside.
     """
 
     name: str
@@ -117,6 +119,7 @@ class Ontology(Naming, Hierarchy, Questions):
     members: dict[str, pl.DataFrame] = field(default_factory=dict)
     layers: tuple[dict[str, Any], ...] = ()
     indexes: dict[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+    folder: Path | None = None
 
     def __len__(self) -> int:
         return len(self.sctids)

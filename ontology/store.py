@@ -235,7 +235,7 @@ def open_ontology(directory: str | Path, *, verify: bool | None = None) -> Ontol
         stored_fingerprint=str(document["fingerprint"]),
         layers=tuple(document["layers"]),
         indexes={name: arrays[name] for name in INDEXES},
-        _folder=folder,
+        folder=folder,
         _members=document["members"],
     )
     return ontology
@@ -244,15 +244,15 @@ def open_ontology(directory: str | Path, *, verify: bool | None = None) -> Ontol
 class _Opened(Ontology):
     """An ontology whose tables are read when they are first asked for: most questions need one or two of them."""
 
-    _folder: Path
+    folder: Path
     _members: dict[str, str]
 
     def __getattr__(self, name: str) -> Any:
         if name in _FRAMES:
-            table: Any = _frame(self._folder / f"{name}.arrow", _FRAMES[name])
+            table: Any = _frame(self.folder / f"{name}.arrow", _FRAMES[name])
         elif name == "members":
             table = {
-                kind: _frame(self._folder / f"{file}.arrow", None) for kind, file in self._members.items()
+                kind: _frame(self.folder / f"{file}.arrow", None) for kind, file in self._members.items()
             }
         else:
             raise AttributeError(f"'Ontology' has no attribute '{name}'")
