@@ -8,7 +8,7 @@ frozen `Ontology` of them, and drops and counts what points nowhere; a reader th
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -78,6 +78,9 @@ class Parts:
         axioms: sctid, axiom (OWL functional syntax).
         members: Every other reference set, by the name of its kind: the columns of `tables.MEMBERS`, then its own.
         codes: key, code, label: the identifiers that are no SCTIDs, see `ontology.codes`.
+        withdrawn: What a layer takes back of what lies below it, as rows of the same tables: an inactive row of RF2, a
+            row of plain tables that says `active` no. `ontology.extend` matches them by identifier or by content;
+            to `assemble` they mean nothing.
     """
 
     concepts: pl.DataFrame = field(default_factory=lambda: _empty("concepts"))
@@ -92,6 +95,7 @@ class Parts:
     axioms: pl.DataFrame = field(default_factory=lambda: _empty("axioms"))
     codes: pl.DataFrame = field(default_factory=lambda: _empty("codes"))
     members: dict[str, pl.DataFrame] = field(default_factory=dict)
+    withdrawn: Parts | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         for name, schema in SCHEMAS.items():
@@ -110,9 +114,13 @@ class Parts:
         for kind in dict.fromkeys(kind for p in parts for kind in p.members):
             frames = [p.members[kind] for p in parts if kind in p.members]
             members[kind] = pl.concat(frames, how="diagonal")
-        return cls(**whole, members=members)
+        joined = cls(**whole, members=members)
+        if back := [p.withdrawn for p in parts if p.withdrawn is not None]:
+            joined.withdrawn = cls.together(back)
+        return joined
 
     def copy(self) -> Parts:
         """Give parts with the same tables, so that replacing one here leaves the other alone."""
-        return Parts(**{f.name: getattr(self, f.name) for f in fields(self) if f.name != "members"},
-                     members=dict(self.members))  # fmt: skip
+        again = Parts(**{name: getattr(self, name) for name in SCHEMAS}, members=dict(self.members))
+        again.withdrawn = self.withdrawn
+        return again

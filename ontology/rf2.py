@@ -135,21 +135,51 @@ def read(path: Path | Sequence[Path], report: LoadReport, options: Options | Non
     rows.read_ahead(
         ("relationship", "stated relationship", "OWL expression", "concept", "description", "language")
     )
+    parts = _parts(rows, options)
+    rf2_refsets.check_dependencies(parts.members, report, sources[0], refuse=options.check_dependencies)
+    return parts
+
+
+def read_layer(path: Path, report: LoadReport, base: Ontology) -> Parts:
+    """Read a package to be laid over an ontology: what it says, and in `withdrawn` what its inactive rows take back.
+
+    It need not be complete: a Delta will do, or a reference set alone. The exact rule, the latest effectiveTime of each
+    component, needs the base's own rows: for that give the packages to `load_rf2` together.
+
+    Args:
+        path: The package.
+        report: The account of the load, filled.
+        base: What it is laid over; it names reference sets, and has the descriptions that language rows speak of.
+
+    Raises:
+        InputError: As `load_rf2`.
+    """
+    files = find_files(path, report, package=1)
+    parts = _parts(Release(files, report), Options(), base)
+    # the same files once more for their inactive rows, which are counted already
+    parts.withdrawn = _parts(Release(files, LoadReport(), state=0), Options(), base)
+    return parts
+
+
+def _parts(rows: Release, options: Options, base: Ontology | None = None) -> Parts:
     # the largest files first, while nothing else is held
     relations, stated = _relationships(rows)
     axioms = rf2_refsets.axioms(rows)
     concepts, inactive = _concepts(rows)
     descriptions = _descriptions(rows)
     names = rf2_refsets.Names(descriptions)
-    dialects, chosen = rf2_refsets.dialects(rows, descriptions, names, options.dialects)
+    spoken_of = descriptions
+    if base is not None:
+        names = rf2_refsets.Names(descriptions, lambda sctid: base.fsn(sctid) if sctid in base else "")
+        spoken_of = _with_those_of(base, descriptions)
+    dialects, chosen = rf2_refsets.dialects(rows, spoken_of, names, options.dialects)
     members = rf2_refsets.members(rows, names)
     inactive = rf2_refsets.with_reasons(inactive, members)
     history = rf2_refsets.history(rows, names, members)
-    rf2_refsets.check_dependencies(members, report, sources[0], refuse=options.check_dependencies)
     return Parts(
         concepts=concepts,
         inactive=inactive,
-        terms=descriptions.with_columns(preferred=pl.Series(chosen)),
+        terms=descriptions.with_columns(preferred=pl.Series(chosen[: descriptions.height])),
         dialects=dialects,
         relations=relations,
         stated=stated,
@@ -159,6 +189,16 @@ def read(path: Path | Sequence[Path], report: LoadReport, options: Options | Non
         axioms=axioms,
         members=members,
     )
+
+
+def _with_those_of(base: Ontology, descriptions: pl.DataFrame) -> pl.DataFrame:
+    """Put the base's descriptions behind those of a layer, for language rows that speak of them."""
+    columns = ["id", "sctid", "kind"]
+    below = pl.concat([
+        base.terms.with_columns(sctid=pl.Series(base.sctids[base.terms["concept"].to_numpy()])).select(columns),
+        base.inactive_terms.select(columns),
+    ]).filter(pl.col("id") != 0)  # fmt: skip
+    return pl.concat([descriptions.select(columns), below.join(descriptions, on="id", how="anti")])
 
 
 def _concepts(rows: Release) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -260,4 +300,4 @@ def _values(rows: Release) -> pl.DataFrame:
     return found.select("id", "value", source="sourceId", type="typeId", group="relationshipGroup")
 
 
-__all__ = ["Options", "RF2File", "load_rf2", "read", "recognises", "title_of"]
+__all__ = ["Options", "RF2File", "load_rf2", "read", "read_layer", "recognises", "title_of"]

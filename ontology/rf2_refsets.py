@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +37,18 @@ class Names:
 
     Args:
         descriptions: sctid, kind, term.
+        below: Names those that have no description here, as a layer's reference set may be one of the base's.
     """
 
-    def __init__(self, descriptions: pl.DataFrame) -> None:
-        self._descriptions = descriptions
+    def __init__(self, descriptions: pl.DataFrame, below: Callable[[int], str] = lambda _: "") -> None:
+        self._descriptions, self._below = descriptions, below
         self._known: dict[int, str] = {}
 
     def __call__(self, concept: int) -> str:
         """Give the fully specified name, another term, or nothing."""
         if concept not in self._known:
             rows = self._descriptions.filter(pl.col("sctid") == concept).sort("kind", maintain_order=True)
-            self._known[concept] = str(rows["term"][0]) if rows.height else ""
+            self._known[concept] = str(rows["term"][0]) if rows.height else self._below(concept)
         return self._known[concept]
 
 
@@ -99,11 +100,17 @@ def dialects(
     ).join(place, on="id", how="inner")
     report.drop("language", "the description is not active", found.height - table.height, expected=True)
     report.count("language", used=table.height)
-    return table.drop("place"), _preferred(table, descriptions, order)
+    return table.drop("place"), preferred(table, descriptions, order)
 
 
-def _preferred(table: pl.DataFrame, descriptions: pl.DataFrame, order: list[int]) -> NDArray[np.bool_]:
-    """Mark each description that the first reference set that prefers any for its concept and kind prefers."""
+def preferred(table: pl.DataFrame, descriptions: pl.DataFrame, order: list[int]) -> NDArray[np.bool_]:
+    """Mark each description that the first reference set that prefers any for its concept and kind prefers.
+
+    Args:
+        table: refset, id, preferred, and the place of the description among the descriptions.
+        descriptions: sctid, kind.
+        order: The reference sets in the order in which they decide.
+    """
     chosen = np.zeros(descriptions.height, dtype=bool)
     # an SCTID has 18 digits, so four kinds fit into the number with it
     keys = descriptions.select(pl.col("sctid") * 4 + pl.col("kind").to_physical().cast(pl.Int64)).to_series()

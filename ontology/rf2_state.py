@@ -24,10 +24,13 @@ class Release:
         files: The files of all packages, in the packages' order.
         report: The account of the load.
         as_of: Leave out rows later than this effectiveTime (YYYYMMDD); 0 takes them all.
+        state: 1 gives the active components, 0 the inactive ones: what a layer takes back.
     """
 
-    def __init__(self, files: Sequence[RF2File], report: LoadReport, as_of: int = 0) -> None:
-        self.files, self.report, self.as_of = list(files), report, as_of
+    def __init__(
+        self, files: Sequence[RF2File], report: LoadReport, as_of: int = 0, *, state: int = 1
+    ) -> None:
+        self.files, self.report, self.as_of, self.state = list(files), report, as_of, state
         self._ahead: dict[str, Future[bytes]] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._following: dict[str, RF2File] = {}
@@ -105,9 +108,9 @@ class Release:
     def active(
         self, kind: str, wanted: Wanted, *, counted: str = "", identified: bool = True
     ) -> pl.DataFrame:
-        """Give the components whose latest row is active; arguments and columns as `latest`."""
+        """Give the components whose latest row is active (or not, by `state`); arguments and columns as `latest`."""
         frame = self.latest(kind, wanted, counted=counted, identified=identified)
-        return frame.filter(pl.col("active") == 1).drop("active")
+        return frame.filter(pl.col("active") == self.state).drop("active")
 
     def members(self, kind: str) -> pl.DataFrame:
         """Give the active members of reference sets with all their columns, those of their own as text.

@@ -121,7 +121,10 @@ def content_hash(ontology: Ontology) -> str:
     members = {f"members {kind}": frame for kind, frame in ontology.members.items()}
     frames = {**{name: getattr(ontology, name) for name in _FRAMES}, **members}
     jobs += [
-        (f"{name}.{column.name}", column) for name, frame in frames.items() for column in frame.get_columns()
+        (f"{name}.{column.name}", column)
+        for name, frame in frames.items()
+        for column in frame.get_columns()
+        if column.name != "layer"  # where a concept comes from is not what it says
     ]
     with ThreadPoolExecutor() as pool:  # hashing lets go of the interpreter's lock
         digests = list(pool.map(_column_hash, jobs))

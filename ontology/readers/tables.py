@@ -5,14 +5,18 @@ The friendliest way to bring concepts of one's own. CSV, TSV (by the ending) or 
 | file | columns (the first ones are needed) |
 |---|---|
 | nodes (or concepts) | id, name; fsn, synonyms and parents (separated by a bar), definition, active, defined |
-| edges (or relations) | source, target; type (is-a by default), group |
-| terms (or synonyms) | id, term; kind (synonym, fsn, definition, other), preferred, language, case_significance |
-| mappings (or maps) | id, system, code; predicate, confidence, group, priority, rule, advice |
-| history | id, target; association (replaced by, same as, possibly equivalent to, was a, ...) |
+| edges (or relations) | source, target; type (is-a by default), group, active |
+| terms (or synonyms) | id, term; kind (synonym, fsn ...), preferred, language, case_significance, active |
+| mappings (or maps) | id, system, code; predicate, confidence, group, priority, rule, advice, active |
+| history | id, target; association (replaced by, same as, possibly equivalent to, was a, ...), active |
 
 An id is an SCTID, a CURIE of one's own such as `MYLAB:001`, or an IRI; a type is one of these too, or the name of
 an attribute that RF2 knows, such as "finding site". CSV has quotes; TSV has none, as RF2. Ends of edges that no table
 names are dangling: they may be concepts of the ontology that the tables are laid over, and are counted otherwise.
+
+Laid over an ontology (`--extend`), any one of the tables will do, and a row whose `active` is false takes back what the
+ontology says: a node is deactivated (its name may then be empty), an edge goes from its role group, or without a group
+from all of them, a term, mapping or association goes wherever it came from.
 """
 
 from __future__ import annotations
@@ -25,9 +29,9 @@ import polars as pl
 from ontology.codes import Keys
 from ontology.errors import InputError
 from ontology.identifiers import ASSOCIATIONS, IS_A, NAMES, normalise_system
-from ontology.parts import Parts
+from ontology.parts import SCHEMAS, Parts
 from ontology.report import LoadReport
-from ontology.tables import KIND
+from ontology.tables import KIND, fill
 
 _FILES = {
     "nodes": ("nodes", "concepts"),
@@ -46,10 +50,21 @@ _NEEDED = {
 }
 _KNOWN = {
     "nodes": ("id", "name", "fsn", "synonyms", "definition", "parents", "active", "defined"),
-    "edges": ("source", "target", "type", "group"),
-    "terms": ("id", "term", "kind", "preferred", "language", "case_significance"),
-    "mappings": ("id", "system", "code", "predicate", "confidence", "group", "priority", "rule", "advice"),
-    "history": ("id", "target", "association"),
+    "edges": ("source", "target", "type", "group", "active"),
+    "terms": ("id", "term", "kind", "preferred", "language", "case_significance", "active"),
+    "mappings": (
+        "id",
+        "system",
+        "code",
+        "predicate",
+        "confidence",
+        "group",
+        "priority",
+        "rule",
+        "advice",
+        "active",
+    ),
+    "history": ("id", "target", "association", "active"),
 }
 _TRUE, _FALSE = ("1", "true", "yes", "t", "y"), ("0", "false", "no", "f", "n")
 _TYPES = {name: sctid for sctid, name in NAMES.items()} | {
@@ -62,12 +77,14 @@ _ASSOCIATIONS = {name: sctid for sctid, name in ASSOCIATIONS.items()}
 
 
 def recognises(path: Path) -> bool:
-    """Say whether a path is a folder with a table of nodes.
+    """Say whether a path is a folder with one of the tables, or a table of nodes.
 
     Args:
         path: The path.
     """
-    return path.is_dir() and bool(_find(path, "nodes"))
+    if path.is_file():
+        return path.suffix in _ENDINGS and path.stem in _FILES["nodes"]
+    return path.is_dir() and any(_find(path, kind) for kind in _FILES)
 
 
 def read(path: Path, report: LoadReport) -> Parts:
@@ -85,8 +102,7 @@ def read(path: Path, report: LoadReport) -> Parts:
     files = {kind: _find(folder, kind) for kind in _FILES}
     if path.is_file():
         files = dict.fromkeys(_FILES) | {"nodes": path}
-    nodes = files["nodes"]
-    if nodes is None:
+    if not any(files.values()):
         raise InputError(
             "there is no table of nodes", path=path, remedy="It is called nodes.csv, .tsv or .parquet"
         )
@@ -99,10 +115,8 @@ def read(path: Path, report: LoadReport) -> Parts:
         report.files_not_read.append({"file": other, "reason": "its name is none of those that tables have"})
     keys = Keys()
     tables = {kind: _Table(kind, file, report) for kind, file in files.items() if file}
-    parts = _nodes(tables["nodes"], keys, report)
-    readers = {"edges": _edges, "terms": _terms, "mappings": _mappings, "history": _history}
-    more = [readers[kind](table, keys, report) for kind, table in tables.items() if kind != "nodes"]
-    whole = Parts.together([parts, *more])
+    readers = {"nodes": _nodes, "edges": _edges, "terms": _terms, "mappings": _mappings, "history": _history}
+    whole = Parts.together(readers[kind](table, keys, report) for kind, table in tables.items())
     whole.codes = keys.frame()
     return whole
 
@@ -153,6 +167,13 @@ class _Table:
         if text not in (*_TRUE, *_FALSE, ""):
             raise self.fail(row, column, f"'{value[:40]}' is neither true nor false", "Write true or false")
         return text in _TRUE if text else default
+
+    def active(self, row: int, values: dict[str, str]) -> bool:
+        return self.truth(row, "active", values.get("active", ""), True)
+
+    def of(self, rows: _Split, row: int, values: dict[str, str]) -> list[tuple[Any, ...]]:
+        """Give the list that a row belongs to: those that hold, or those that take something back."""
+        return rows[0] if self.active(row, values) else rows[1]
 
     def number(self, row: int, column: str, value: str, default: Any, kind: type = int) -> Any:
         if not value.strip():
@@ -217,14 +238,15 @@ def _nodes(table: _Table, keys: Keys, report: LoadReport) -> Parts:
                 i, "id", f"'{row['id']}' is there already, on line {seen[key] + 2}", "Keep one of them"
             )
         seen[key] = i
-        if not name:
+        active = table.active(i, row)
+        if not name and active:
             raise table.fail(i, "name", f"'{row['id']}' has no name")
-        active = table.truth(i, "active", row.get("active", ""), True)
         (concepts if active else inactive).append(
             (key, table.truth(i, "defined", row.get("defined", ""), False))
         )
-        terms.append((key, row.get("fsn", "").strip() or name, "fsn", True))
-        synonyms = dict.fromkeys([name, *_split(row.get("synonyms", ""))])
+        fsn = row.get("fsn", "").strip() or name
+        terms += [(key, fsn, "fsn", True)] if fsn else []
+        synonyms = dict.fromkeys([*([name] if name else []), *_split(row.get("synonyms", ""))])
         terms += [(key, term, "synonym", term == name) for term in synonyms]
         terms += [(key, text, "definition", True) for text in [row.get("definition", "").strip()] if text]
         relations += [(key, IS_A, keys(parent), 0) for parent in _split(row.get("parents", ""))]
@@ -251,8 +273,25 @@ def _frame(rows: list[tuple[Any, ...]], *columns: str, texts: tuple[str, ...] = 
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
+_Split = tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]
+
+
+def _count(report: LoadReport, kind: str, rows: _Split) -> None:
+    report.count(kind, read=len(rows[0]) + len(rows[1]), active=len(rows[0]))
+
+
+def _both(rows: _Split, table: str, *columns: str, texts: tuple[str, ...] = ()) -> Parts:
+    """Give the rows that hold, and in `withdrawn` those that take something back."""
+    parts = Parts()
+    setattr(parts, table, fill(SCHEMAS[table], _frame(rows[0], *columns, texts=texts)))
+    if rows[1]:
+        parts.withdrawn = Parts()
+        setattr(parts.withdrawn, table, fill(SCHEMAS[table], _frame(rows[1], *columns, texts=texts)))
+    return parts
+
+
 def _edges(table: _Table, keys: Keys, report: LoadReport) -> Parts:
-    rows = []
+    rows: _Split = ([], [])
     for i, row in enumerate(table.rows()):
         name = row.get("type", "").strip()
         kind = (
@@ -260,16 +299,16 @@ def _edges(table: _Table, keys: Keys, report: LoadReport) -> Parts:
             if not name
             else _TYPES.get(name.lower().replace("-", " ").replace("_", " ")) or _TYPES.get(name.lower())
         )
-        rows.append((
+        table.of(rows, i, row).append((
             table.key(i, "source", row["source"], keys), kind or keys(name, name if ":" not in name else ""),
             table.key(i, "target", row["target"], keys), table.number(i, "group", row.get("group", ""), 0),
         ))  # fmt: skip
-    report.count("relationship", read=len(rows), active=len(rows))
-    return Parts(relations=_frame(rows, "source", "type", "target", "group"))
+    _count(report, "relationship", rows)
+    return _both(rows, "relations", "source", "type", "target", "group")
 
 
 def _terms(table: _Table, keys: Keys, report: LoadReport) -> Parts:
-    rows = []
+    rows: _Split = ([], [])
     for i, row in enumerate(table.rows()):
         kind = row.get("kind", "").strip().lower() or "synonym"
         if kind not in KIND.categories:
@@ -283,29 +322,29 @@ def _terms(table: _Table, keys: Keys, report: LoadReport) -> Parts:
             )
         if not row["term"].strip():
             raise table.fail(i, "term", "there is no term")
-        rows.append((
+        table.of(rows, i, row).append((
             table.key(i, "id", row["id"], keys), row["term"].strip(), kind,
             table.truth(i, "preferred", row.get("preferred", ""), False), row.get("language", "").strip(), case,
         ))  # fmt: skip
-    report.count("description", read=len(rows), active=len(rows))
-    return Parts(terms=_frame(rows, "sctid", "term", "kind", "preferred", "language", "case_significance"))
+    _count(report, "description", rows)
+    return _both(rows, "terms", "sctid", "term", "kind", "preferred", "language", "case_significance")
 
 
 def _mappings(table: _Table, keys: Keys, report: LoadReport) -> Parts:
-    rows = []
+    rows: _Split = ([], [])
     for i, row in enumerate(table.rows()):
         if not row["system"].strip():
             raise table.fail(i, "system", "there is no code system", "Give ICD-10, LOINC ...")
         confidence = table.number(i, "confidence", row.get("confidence", ""), float("nan"), float)
         if confidence > 1:
             raise table.fail(i, "confidence", f"{confidence} is no confidence", "Give a number from 0 to 1")
-        rows.append((
+        table.of(rows, i, row).append((
             table.key(i, "id", row["id"], keys), normalise_system(row["system"].strip()), row["code"].strip(),
             row.get("predicate", "").strip(), confidence, table.number(i, "group", row.get("group", ""), 1),
             table.number(i, "priority", row.get("priority", ""), 1), row.get("rule", "").strip() or "TRUE",
-            row.get("advice", "").strip(), table.path.name,
+            row.get("advice", "").strip(), table.path.name if table.active(i, row) else "",
         ))  # fmt: skip
-    report.count("map", read=len(rows), active=len(rows))
+    _count(report, "map", rows)
     names = (
         "sctid",
         "system",
@@ -318,11 +357,11 @@ def _mappings(table: _Table, keys: Keys, report: LoadReport) -> Parts:
         "advice",
         "origin",
     )
-    return Parts(maps=_frame(rows, *names, texts=("target",)))
+    return _both(rows, "maps", *names, texts=("target",))
 
 
 def _history(table: _Table, keys: Keys, report: LoadReport) -> Parts:
-    rows = []
+    rows: _Split = ([], [])
     for i, row in enumerate(table.rows()):
         name = row.get("association", "").strip().lower().replace("_", " ") or "replaced by"
         if name not in _ASSOCIATIONS:
@@ -330,6 +369,6 @@ def _history(table: _Table, keys: Keys, report: LoadReport) -> Parts:
                 i, "association", f"'{name[:40]}' is no association", f"Known: {', '.join(_ASSOCIATIONS)}"
             )
         source, target = (table.key(i, column, row[column], keys) for column in ("id", "target"))
-        rows.append((source, _ASSOCIATIONS[name], target))
-    report.count("association", read=len(rows), active=len(rows))
-    return Parts(history=_frame(rows, "source", "refset", "target"))
+        table.of(rows, i, row).append((source, _ASSOCIATIONS[name], target))
+    _count(report, "association", rows)
+    return _both(rows, "history", "source", "refset", "target")
