@@ -9,8 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ontology.difference import Difference, diff
     from ontology.errors import ConceptNotFound, InputError
     from ontology.formats import load, load_obo, load_omop, load_owl, load_rdf, load_tables
+    from ontology.layers import Layer, extend
     from ontology.model import Ontology, Relations, Step
     from ontology.parts import Parts
     from ontology.recognise import POLARITIES, Mention, Recogniser
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 
 _HOME = {
     "ConceptNotFound": "errors",
+    "Difference": "difference",
     "InputError": "errors",
+    "Layer": "layers",
     "LoadReport": "report",
     "Mention": "recognise",
     "Ontology": "model",
@@ -28,6 +32,8 @@ _HOME = {
     "Relations": "model",
     "Step": "model",
     "Parts": "parts",
+    "diff": "difference",
+    "extend": "layers",
     "load": "formats",
     "load_obo": "formats",
     "load_omop": "formats",
@@ -40,7 +46,9 @@ _HOME = {
 __all__ = [
     "POLARITIES",
     "ConceptNotFound",
+    "Difference",
     "InputError",
+    "Layer",
     "LoadReport",
     "Mention",
     "Ontology",
@@ -48,6 +56,8 @@ __all__ = [
     "Recogniser",
     "Relations",
     "Step",
+    "diff",
+    "extend",
     "load",
     "load_obo",
     "load_omop",

@@ -169,11 +169,14 @@ def normalise_system(system: str) -> str:
 
 
 def normalise_code(code: str, system: str) -> str:
-    """Bring the spellings of a code to one: upper case, and ICD codes without their dot.
+    """Bring the spellings of a code to one: upper case, without its system's prefix, and ICD codes without their dot.
 
     Args:
-        code: The code as it is written.
+        code: The code as it is written: "J18.9", "j189", "ICD10:J18.9".
         system: A normalised code system.
     """
     text = code.strip().upper()
+    prefix, colon, local = text.partition(":")
+    if colon and normalise_system(prefix).upper() == system.upper():
+        text = local
     return text.replace(".", "") if system.startswith("ICD-10") else text

@@ -240,7 +240,10 @@ def normalise_all(ontology: Ontology, codes: Iterable[str | int], system: str = 
                 lambda text: normalise_code(text, known), return_dtype=pl.String
             )
             if not icd
-            else pl.col("given").str.to_uppercase().str.replace_all(".", "", literal=True)
+            else pl.col("given")
+            .str.to_uppercase()
+            .str.replace(r"^ICD[-_ ]?10(WHO|[-_ ]?CM)?:", "")
+            .str.replace_all(".", "", literal=True)
         )
         mapped = keyed(ontology).filter(pl.col("system") == known).select("code").unique()
         if ontology.codes.is_empty():  # without codes of its own only a map can know a code

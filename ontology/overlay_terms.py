@@ -118,9 +118,10 @@ def _full_names(fresh: pl.DataFrame, below: pl.DataFrame, changes: Changes) -> p
         .unique("sctid", keep="first", maintain_order=True)
     )
     rows = fresh.join(names, on="sctid", how="left", maintain_order="left")
+    same = pl.col("term").str.to_lowercase() == pl.col("tagged").str.to_lowercase()
     bare = (pl.col("kind") == "fsn") & pl.col("tagged").is_not_null() & ~pl.col("term").str.contains(_TAG)
     changes.note(
-        "names without a semantic tag, left to the base's", rows.filter(bare).select("sctid", "term")
+        "names without a semantic tag, left to the base's", rows.filter(bare & ~same).select("sctid", "term")
     )
     return rows.filter(~bare).drop("tagged")
 

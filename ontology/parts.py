@@ -79,7 +79,7 @@ class Parts:
         members: Every other reference set, by the name of its kind: the columns of `tables.MEMBERS`, then its own.
         codes: key, code, label: the identifiers that are no SCTIDs, see `ontology.codes`.
         withdrawn: What a layer takes back of what lies below it, as rows of the same tables: an inactive row of RF2, a
-            row of plain tables that says `active` no. `ontology.extend` matches them by identifier or by content;
+            row of plain tables that says `active` no. `ontology.layers` matches them by identifier or by content;
             to `assemble` they mean nothing.
     """
 

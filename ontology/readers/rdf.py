@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from ontology.codes import FIRST, Keys, canonical
+from ontology.codes import FIRST, Keys, canonical, key
 from ontology.errors import InputError
 from ontology.identifiers import (
     ASSOCIATIONS,
@@ -26,6 +26,7 @@ from ontology.identifiers import (
     ROLE_GROUP,
     normalise_system,
 )
+from ontology.model import Ontology
 from ontology.parts import PART_MAPS, PART_VALUES, RELATIONS, TERMS, Parts
 from ontology.readers.rdf_graph import XSD, read_triples
 from ontology.report import LoadReport
@@ -68,13 +69,14 @@ def recognises(path: Path) -> bool:
     return b"rdf:RDF" in start and b"owl:Class" not in start
 
 
-def read(path: Path, report: LoadReport, *, parser: str = "auto") -> Parts:
+def read(path: Path, report: LoadReport, *, parser: str = "auto", base: Ontology | None = None) -> Parts:
     """Read an RDF file.
 
     Args:
         path: The file.
         report: What was read and left out is counted here.
         parser: "pyoxigraph", "rdflib" or "auto".
+        base: An ontology whose concepts count as concepts of the document wherever it speaks of them.
 
     Raises:
         InputError: If it does not parse, reaches outside, or holds no concepts or classes.
@@ -87,7 +89,21 @@ def read(path: Path, report: LoadReport, *, parser: str = "auto") -> Parts:
 
         return owl.from_triples(triples, report, path.name)
     report.files_read.append({"file": path.name, "kind": "RDF", "rows": triples.height})
-    return _Scheme(triples, report, path).parts()
+    return _Scheme(triples, report, path, base).parts()
+
+
+def read_layer(path: Path, report: LoadReport, base: Ontology) -> Parts:
+    """Read an RDF file whose triples may be about concepts of an ontology, without typing them again.
+
+    Args:
+        path: The file.
+        report: What was read and left out is counted here.
+        base: What it is laid over.
+
+    Raises:
+        InputError: As `read`.
+    """
+    return read(path, report, base=base)
 
 
 def map_target(iri: str) -> tuple[str, str]:
@@ -108,7 +124,9 @@ def map_target(iri: str) -> tuple[str, str]:
 
 
 class _Scheme:
-    def __init__(self, triples: pl.DataFrame, report: LoadReport, path: Path) -> None:
+    def __init__(
+        self, triples: pl.DataFrame, report: LoadReport, path: Path, base: Ontology | None = None
+    ) -> None:
         self.report, self.path, self.keys = report, path, Keys()
         self.by = {str(p[0]): frame for p, frame in triples.partition_by("predicate", as_dict=True).items()}
         self.nothing = triples.clear()
@@ -123,6 +141,8 @@ class _Scheme:
             for name in (f"{SKOS}broader", f"{SKOS}narrower", f"{RDFS}subClassOf"):
                 for column in ("subject", "object"):
                     found |= set(self.get(name).filter(pl.col("kind") == "iri")[column].to_list())
+        if base is not None:
+            found |= _spoken_of(triples, base)
         self.concepts = {iri: self.keys(from_iri(iri)) for iri in sorted(found) if not iri.startswith("_:")}
         if not self.concepts:
             raise InputError(
@@ -382,6 +402,17 @@ class _Scheme:
         if rows:
             self.report.count("association", read=len(rows), active=len(rows))
         return pl.DataFrame(rows, schema=dict(HISTORY), orient="row")
+
+
+def _spoken_of(triples: pl.DataFrame, base: Ontology) -> set[str]:
+    """Give the IRIs of a document that are concepts of an ontology, active or not."""
+    known = {*base.sctids.tolist(), *base.inactive["sctid"].to_list()}
+    objects = triples.filter(pl.col("kind") == "iri")["object"]
+    return {
+        iri
+        for iri in pl.concat([triples["subject"], objects]).unique().to_list()
+        if not iri.startswith("_:") and key(from_iri(iri)) in known
+    }
 
 
 def _concepts(frame: pl.DataFrame) -> pl.DataFrame:

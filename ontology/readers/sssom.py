@@ -66,6 +66,11 @@ def read(path: Path, report: LoadReport) -> Parts:
     return Parts(maps=maps, codes=keys.frame())
 
 
+def read_layer(path: Path, report: LoadReport, base: Ontology) -> Parts:
+    """Read a table as maps of the concepts of the ontology that it is laid over; arguments as `load_mappings`."""
+    return load_mappings(path, base, report)
+
+
 def load_mappings(path: str | Path, ontology: Ontology, report: LoadReport | None = None) -> Parts:
     """Read a table as maps of an ontology's concepts, on whichever side they stand.
 

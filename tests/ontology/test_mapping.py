@@ -38,6 +38,8 @@ def test_a_code_gives_every_concept_with_its_provenance(ontology):
     assert {m.origin for m in found} == {"refset:447562003"}
     assert all(m.holds and m.rule == "TRUE" and m.confidence is None for m in found)
     assert [m.as_dict()["code"] for m in found] == ["J99", "J99"]
+    assert map_code(ontology, "ICD10:J99", "ICD-10") == found
+    assert map_code(ontology, "LOINC:J99", "ICD-10") == []
     assert ontology.map("J99", "ICD-10") == found
     assert (
         ontology.map("nothing", "ICD-10") == [] == ontology.map("", "ICD-10") == ontology.map("J99", "LOINC")

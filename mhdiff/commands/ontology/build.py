@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mhdiff import console
 from mhdiff.commands import Verb
 from mhdiff.commands.ontology.common import BUILTIN, configure_ontology, load, named, open_ontology
+from ontology.report import LoadReport
 
 if TYPE_CHECKING:
     from ontology import Ontology
@@ -24,6 +26,10 @@ def _configure_build(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--out", metavar="DIR", help="folder to write; without it the source is only checked")
     parser.add_argument("--format", metavar="NAME", help="rf2, owl, rdf, obo, omop ...; found out by default")
+    parser.add_argument(
+        "--extend", action="append", default=[], metavar="LAYER",
+        help="lay a file or folder of any format over it: concepts, terms, relations, maps; may be repeated",
+    )  # fmt: skip
     parser.add_argument(
         "--as-of", metavar="YYYYMMDD", help="RF2: the state at this effectiveTime, from the Full"
     )
@@ -53,6 +59,14 @@ def _build(args: argparse.Namespace) -> None:
         strict=args.strict,
         **{key: value for key, value in options.items() if value or value is False},
     )
+    if args.extend:
+        from ontology.layers import extend
+
+        for source in args.extend:
+            console.say(f"laying over {source}")
+            ontology = extend(ontology, source, strict=args.strict)
+        if args.name:
+            ontology = replace(ontology, name=args.name)
     if args.out:
         ontology.save(args.out)
         console.say(f"wrote {args.out}")
@@ -148,6 +162,19 @@ def _print_info(ontology: Ontology, as_json: bool) -> None:
     console.out(f"hierarchy        {int(ontology.depth.max())} levels below {roots}{more}")
     for line in ontology.report.lines():
         console.out(line)
+    for layer in ontology.layers[1:]:
+        _print_layer(layer)
+
+
+def _print_layer(layer: dict[str, Any]) -> None:
+    version = f", effective {layer['version']}" if layer.get("version") else ""
+    console.out(f"layer            {layer['name']} ({layer.get('format') or 'made in Python'}{version})")
+    for what, change in layer.get("changes", {}).items():
+        console.out(f"  {change['count']:>9,} {what}")
+        for example in change["examples"][:3]:
+            console.out(f"            {example}")
+    for line in LoadReport.from_dict(layer.get("report", {})).problems():
+        console.out(f"  read:     {line}")
 
 
 VERBS = {

@@ -80,7 +80,9 @@ class Layer:
         known = format or detect(path)
         report = LoadReport(source=name or path.resolve().name)
         reader: Any = import_module(FORMATS[known])
-        parts = reader.read_layer(path, report, base) if known == "rf2" else reader.read(path, report)
+        # some formats speak of the base's concepts in a way that only the base explains
+        layered = hasattr(reader, "read_layer")
+        parts = reader.read_layer(path, report, base) if layered else reader.read(path, report)
         return cls(report.source, parts, report, known, path)
 
     def fingerprint(self) -> str:
@@ -102,7 +104,7 @@ def extend(
     Args:
         base: The ontology.
         layers: Files and folders of any format, parts made in Python, or `Layer`s.
-        name: What to call the result; the base's name by default.
+        name: What to call the result; by default the names of the base and of its layers.
         strict: Refuse a layer in whose reading anything was dropped, or that changes what `SUSPECT` names.
 
     Returns:
@@ -118,6 +120,7 @@ def extend(
         base, changes = lay(base, layer)
         if strict:
             refuse_suspect(layer, changes)
+        base = replace(base, name=f"{base.name} + {layer.name}")
     return replace(base, name=name) if name else base
 
 
@@ -247,8 +250,11 @@ def name_of(ontology: Ontology, sctid: int) -> str:
     shown = ontology.identifier(sctid)
     if sctid in ontology:
         return f"{shown} |{ontology.term(sctid)}|"
-    terms = ontology.inactive_terms.filter(pl.col("sctid") == sctid)["term"]
-    return f"{shown} |{terms[0]}|" if len(terms) else shown
+    # preferred ones come first within a kind, and the FSN before the synonyms
+    terms = ontology.inactive_terms.filter(pl.col("sctid") == sctid)
+    synonyms = terms.filter(pl.col("kind") == "synonym")
+    named = synonyms if synonyms.height else terms
+    return f"{shown} |{named['term'][0]}|" if named.height else shown
 
 
 def _said(ontology: Ontology, row: dict[str, Any]) -> Iterable[str]:
