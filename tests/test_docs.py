@@ -1,4 +1,7 @@
-"""Every example in README and docs is executed: `>>>` by doctest, `$ mhdiff ...` by the real command line, in order."""
+"""Every example in README and docs is executed, in order: `>>>` by doctest, `$ mhdiff ...` by the real command line.
+
+A block whose fence names a file (```csv runs/readme/own/nodes.csv) is written there first.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +31,18 @@ def blocks(page: Path, language: str) -> list[str]:
 def test_every_example_runs(workplace, monkeypatch):
     monkeypatch.chdir(workplace)
     for page in PAGES:
-        for number, block in enumerate(blocks(page, "python")):
-            test = doctest.DocTestParser().get_doctest(block, {}, f"{page.name}[{number}]", str(page), 0)
-            assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test).failed == 0, page.name
-        for block in blocks(page, "console"):
-            for line in block.splitlines():
-                assert line.startswith("$ mhdiff "), f"{page.name}: {line}"
-                assert main(shlex.split(line)[2:]) == 0, f"{page.name}: {line}"
+        fences = re.findall(r"^```(\w*) ?(\S*)\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+        for number, (language, file, block) in enumerate(fences):
+            if file:
+                Path(file).parent.mkdir(parents=True, exist_ok=True)
+                Path(file).write_text(block, encoding="utf-8")
+            elif language == "python":
+                test = doctest.DocTestParser().get_doctest(block, {}, f"{page.name}[{number}]", str(page), 0)
+                assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test).failed == 0, page.name
+            elif language == "console":
+                for line in block.splitlines():
+                    assert line.startswith("$ mhdiff "), f"{page.name}: {line}"
+                    assert main(shlex.split(line)[2:]) == 0, f"{page.name}: {line}"
 
 
 def test_every_yaml_example_is_accepted(workplace, small_ablation_base):
