@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -36,6 +37,37 @@ def out_json(document: Any) -> None:
         document: Anything made of dicts, lists, strings, numbers and None.
     """
     out(json.dumps(document, indent=2, ensure_ascii=False, sort_keys=False, default=str))
+
+
+@contextmanager
+def steps(description: str) -> Iterator[None]:
+    """Show the steps of what `ontology` does inside the block, with a bar where it is known how much is left.
+
+    On a terminal it is a bar that is gone at the end; otherwise the description is one line at the start.
+
+    Args:
+        description: What is being done.
+    """
+    if not sys.stderr.isatty():
+        say(description)
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from ontology.progress import listening
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(description, total=None)
+
+        def show(what: str, done: float | None) -> None:
+            bar.update(task, description=f"{description}: {what}")
+            if done is not None:
+                bar.update(task, completed=done, total=1.0)
+
+        with listening(show):
+            yield
 
 
 def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:

@@ -96,7 +96,10 @@ def _concepts(ontology: Ontology, args: argparse.Namespace, patient: Patient) ->
              "path": [ontology.identifier(step) for step in t.path]}
             for t in found.targets
         ],
-        "rows": [row.as_dict() for row in map_code(ontology, args.code, args.system, patient=patient)],
+        "rows": [
+            {"concept": ontology.identifier(row.sctid), **row.as_dict()}
+            for row in map_code(ontology, args.code, args.system, patient=patient)
+        ],
     }  # fmt: skip
 
 
@@ -118,7 +121,7 @@ def _lines(document: dict[str, Any]) -> list[str]:
         code = target.get("code", target["sctid"])
         lines.append(f"  {code}  {target['term']}  ({target['kind']}, confidence {target['confidence']:.2f})")
     for row in document["rows"]:
-        lines.append(f"  row of {row['origin']}: {row['sctid']} {row['rule']} ({said[row['holds']]})")
+        lines.append(f"  row of {row['origin']}: {row['concept']} {row['rule']} ({said[row['holds']]})")
     return lines
 
 

@@ -50,25 +50,26 @@ def _configure_build(parser: argparse.ArgumentParser) -> None:
 
 
 def _build(args: argparse.Namespace) -> None:
-    console.say(f"reading {', '.join(args.source)}")
     options = {"as_of": args.as_of, "dialects": tuple(args.dialect), "name": args.name, "format": args.format}
     if args.ignore_dependencies:
         options["check_dependencies"] = False
-    ontology = load(
-        args.source,
-        strict=args.strict,
-        **{key: value for key, value in options.items() if value or value is False},
-    )
+    with console.steps(f"reading {', '.join(args.source)}"):
+        ontology = load(
+            args.source,
+            strict=args.strict,
+            **{key: value for key, value in options.items() if value or value is False},
+        )
     if args.extend:
         from ontology.layers import extend
 
         for source in args.extend:
-            console.say(f"laying over {source}")
-            ontology = extend(ontology, source, strict=args.strict)
+            with console.steps(f"laying over {source}"):
+                ontology = extend(ontology, source, strict=args.strict)
         if args.name:
             ontology = replace(ontology, name=args.name)
     if args.out:
-        ontology.save(args.out)
+        with console.steps(f"writing {args.out}"):
+            ontology.save(args.out)
         console.say(f"wrote {args.out}")
     _print_info(ontology, args.json)
 
