@@ -33,10 +33,10 @@ from types import ModuleType
 from typing import Any, BinaryIO
 
 from ontology.errors import InputError
+from ontology.obo_spelling import split_xref, system_of
 from ontology.parts import Parts
 from ontology.readers.obograph import Content
 from ontology.report import LoadReport
-from ontology.writers.obo import split_xref, system_of
 
 _COMMENT = re.compile(rb"^[ \t]*!.*$", re.MULTILINE)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)

@@ -31,10 +31,10 @@ from ontology.identifiers import (
     REPLACED_BY,
 )
 from ontology.model import untagged
+from ontology.obo_spelling import HAS_DBXREF, concrete, local_name, split_xref
 from ontology.parts import SCHEMAS, Parts
 from ontology.report import LoadReport
 from ontology.tables import MEMBERS, Schema, fill
-from ontology.writers.obo import HAS_DBXREF, concrete, local_name, split_xref
 
 _SCOPES = {
     "hasExactSynonym": "EXACT",

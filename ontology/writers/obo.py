@@ -14,11 +14,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ontology.codes import FIRST, canonical
+from ontology.codes import FIRST
 from ontology.disassemble import disassemble
 from ontology.identifiers import (
     CONCEPT_INACTIVATION,
@@ -27,26 +26,12 @@ from ontology.identifiers import (
     POSSIBLY_EQUIVALENT_TO,
     REPLACED_BY,
     SAME_AS,
-    normalise_system,
 )
 from ontology.model import Ontology
+from ontology.obo_spelling import HAS_DBXREF, PREFIXES, literal, split_xref, system_of, xref
 from ontology.parts import Parts
 from ontology.writers.iris import put
 
-ANY_TYPE = "xsd:anyType"
-HAS_DBXREF = "oboInOwl:hasDbXref"
-_SPACES = {
-    "http://www.geneontology.org/formats/oboInOwl#": "oboInOwl:",
-    "http://www.w3.org/2004/02/skos/core#": "skos:",
-    "http://purl.org/dc/elements/1.1/": "dc:",
-    "http://www.w3.org/2000/01/rdf-schema#": "rdfs:",
-}
-_IRI = re.compile(r"<?[A-Za-z][A-Za-z0-9+.-]*://")
-_LOCAL = re.compile(r"https?://purl\.obolibrary\.org/obo/[^#]*#(.+)", re.DOTALL)
-_NUMBERS = frozenset(
-    ("integer", "int", "long", "short", "decimal", "float", "double", "nonNegativeInteger", "positiveInteger")
-)
-_PREFIXES = {"ICD-10": "ICD10", "ICD-10-CM": "ICD10CM", "SNOMED": "SCTID"}
 _QUOTED = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\f": "\\f"})
 _BARE = _QUOTED | str.maketrans({c: f"\\{c}" for c in "!{}"} | {"\t": "\\t"})
 _ID = _BARE | str.maketrans({c: f"\\{c}" for c in " :,[]()"})
@@ -143,16 +128,6 @@ def unusual(row: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-def xref(system: str, target: str) -> str:
-    """Give a code as a cross-reference, `ICD10CM:J18.9`.
-
-    Args:
-        system: The code system.
-        target: The code.
-    """
-    return target if system in ("", "IRI") else f"{_PREFIXES.get(system, system)}:{target}"
-
-
 def past(refset: int) -> tuple[str, dict[str, str]]:
     """Give OBO's tag for a historical association, and the qualifiers that tell it from the usual one.
 
@@ -162,77 +137,6 @@ def past(refset: int) -> tuple[str, dict[str, str]]:
     if refset in (REPLACED_BY, SAME_AS):
         return "replaced_by", {} if refset == REPLACED_BY else {"association": str(refset)}
     return "consider", {} if refset == POSSIBLY_EQUIVALENT_TO else {"association": str(refset)}
-
-
-def literal(kind: int, value: str) -> tuple[str, str]:
-    """Give a concrete value as a literal and its XSD datatype, by its short name.
-
-    Args:
-        kind: The type; SNOMED CT's keep RF2's way of writing.
-        value: As RF2 writes it.
-    """
-    if kind < FIRST:
-        return value, "xsd:string"
-    if value.startswith("#"):
-        return value[1:], "xsd:decimal"
-    if len(value) > 1 and value.startswith('"') and value.endswith('"'):
-        return value[1:-1], "xsd:string"
-    return value, ANY_TYPE
-
-
-def concrete(kind: str, value: str, datatype: str) -> str:
-    """Give a literal as RF2 writes it, `#5` or a text in quotes: the inverse of `literal`.
-
-    Args:
-        kind: The type's identifier.
-        value: The literal.
-        datatype: Its XSD datatype, a CURIE or an IRI.
-    """
-    if kind.removeprefix("SCTREL:").isdecimal() or datatype == ANY_TYPE:
-        return value
-    return f"#{value}" if re.split("[:#]", datatype)[-1] in _NUMBERS else f'"{value}"'
-
-
-@cache
-def local_name(identifier: str) -> str:
-    """Bring an identifier to its short spelling: `skos:exactMatch`, or `part_of` for OBO's `…/obo/x#part_of`.
-
-    Args:
-        identifier: An IRI or a CURIE.
-    """
-    for space, prefix in _SPACES.items():
-        if identifier.startswith(space):
-            return prefix + identifier[len(space) :]
-    found = _LOCAL.fullmatch(identifier)
-    return found[1] if found else canonical(identifier)
-
-
-@cache
-def system_of(prefix: str) -> str:
-    """Name the code system of a cross-reference's prefix; `SNOMEDCT_US_2025_09_01` is SNOMED.
-
-    Args:
-        prefix: What stands before the colon.
-    """
-    return "SNOMED" if canonical(f"{prefix}:1") == "1" else normalise_system(prefix)
-
-
-def split_xref(text: str) -> tuple[str, str]:
-    """Split a cross-reference into code system and code; an IRI that is no CURIE has the system "IRI".
-
-    Args:
-        text: Such as `ICD10CM:J18.9`.
-    """
-    if _IRI.match(text):
-        short = canonical(text)
-        if short.isdecimal() or _IRI.match(short):
-            return "SNOMED" if short.isdecimal() else "IRI", short
-        text = short
-    prefix, colon, code = text.partition(":")
-    if prefix == "refset":
-        number, colon, code = code.partition(":")
-        prefix = f"refset:{number}"
-    return (system_of(prefix), code) if colon else ("", text)
 
 
 def slug(name: str) -> str:
@@ -342,7 +246,7 @@ class _Writer:
         if skos.startswith("skos:") and skos.endswith("Match") and split_xref(text) == (system, target):
             del details["predicate"]
             return _qualified(f"property_value: {skos} {_quoted(text)} xsd:string", details)
-        prefix = _PREFIXES.get(system, system)
+        prefix = PREFIXES.get(system, system)
         if prefix and system != "IRI" and system_of(prefix) == system:
             code = f"{prefix.translate(_ID)}:{target.translate(_ID)}"
         elif target and split_xref(target) == (system, target):

@@ -16,17 +16,9 @@ from ontology.codes import FIRST, canonical
 from ontology.disassemble import disassemble
 from ontology.identifiers import CONCEPT_INACTIVATION, IS_A, POSSIBLY_EQUIVALENT_TO, REPLACED_BY
 from ontology.model import Ontology
+from ontology.obo_spelling import literal, split_xref, xref
 from ontology.writers.iris import put
-from ontology.writers.obo import (
-    concepts_of,
-    gathered,
-    literal,
-    slug,
-    split_xref,
-    type_name,
-    unusual,
-    xref,
-)
+from ontology.writers.obo import concepts_of, gathered, slug, type_name, unusual
 
 SNOMED = "http://snomed.info/id/"
 OBO = "http://purl.obolibrary.org/obo/"
