@@ -68,7 +68,10 @@ def assemble(
     sctids = ordered["sctid"].to_numpy()
     if len(twice := np.flatnonzero(sctids[1:] == sctids[:-1])):
         raise InputError(f"the concept {sctids[twice[0]]} is there twice", path=path)
-    inactive = parts.inactive.filter(~_known(sctids, parts.inactive["sctid"])).unique("sctid").sort("sctid")
+    retired_alone = parts.inactive.filter(~_known(sctids, parts.inactive["sctid"]))
+    inactive = retired_alone.unique("sctid", keep="first", maintain_order=True).sort("sctid")
+    report.drop("inactive concept", "it is active, too", parts.inactive.height - retired_alone.height)
+    report.drop("inactive concept", "the same occurs again", retired_alone.height - inactive.height)
     retired = inactive["sctid"].to_numpy()
     types, columns = _relations(sctids, retired, parts.relations, report)
     terms, retired_terms = _terms(sctids, retired, parts.terms, report)
@@ -260,12 +263,15 @@ def _maps(sctids: Nodes, inactive: Nodes, rows: pl.DataFrame, report: LoadReport
 def _values(sctids: Nodes, inactive: Nodes, rows: pl.DataFrame, report: LoadReport) -> pl.DataFrame:
     nodes = _nodes(sctids, rows["source"])
     _drop(rows["source"], nodes >= 0, inactive, "concrete values", "the source", report)
-    frame = (
+    every = (
         rows.with_columns(concept=pl.Series(nodes, dtype=pl.Int32))
         .filter(pl.col("concept") >= 0)
         .select(*VALUES)
         .sort(*VALUES)
-        .unique(["concept", "type", "group", "value"], keep="first", maintain_order=True)
+    )
+    frame = every.unique(["concept", "type", "group", "value"], keep="first", maintain_order=True)
+    report.drop(
+        "concrete values", "the same source, type, group and value occur again", every.height - frame.height
     )
     if rows.height:
         report.count("concrete values", used=frame.height)
@@ -282,6 +288,7 @@ def _history(sctids: Nodes, inactive: Nodes, rows: pl.DataFrame, report: LoadRep
         "association to a target that is no concept here", int((~_known(everyone, rows["target"])).sum())
     )
     frame = rows.filter(known).select(*HISTORY).unique().sort(*HISTORY)
+    report.drop("association", "the same occurs again", int(known.sum()) - frame.height)
     report.count("association", used=frame.height)
     return _ready(frame)
 

@@ -45,3 +45,16 @@ class InputError(Exception):
 
 class ConceptNotFound(InputError):
     """A concept identifier that the ontology does not hold."""
+
+
+def panics() -> tuple[type[BaseException], ...]:
+    """Give the classes of Rust's panics, which are no `Exception` and cannot be imported, for an `except` clause.
+
+    Every library that is written in Rust has a class of its own, which appears with its first panic; so it is looked
+    for when there is something to catch. `KeyboardInterrupt` and `SystemExit` are never among them.
+    """
+    return tuple(
+        kind
+        for kind in BaseException.__subclasses__()
+        if (kind.__module__, kind.__name__) == ("pyo3_runtime", "PanicException")
+    )

@@ -184,12 +184,13 @@ def members(rows: Release, names: Names) -> dict[str, pl.DataFrame]:
     return tables
 
 
-def with_reasons(inactive: pl.DataFrame, tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
+def with_reasons(inactive: pl.DataFrame, tables: dict[str, pl.DataFrame], report: LoadReport) -> pl.DataFrame:
     """Give each inactive concept the reason that the concept inactivation reference set states.
 
     Args:
         inactive: The inactive concepts.
         tables: The generic members; the rows used are taken out of them.
+        report: The account of the load.
     """
     values = tables.get("attribute value")
     if values is None:
@@ -201,9 +202,12 @@ def with_reasons(inactive: pl.DataFrame, tables: dict[str, pl.DataFrame]) -> pl.
         sctid="component", reason=pl.col("valueId").cast(pl.Int64, strict=False).fill_null(0)
     )
     tables["attribute value"] = values.filter(~concerned)
-    return inactive.join(
-        reasons.unique("sctid", keep="last", maintain_order=True), on="sctid", how="left"
-    ).with_columns(pl.col("reason").fill_null(0))
+    report.drop(
+        "attribute value", "the reason of inactivation is no SCTID", int((reasons["reason"] == 0).sum())
+    )
+    single = reasons.unique("sctid", keep="last", maintain_order=True)
+    report.drop("attribute value", "one more reason of the same inactivation", reasons.height - single.height)
+    return inactive.join(single, on="sctid", how="left").with_columns(pl.col("reason").fill_null(0))
 
 
 def history(rows: Release, names: Names, tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
@@ -247,6 +251,10 @@ def maps(rows: Release, names: Names) -> pl.DataFrame:
             if entry["kind"] == kind:
                 entry["system"] = systems[int(entry["refset"])]
         simple = kind == "simple map"
+        if not simple:
+            categories = found["mapCategoryId"]
+            odd = categories.cast(pl.Int64, strict=False).is_null() & (categories != "")
+            report.tolerate("mapCategoryId that is no SCTID: left out", int(odd.sum()))
         frames.append(
             found.select(
                 sctid="referencedComponentId",

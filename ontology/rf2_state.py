@@ -10,7 +10,7 @@ from itertools import pairwise
 import polars as pl
 
 from ontology.report import LoadReport
-from ontology.rf2_files import MEMBER, RF2File
+from ontology.rf2_files import COLUMNS, MEMBER, RF2File
 from ontology.rf2_table import ACTIVE, ID, TEXT, TIME, Wanted, read_rows, schema_of
 
 # Two files of a zip that are held inflated at the same time have at most so many bytes together.
@@ -84,6 +84,9 @@ class Release:
         frames = []
         for file in files:
             here = {column: what for column, what in wanted.items() if column in file.header}
+            for column in file.header:
+                if column not in (*COLUMNS["concept"][:4], *wanted):
+                    self.report.tolerate(f"column '{column[:40]}' of {kind} files is not used", 1)
             frames.append(read_rows(file, {**own, **here}, self.report, partial(self._content, file)))
         schema = schema_of({**own, **wanted})
         if not frames:

@@ -4,8 +4,8 @@ The tabular list gives chapters (`ICD10CM:chapter-10`), sections (`ICD10CM:J09-J
 synonyms. The order file has fixed columns: a number, the code without its dot, whether it is billable, a short and a
 long title. A table of codes has two columns, the code and its title. Without chapters a code's parent is the longest
 known code that it begins with. Which codes are billable is a reference set, `members["ICD-10-CM billable"]`; in the
-tabular list these are the codes without subdivisions. Excludes notes, seven-character definitions and instructions are
-counted, not used.
+tabular list these are the codes without subdivisions. Excludes notes, seven-character definitions, instructions and
+whatever else stands in an element of its own are counted, not used; so are a table's header and blank lines.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def read(path: Path, report: LoadReport) -> Parts:
     if path.suffix.lower() == ".xml":
         _tabular(path, data, found, report)
     else:
-        _lines(path, data, found)
+        _lines(path, data, found, report)
     report.files_read.append({"file": path.name, "kind": "ICD-10-CM", "rows": len(found.titles)})
     return found.parts(report)
 
@@ -137,15 +137,19 @@ def _name(code: str) -> str:
     return f"ICD10CM:{plain[:3]}.{plain[3:]}" if len(plain) > 3 else f"ICD10CM:{plain}"
 
 
-def _lines(path: Path, data: bytes, found: _List) -> None:
+def _lines(path: Path, data: bytes, found: _List, report: LoadReport) -> None:
+    report.tolerate("byte order mark at the start of the file", int(data.startswith(b"\xef\xbb\xbf")))
     try:
-        lines = data.decode("utf-8-sig").splitlines()
+        lines = data.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     except UnicodeDecodeError as error:
         row = data.count(b"\n", 0, error.start) + 1
         raise InputError("the bytes are not UTF-8", path=path, row=row) from error
-    ordered = bool(_ORDER.match(data))
+    if lines and not lines[-1]:
+        lines.pop()
+    ordered = bool(_ORDER.match(data.removeprefix(b"\xef\xbb\xbf")))
     for number, line in enumerate(lines, start=1):
         if not line.strip():
+            report.tolerate("blank line", 1)
             continue
         if ordered:
             code, billable, title = (
@@ -158,7 +162,8 @@ def _lines(path: Path, data: bytes, found: _List) -> None:
             code, billable, title = fields[0], True, fields[1] if len(fields) == 2 else ""
         if not _CODE.fullmatch(code.upper()):
             if number == 1 and not ordered:
-                continue  # a header
+                report.tolerate("header line", 1, expected=True)
+                continue
             raise InputError(f"{code[:20]!r} is no code of ICD-10-CM", path=path, row=number,
                              remedy="A code begins with a letter and two digits")  # fmt: skip
         name = _name(code)
@@ -183,12 +188,15 @@ def _tabular(path: Path, data: bytes, found: _List, report: LoadReport) -> None:
         raise InputError(f"the document is <{root.tag}>, not the tabular list", path=path)
     unused: Counter[str] = Counter()
     found.add(_ROOT, "ICD-10-CM", path)
-    for chapter in root.iter("chapter"):
+    _unused(root, ("chapter",), unused)
+    for chapter in root.findall("chapter"):
+        _unused(chapter, ("name", "desc", "section"), unused)
         name = f"ICD10CM:chapter-{_text(chapter, 'name')}"
         found.add(name, _text(chapter, "desc"), path)
         found.parents[name] = _ROOT
         for section in chapter.findall("section"):
             range_ = f"ICD10CM:{section.get('id', '')}"
+            _unused(section, ("desc", "diag"), unused)
             if not section.findall("diag"):
                 unused["section without a code"] += 1
                 continue
@@ -201,7 +209,11 @@ def _tabular(path: Path, data: bytes, found: _List, report: LoadReport) -> None:
             for diagnosis in section.findall("diag"):
                 _diagnosis(diagnosis, shared, path, found, unused)
     for tag, count in unused.items():
-        report.tolerate(f"<{tag}>: not used", count)
+        report.tolerate(f"<{tag}>: not used", count, expected=True)
+
+
+def _unused(element: ElementTree.Element, used: tuple[str, ...], unused: Counter[str]) -> None:
+    unused.update(child.tag for child in element if child.tag not in used)
 
 
 def _diagnosis(
@@ -226,8 +238,7 @@ def _diagnosis(
                 found.synonyms += [
                     (name, (note.text or "").strip()) for note in child.findall("note") if note.text
                 ]
-            elif child.tag not in ("name", "desc", "diag"):
-                unused[child.tag] += 1
+        _unused(here, ("name", "desc", "diag", "inclusionTerm"), unused)
         waiting += [(child, name) for child in below]
 
 

@@ -17,9 +17,10 @@ Specification: OBO Flat File Format 1.4. What a clause becomes:
 | other `property_value`                | a concrete value                                                         |
 | `Typedef`                             | the name of a relation type                                              |
 
-Everything else is counted and not used. Frames with one id are put together, as OBO 1.4 asks, and counted. Comment
-lines and a byte order mark are passed over and counted; a tag that OBO 1.4 does not know is refused, as fastobo does.
-Imports are never fetched. Memory grows with the number of clauses, not with the length of the file.
+Everything else is counted and not used, the xrefs of definitions and synonyms, types of synonyms and qualifiers too.
+Frames with one id are put together, as OBO 1.4 asks, and counted. Comment lines and a byte order mark are passed over
+and counted; a tag that OBO 1.4 does not know is refused, as fastobo does. Imports are never fetched. Memory grows with
+the number of clauses, not with the length of the file.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
 
-from ontology.errors import InputError
+from ontology.errors import InputError, panics
 from ontology.obo_spelling import split_xref, system_of
 from ontology.parts import Parts
-from ontology.readers.obograph import Content
+from ontology.readers.obo_content import Content
 from ontology.report import LoadReport
 
 _COMMENT = re.compile(rb"^[ \t]*!.*$", re.MULTILINE)
@@ -48,6 +49,17 @@ _CONTROL = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "W": " "}
 _NOT_USED = (
     "CommentClause CreatedByClause CreationDateClause NamespaceClause DisjointFromClause UnionOfClause "
     "EquivalentToClause BuiltinClause IsAnonymousClause"
+)
+# Clauses whose qualifiers `Content` knows.
+_QUALIFIED = frozenset(
+    (
+        "XrefClause",
+        "IsAClause",
+        "RelationshipClause",
+        "ReplacedByClause",
+        "ConsiderClause",
+        "PropertyValueClause",
+    )
 )
 
 
@@ -91,10 +103,7 @@ def read(path: Path, report: LoadReport) -> Parts:
                 raise stream.problem or _refused(error, path) from error
             except InputError as error:
                 raise stream.problem or _placed(error, path, content.now) from error
-            except BaseException as error:
-                # a panic in Rust is no Exception, and its class cannot be imported
-                if type(error).__name__ != "PanicException":
-                    raise
+            except panics() as error:
                 raise InputError(
                     f"fastobo fails on this file: {error}",
                     path=path,
@@ -204,14 +213,19 @@ def _header(fastobo: ModuleType, header: Iterable[Any], content: Content) -> Non
     for clause in header:
         kind = type(clause).__name__
         if kind == "SynonymTypedefClause":
-            if str(clause.typedef) == "PREFERRED" and clause.description == "preferred term":
+            ours = (str(clause.typedef), clause.description)
+            if ours == ("PREFERRED", "preferred term"):
                 content.names_are_preferred = False
+            elif ours[0] != "FULLY_SPECIFIED":
+                content.drop("header", f"{clause.raw_tag()} is not used")
         elif kind == "ImportClause":
             content.report.tolerate("import that is not fetched", 1)
         elif kind.startswith("TreatXrefs"):
             content.report.tolerate("treat-xrefs header that is not applied", 1)
-        elif kind == "OwlAxiomsClause":
-            content.drop("header", "owl-axioms are not used")
+        elif kind == "SubsetdefClause":
+            content.relation_label(_text(clause.subset), _plain(clause.description))
+        elif kind not in ("FormatVersionClause", "OntologyClause"):
+            content.drop("header", f"{clause.raw_tag()} is not used")
 
 
 def _plain(text: str) -> str:
@@ -223,9 +237,13 @@ def _text(identifier: Any) -> str:
     return _plain(text if "\\" not in text else _ESCAPED.sub(lambda m: _CONTROL.get(m[1], m[1]), text))
 
 
-def _qualifiers(clause: Any) -> dict[str, str]:
+def _qualifiers(clause: Any, content: Content) -> dict[str, str]:
     found = clause.qualifiers
-    return {_text(q.key): _plain(str(q.value)) for q in found} if found else {}
+    if not found:
+        return {}
+    said = {_text(q.key): _plain(str(q.value)) for q in found}
+    content.drop("qualifier", "it is said once more", len(found) - len(said))
+    return said
 
 
 def _frame(fastobo: ModuleType, frame: Any, content: Content) -> None:
@@ -247,8 +265,9 @@ def _typedef(frame: Any, content: Content) -> None:
             label = _plain(clause.name)
         elif kind == "XrefClause" and not shorthand:
             shorthand = _text(clause.xref.id)
-        elif kind == "IntersectionOfClause" or kind in ("EquivalentToChainClause", "HoldsOverChainClause"):
-            content.drop("typedef", "property chains and intersections are not used")
+        else:
+            content.drop("typedef", f"{clause.raw_tag()} is not used")
+        content.rest(_qualifiers(clause, content), (), "a Typedef")
     identifier = _text(frame.id)
     # OBO 1.4, 5.9.3: a relation without a prefix is shorthand for its cross-reference
     if ":" not in identifier and ":" in shorthand:
@@ -260,6 +279,10 @@ def _term(frame: Any, content: Content) -> None:
     content.begin(_text(frame.id))
     for clause in frame:
         kind = type(clause).__name__
+        if clause.comment:
+            content.drop("remark", "text after the '!' of a line is not used")
+        if clause.qualifiers and kind not in _QUALIFIED:
+            content.rest(_qualifiers(clause, content), (), clause.raw_tag())
         match kind:
             case "NameClause":
                 name = _plain(clause.name)
@@ -267,18 +290,21 @@ def _term(frame: Any, content: Content) -> None:
                 content.name(name.rstrip() if clause.comment or clause.qualifiers else name)
             case "XrefClause":
                 system, target = _xref(clause.xref.id)
-                content.map(system, target, _qualifiers(clause))
+                content.drop("xref", "its description is not used", int(bool(clause.xref.desc)))
+                content.map(system, target, _qualifiers(clause, content))
             case "SynonymClause":
                 synonym = clause.synonym
+                content.drop("synonym", "its xrefs are not used", len(synonym.xrefs))
                 content.synonym(
                     _plain(synonym.desc), synonym.scope, _text(synonym.type) if synonym.type else ""
                 )
             case "IsAClause":
-                content.relation("is_a", _text(clause.term), _qualifiers(clause))
+                content.relation("is_a", _text(clause.term), _qualifiers(clause, content))
             case "RelationshipClause":
-                content.relation(_text(clause.typedef), _text(clause.term), _qualifiers(clause))
+                content.relation(_text(clause.typedef), _text(clause.term), _qualifiers(clause, content))
             case "DefClause":
                 content.definition(_plain(clause.definition))
+                content.drop("definition", "its xrefs are not used", len(clause.xrefs))
             case "SubsetClause":
                 content.subset(_text(clause.subset))
             case "AltIdClause":
@@ -286,9 +312,9 @@ def _term(frame: Any, content: Content) -> None:
             case "IsObsoleteClause":
                 content.obsolete = content.obsolete or bool(clause.obsolete)
             case "ReplacedByClause":
-                content.past("replaced_by", _text(clause.term), _qualifiers(clause))
+                content.past("replaced_by", _text(clause.term), _qualifiers(clause, content))
             case "ConsiderClause":
-                content.past("consider", _text(clause.term), _qualifiers(clause))
+                content.past("consider", _text(clause.term), _qualifiers(clause, content))
             case "IntersectionOfClause":
                 content.part(
                     _text(clause.typedef) if clause.typedef is not None else "is_a", _text(clause.term)
@@ -297,7 +323,7 @@ def _term(frame: Any, content: Content) -> None:
                 stated = clause.property_value
                 datatype = str(getattr(stated, "datatype", ""))
                 value = _plain(stated.value) if datatype else _text(stated.value)
-                content.annotation(_text(stated.relation), value, datatype, _qualifiers(clause))
+                content.annotation(_text(stated.relation), value, datatype, _qualifiers(clause, content))
             case _:
                 reason = "is not used" if kind in _NOT_USED else "is not known"
                 content.drop("clause", f"{clause.raw_tag()} {reason}")

@@ -105,10 +105,14 @@ def read(path: Path, report: LoadReport) -> Parts:
     Raises:
         InputError: If a table is missing or cannot be read, lacks a column, or an identifier is none.
     """
+    used = {file.name for name in _COLUMNS if (file := _find(path, name))}
+    for other in sorted(p.name for p in path.iterdir() if p.is_file() and p.name not in used):
+        report.files_not_read.append({"file": other, "reason": "it is no table of a vocabulary that is used"})
     concepts = _table(path, "CONCEPT", report)
     keys = Keys()
     known = _concepts(concepts, keys, path)
-    report.count("concept", read=concepts.height, active=known.filter("active").height)
+    report.count("concept", read=concepts.height, active=known.filter("active").height,
+                 used=known.filter("active").height)  # fmt: skip
     rows = _relationships(path, report)
     sources = known.select(
         concept_id_1="concept_id", source="key", system="vocabulary_id", code="concept_code"
@@ -144,7 +148,7 @@ def read(path: Path, report: LoadReport) -> Parts:
         inactive=known.filter(~pl.col("active")).select(sctid="key"),
         terms=_terms(known, path, report),
         relations=relations,
-        maps=_maps(known, maps),
+        maps=_maps(known, maps, report),
         history=history.select(
             "source",
             "target",
@@ -181,6 +185,9 @@ def _table(folder: Path, name: str, report: LoadReport) -> pl.DataFrame:
             raise InputError(f"the table has no column '{column}'", path=file, row=1, column=column,
                              remedy=f"It needs: {', '.join(_COLUMNS[name])}")  # fmt: skip
     report.files_read.append({"file": file.name, "kind": f"OMOP {name}", "rows": frame.height})
+    for column in frame.columns:
+        if column not in _COLUMNS[name]:
+            report.tolerate(f"column '{column}' of {name} is not used", 1, expected=True)
     frame = frame.select(pl.col(column).fill_null("") for column in _COLUMNS[name])
     for column in (c for c in _COLUMNS[name] if c.endswith(("concept_id", "_id_1", "_id_2"))):
         numbers = frame[column].cast(pl.Int64, strict=False)
@@ -263,11 +270,15 @@ def _from_ancestors(path: Path, known: pl.DataFrame, report: LoadReport) -> pl.D
     empty = pl.DataFrame(schema={"source": pl.Int64, "target": pl.Int64})
     if not _find(path, "CONCEPT_ANCESTOR"):
         return empty
-    rows = _table(path, "CONCEPT_ANCESTOR", report).filter(pl.col("min_levels_of_separation") == "1")
+    every = _table(path, "CONCEPT_ANCESTOR", report)
+    rows = every.filter(pl.col("min_levels_of_separation") == "1")
+    report.drop("ancestor", "it is farther than one level", every.height - rows.height, expected=True)
     report.tolerate("is-a taken from CONCEPT_ANCESTOR, as no row says Is a", rows.height)
-    return rows.join(known.select(descendant_concept_id="concept_id", source="key"), on="descendant_concept_id").join(
+    found = rows.join(known.select(descendant_concept_id="concept_id", source="key"), on="descendant_concept_id").join(
         known.select(ancestor_concept_id="concept_id", target="key"), on="ancestor_concept_id"
     ).select("source", "target")  # fmt: skip
+    report.drop("relationship", "an end is not in CONCEPT", rows.height - found.height)
+    return found
 
 
 def _terms(known: pl.DataFrame, path: Path, report: LoadReport) -> pl.DataFrame:
@@ -296,8 +307,12 @@ def _terms(known: pl.DataFrame, path: Path, report: LoadReport) -> pl.DataFrame:
     return terms
 
 
-def _maps(known: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+def _maps(known: pl.DataFrame, rows: pl.DataFrame, report: LoadReport) -> pl.DataFrame:
     systems = {name: normalise_system(name) for name in known["vocabulary_id"].unique().to_list()}
+    gone = known.height - known.filter("active").height
+    report.drop(
+        "concept_id", "its concept is inactive, and maps are those of active ones", gone, expected=True
+    )
     own = known.filter("active").select(
         sctid="key", system=pl.lit("OMOP"), target=pl.col("concept_id").cast(pl.String),
         predicate=pl.lit("skos:exactMatch"), origin=pl.lit("CONCEPT"),

@@ -4,6 +4,7 @@
 `prefLabel` is a preferred synonym of its language; the FSN is `rdfs:label`, or the `prefLabel` where no concept of the
 document has a label. `altLabel` is a synonym, `hiddenLabel` another term. The prefLabels of the main language (none,
 else English, else the most frequent) come first. `skos:related` and declared properties between concepts are relations.
+Every triple that has no place in an ontology is counted, by its property.
 A document of OWL classes goes to `ontology.readers.owl`. Nothing is fetched, see `ontology.readers.rdf_graph`.
 """
 
@@ -48,6 +49,12 @@ _TERMS = {
     f"{SKOS}definition": ("definition", False),
     f"{RDFS}label": ("fsn", True),
 }
+_READ = frozenset((*_TERMS, *(f"{SKOS}{n}" for n in (
+    "notation", "broader", "narrower", "broaderTransitive", "narrowerTransitive", "related", "mappingRelation", *MATCHES
+)), f"{DCTERMS}isReplacedBy", f"{RDFS}subClassOf", f"{OWL}deprecated", f"{RDF}type",
+    *(f"{RDF}{n}" for n in ("subject", "predicate", "object"))))  # fmt: skip
+# What says no more than that the concepts are those of the document.
+_FRAME = frozenset((f"{SKOS}inScheme", f"{SKOS}hasTopConcept", f"{SKOS}topConceptOf"))
 _NUMERIC = frozenset(
     XSD + n for n in ("integer", "decimal", "double", "float", "int", "long", "nonNegativeInteger")
 )
@@ -181,6 +188,17 @@ class _Scheme:
             s: self.keys(from_iri(o))
             for s, o in self.sct(CONCEPT_INACTIVATION).select("subject", "object").iter_rows()
         }
+        living = sum(iri not in gone for iri in reasons)
+        self.report.drop("reason", "it is that of a concept which is not inactive", living)
+        self.report.drop("triple", "owl:deprecated of what is no concept is not used", len(gone - self.concepts.keys()),
+                         expected=True)  # fmt: skip
+        kinds = {f"{SKOS}Concept", f"{SKOS}ConceptScheme", f"{RDFS}Class", f"{OWL}Class", f"{OWL}Ontology",
+                 f"{OWL}AnnotationProperty", f"{RDF}Statement", *_PROPERTIES}  # fmt: skip
+        for kind, subjects in sorted(self.typed.items()):
+            if kind not in kinds:
+                self.report.drop(
+                    "triple", f"rdf:type {_short(kind)} is not used", len(subjects), expected=True
+                )
         active = {k: iri in full for iri, k in self.concepts.items() if iri not in gone}
         inactive = [(k, iri in full, reasons.get(iri, 0)) for iri, k in self.concepts.items() if iri in gone]
         self.report.count("concept", read=len(self.concepts), active=len(active), used=len(active))
@@ -219,6 +237,8 @@ class _Scheme:
         for predicate, (kind, first) in _TERMS.items():
             order = (pl.col("language") != main, "language") if kind == "synonym" and first else ()
             found = self.get(predicate).filter(pl.col("kind") == "literal")
+            other = self.get(predicate).height - found.height
+            self.report.drop("description", "it is no text", other)
             for iri, text, language in (
                 (found.sort(*order, maintain_order=True) if order else found)
                 .select("subject", "object", "language")
@@ -248,7 +268,10 @@ class _Scheme:
         edges = self.pairs(f"{SKOS}broader", "relationship")
         edges += [(child, parent) for parent, child in self.pairs(f"{SKOS}narrower", "relationship")]
         thing = pl.col("object") == f"{OWL}Thing"
-        above = self.get(f"{RDFS}subClassOf").filter(~thing & (pl.col("subject") != pl.col("object")))
+        said = self.get(f"{RDFS}subClassOf")
+        above = said.filter(~thing & (pl.col("subject") != pl.col("object")))
+        self.report.drop("relationship", "it says that a class is one of owl:Thing, or of itself",
+                         said.height - above.height, expected=True)  # fmt: skip
         self.by[f"{RDFS}subClassOf"] = above.filter(pl.col("kind") == "iri")
         self.report.drop(
             "axiom", "anonymous superclass in a SKOS document", int((above["kind"] != "iri").sum())
@@ -274,6 +297,8 @@ class _Scheme:
         other = 0
         for name, frame in self.by.items():
             if name.startswith((SKOS, RDF, RDFS, OWL, DCTERMS, MAP)) and name != f"{SKOS}related":
+                if name not in _READ and name not in _FRAME and not name.startswith(MAP):
+                    self._drop_triples(name, frame, historical)
                 continue
             sctid = (
                 self.keys(from_iri(name), labels.get(name, "")) if name in declared else self._snomed(name)
@@ -288,6 +313,19 @@ class _Scheme:
         self.historical = {f"{BASE}{sctid}": sctid for sctid in ASSOCIATIONS}
         self.historical |= {name: self.keys(from_iri(name)) for name in historical}
         return roles
+
+    def _drop_triples(self, name: str, frame: pl.DataFrame, historical: set[str]) -> None:
+        """Count the triples of a property that is not used, apart from what it says of the document itself."""
+        if name == f"{RDFS}subPropertyOf":
+            frame = frame.filter(~pl.col("subject").is_in(list(historical)))
+        about = frame.filter(pl.col("subject").is_in(list(self.concepts)))
+        self.report.drop("triple", f"{_short(name)} is not used", about.height, expected=True)
+        self.report.drop(
+            "triple",
+            f"{_short(name)} of what is no concept is not used",
+            frame.height - about.height,
+            expected=True,
+        )
 
     def _snomed(self, iri: str) -> int:
         name = from_iri(iri)
@@ -413,6 +451,14 @@ def _spoken_of(triples: pl.DataFrame, base: Ontology) -> set[str]:
         for iri in pl.concat([triples["subject"], objects]).unique().to_list()
         if not iri.startswith("_:") and key(from_iri(iri)) in known
     }
+
+
+def _short(iri: str) -> str:
+    """Give the usual short spelling of a name in one of the vocabularies that everybody uses."""
+    spaces = {SKOS: "skos", RDFS: "rdfs", RDF: "rdf", OWL: "owl", DCTERMS: "dcterms"}
+    return next(
+        (f"{prefix}:{iri[len(space) :]}" for space, prefix in spaces.items() if iri.startswith(space)), iri
+    )
 
 
 def _concepts(frame: pl.DataFrame) -> pl.DataFrame:

@@ -165,7 +165,10 @@ def read_triples(
 
         chosen = "pyoxigraph" if form in _OXIGRAPH and find_spec("pyoxigraph") else "rdflib"
     rows = _oxigraph(data, form, path) if chosen == "pyoxigraph" else _rdflib(data, form, path)
-    return pl.DataFrame(rows, schema=TRIPLES, orient="row").unique(maintain_order=True)
+    triples = pl.DataFrame(rows, schema=TRIPLES, orient="row")
+    once = triples.unique(maintain_order=True)
+    report.tolerate("triple that is said once more", triples.height - once.height)
+    return once
 
 
 def _oxigraph(data: bytes, form: str, path: Path) -> list[tuple[str, ...]]:

@@ -32,6 +32,7 @@ ROWS = {
     "subject_label": pl.String(),
     "object_label": pl.String(),
 }
+_USED = ("confidence", "predicate_modifier", "subject_label", "object_label", "curie_map")
 _INVERSE = {"skos:broadMatch": "skos:narrowMatch", "skos:narrowMatch": "skos:broadMatch"}
 _LIMIT = 100_000  # characters of metadata; more is no metadata
 
@@ -102,7 +103,7 @@ def read_mappings(path: Path, report: LoadReport) -> pl.DataFrame:
         InputError: If it is no SSSOM; it names line and column.
     """
     metadata, above = _metadata(path)
-    frame = _frame(path, above)
+    frame = _frame(path, above, report)
     for column in NEEDED:
         if column not in frame.columns:
             raise InputError(
@@ -110,6 +111,10 @@ def read_mappings(path: Path, report: LoadReport) -> pl.DataFrame:
                 remedy=f"SSSOM needs: {', '.join(NEEDED)}",
             )  # fmt: skip
     report.files_read.append({"file": path.name, "kind": "SSSOM", "rows": frame.height})
+    for what, names in (("column", frame.columns), ("metadata", map(str, metadata))):
+        for name in names:
+            if name not in (*NEEDED, *_USED):
+                report.tolerate(f"SSSOM {what} '{name[:40]}' is not used", 1, expected=True)
     report.count("map", read=frame.height)
     for column in ("subject_id", "predicate_id", "object_id"):
         if len(empty := (frame[column].str.strip_chars() == "").arg_true()):
@@ -168,7 +173,7 @@ def maps_for(
             sides.append(("object", "subject", _INVERSE.get(row["predicate"], row["predicate"])))
         used = 0
         for concept, other, predicate in sides:
-            key = keys(row[concept])
+            key = keys(row[concept], row[f"{concept}_label"])
             if known is None or key in known:
                 system, code = _code(row[other])
                 found.append((key, system, code, predicate, row["confidence"], row["justification"], origin))
@@ -225,13 +230,17 @@ def _metadata(path: Path) -> tuple[dict[str, Any], int]:
     return found, len(lines)
 
 
-def _frame(path: Path, above: int) -> pl.DataFrame:
+def _frame(path: Path, above: int, report: LoadReport) -> pl.DataFrame:
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")[above:]
+        data = path.read_bytes()
+        lines = data.decode("utf-8-sig").split("\n")[above:]
     except UnicodeDecodeError as error:
         raise InputError(f"the bytes are not UTF-8 ({error.reason})", path=path) from error
+    report.tolerate("byte order mark at the start of the file", int(data.startswith(b"\xef\xbb\xbf")))
+    blank = len(lines) - int(bool(lines) and not lines[-1])
     while lines and not lines[-1].strip():
         lines.pop()
+    report.tolerate("blank line at the end of the file", blank - len(lines) if lines else 0)
     if not lines:
         raise InputError("there is no table below the metadata", path=path, row=above + 1)
     separator = "," if path.name.endswith(".csv") else "\t"

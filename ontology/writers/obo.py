@@ -5,8 +5,7 @@ only and the attribute has a concept of its own. `name` is the FSN; synonyms of 
 terms; a historical association other than "replaced by" and "possibly equivalent to" is a `replaced_by` or `consider`
 with the qualifier `association`; columns of a map that are not as usual are qualifiers of its `xref`.
 
-Not said: the ids of descriptions and relationships, languages and dialects, case significance, modules and effective
-times, axioms, and the reference sets other than subsets. A map without a predicate comes back as a cross-reference.
+`ontology.left_out` tells what OBO has no place for.
 """
 
 from __future__ import annotations
@@ -56,6 +55,7 @@ def write(onto: Ontology, path: str | Path) -> Path:
         "format-version: 1.4",
         'synonymtypedef: FULLY_SPECIFIED "one more fully specified name" EXACT',
         'synonymtypedef: PREFERRED "preferred term" EXACT',
+        *writer.subsets(),
         f"ontology: {slug(onto.name)}",
     ]
     for sctid, obsolete in concepts_of(onto):
@@ -119,10 +119,9 @@ def unusual(row: dict[str, Any]) -> dict[str, str]:
     Args:
         row: A row of `Parts.maps`.
     """
-    given = {"group": 0, "priority": 1, "rule": "TRUE", "advice": "", "origin": "", "category": 0}
+    given = {"group": 0, "priority": 1, "rule": "TRUE", "advice": "", "category": 0, "predicate": HAS_DBXREF}
     found = {name: str(row[name]) for name, value in given.items() if row[name] != value}
-    if row["predicate"] not in ("", HAS_DBXREF):
-        found["predicate"] = row["predicate"]
+    found["origin"] = row["origin"]  # without it a reader names the file
     if not math.isnan(row["confidence"]):
         found["confidence"] = repr(row["confidence"])
     return found
@@ -190,6 +189,12 @@ class _Writer:
             else _code(onto.identifier(kind))
             for kind in (set(onto.relation_types.tolist()) | set(onto.values["type"])) - {IS_A}
         }
+
+    def subsets(self) -> list[str]:
+        labels = dict(self._onto.codes.select("key", "label").iter_rows())
+        members = self._onto.members.get("subset")
+        keys = [] if members is None else members["refset"].unique().sort().to_list()
+        return [f"subsetdef: {self._id(key, '')} {_quoted(labels.get(key, ''))}" for key in keys]
 
     def term(self, sctid: int, obsolete: bool) -> list[str]:
         rows = self._content[sctid]
