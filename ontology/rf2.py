@@ -174,7 +174,7 @@ def _parts(rows: Release, options: Options, base: Ontology | None = None) -> Par
         spoken_of = _with_those_of(base, descriptions)
     dialects, chosen = rf2_refsets.dialects(rows, spoken_of, names, options.dialects)
     members = rf2_refsets.members(rows, names)
-    inactive = rf2_refsets.with_reasons(inactive, members, report)
+    inactive = rf2_refsets.with_reasons(inactive, members, rows.report)
     history = rf2_refsets.history(rows, names, members)
     return Parts(
         concepts=concepts,

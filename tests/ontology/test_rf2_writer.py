@@ -17,7 +17,7 @@ from ontology.builtin import write_rf2
 from ontology.codes import Keys
 from ontology.disassemble import disassemble
 from ontology.identifiers import IS_A
-from ontology.parts import Parts
+from ontology.parts import SCHEMAS, Parts
 from ontology.report import LoadReport
 from ontology.sctid import valid
 from ontology.writers.rf2 import write
@@ -27,7 +27,7 @@ NAMESPACE = 9999009
 
 def tables_of(ontology):
     parts = disassemble(ontology)
-    return {name: getattr(parts, name) for name in Parts.__dataclass_fields__ if name != "members"}
+    return {name: getattr(parts, name) for name in SCHEMAS}
 
 
 def same(one, other):
