@@ -67,7 +67,7 @@ _PROMISES = (
     (re.compile(r"der2_\w*Refset_[^_]*Language(Full|Snapshot|Delta)?[-_]"), "language"),
     (re.compile(r"der2_iissscc?Refset_"), "extended map"),
 )
-_RF2_NAME = re.compile(r"^[xz]?(sct|der)\d?_.*\.txt$", re.IGNORECASE)
+RF2_NAME = re.compile(r"^[xz]?(sct|der)\d?_.*\.txt$", re.IGNORECASE)
 _RELEASES = ("Full", "Snapshot", "Delta")
 _RELEASE_IN_NAME = re.compile(r"(Full|Snapshot|Delta)(?=[-_.])")
 _OPTIONAL = {"correlationId"}
@@ -120,8 +120,8 @@ def find_files(
     root = Path(source)
     found: list[RF2File] = []
     for entry in entries(root):
-        if _RF2_NAME.match(entry.filename):
-            found.append(_classify(entry, package, root))
+        if RF2_NAME.match(entry.filename):
+            found.append(classify(entry, package, root))
         else:
             report.files_not_read.append(
                 {"file": entry.name, "reason": "its name is not that of an RF2 file"}
@@ -150,32 +150,79 @@ def find_files(
     return kept
 
 
-def _classify(entry: Entry, package: int, root: Path) -> RF2File:
+def classify(entry: Entry, package: int, root: Path) -> RF2File:
+    """Tell by its name and header what a file is.
+
+    Args:
+        entry: The file.
+        package: Number of the package that it belongs to.
+        root: The package's folder or zip.
+
+    Raises:
+        InputError: If the header is not there, breaks the name's promise, or names a column twice.
+    """
     header, line = _header(entry)
-    promised = next((kind for pattern, kind in _PROMISES if pattern.search(entry.filename)), None)
-    kinds = (
-        [promised] if promised else [kind for kind, columns in COLUMNS.items() if set(columns) <= set(header)]
-    )
-    kind = kinds[0] if kinds else "reference set"
-    if missing := [c for c in COLUMNS[kind] if c not in header and c not in _OPTIONAL]:
-        raise InputError(
-            f"the {kind} file has no column '{missing[0]}' in its header",
-            path=entry.path,
-            row=line,
-            column=missing[0],
-            remedy=f"Expected: {', '.join(COLUMNS[kind])}",
-        )
-    if len(set(header)) < len(header):
-        twice = next(column for column in header if header.count(column) > 1)
-        raise InputError(
-            "the column occurs twice in the header", path=entry.path, row=line, column=twice, remedy=FORMAT
-        )
+    kind = _kind(entry, header)
+    for fault in header_faults(entry, header, line, kind):
+        raise fault
     if kind == "reference set" and len(header) > len(MEMBER):
         kind = f"reference set with {', '.join(c for c in header if c not in MEMBER)}"
     named = _RELEASE_IN_NAME.findall(entry.filename) or [
         part for part in (*root.resolve().parts, *entry.name.split("/")) if part in _RELEASES
     ]
     return RF2File(entry, entry.name, kind, named[-1] if named else "", header, line, package)
+
+
+def _kind(entry: Entry, header: tuple[str, ...]) -> str:
+    promised = promised_kind(entry.filename)
+    kinds = (kind for kind, columns in COLUMNS.items() if set(columns) <= set(header))
+    return promised or next(kinds, "reference set")
+
+
+def promised_kind(filename: str) -> str:
+    """Give the kind that a file's name promises, "" where it promises none.
+
+    Args:
+        filename: The file's name.
+    """
+    return next((kind for pattern, kind in _PROMISES if pattern.search(filename)), "")
+
+
+def header_faults(
+    entry: Entry, header: tuple[str, ...] | None = None, line: int = 0, kind: str = ""
+) -> list[InputError]:
+    """List everything that is wrong with a file's header.
+
+    Args:
+        entry: The file.
+        header: Its columns, where they are known already.
+        line: Their line.
+        kind: What the file is.
+    """
+    if header is None:
+        try:
+            header, line = _header(entry)
+        except InputError as error:
+            return [error]
+        kind = _kind(entry, header)
+    faults = [
+        InputError(
+            f"the {kind} file has no column '{column}' in its header",
+            path=entry.path,
+            row=line,
+            column=column,
+            remedy=f"Expected: {', '.join(COLUMNS[kind])}",
+        )
+        for column in COLUMNS[kind]
+        if column not in header and column not in _OPTIONAL
+    ]
+    twice = dict.fromkeys(column for column in header if header.count(column) > 1)
+    return faults + [
+        InputError(
+            "the column occurs twice in the header", path=entry.path, row=line, column=column, remedy=FORMAT
+        )
+        for column in twice
+    ]
 
 
 def _header(entry: Entry) -> tuple[tuple[str, ...], int]:

@@ -78,7 +78,9 @@ class Release:
         """
         files = [file for file in self.files if file.kind == kind]
         member = "refsetId" in wanted
-        identity = {"id": TEXT if member else ID}
+        # an alternate identifier has no id of its own: it is its scheme and itself, both among those wanted
+        key = ["identifierSchemeId", "alternateIdentifier"] if kind == "identifier" else ["id"]
+        identity = {} if kind == "identifier" else {"id": TEXT if member else ID}
         several = len(files) > 1 or any(file.release == "Full" for file in files)
         own = {**(identity if identified or several else {}), "effectiveTime": TIME, "active": ACTIVE}
         frames = []
@@ -100,8 +102,9 @@ class Release:
         counted = counted or kind
         self.report.count(counted, read=frame.height)
         frame = self._now(frame, kind)
-        if "id" in frame.columns and frame["id"].n_unique() < frame.height:
-            frame = self._resolved(frame, kind, full=any(file.release == "Full" for file in files))
+        told_apart = several or (identified and kind != "identifier")
+        if told_apart and (frame[key[0]] if len(key) == 1 else frame.select(key)).n_unique() < frame.height:
+            frame = self._resolved(frame, kind, key, full=any(file.release == "Full" for file in files))
         active = frame.filter(pl.col("active") == 1)
         self.report.count(counted, active=active.height)
         newest = active["effectiveTime"].max()
@@ -136,9 +139,9 @@ class Release:
         self.report.tolerate(f"{kind} row without effectiveTime, left out of a state of the past", unreleased)
         return frame.filter(pl.col("effectiveTime") <= self.as_of)
 
-    def _resolved(self, frame: pl.DataFrame, kind: str, *, full: bool) -> pl.DataFrame:
+    def _resolved(self, frame: pl.DataFrame, kind: str, key: list[str], *, full: bool) -> pl.DataFrame:
         latest = frame.sort("effectiveTime", nulls_last=True, maintain_order=True).unique(
-            "id", keep="last", maintain_order=True
+            key, keep="last", maintain_order=True
         )
         if not full:
             packages = len({file.package for file in self.files})

@@ -30,7 +30,7 @@ _TYPES: dict[str, Any] = {
 }  # fmt: skip
 _CHUNK = 1 << 20
 # Tables of texts, in which published rows lack the tabs after their last text.
-_MAY_END_EARLY = ("MRCM domain", "MRCM attribute domain", "MRCM attribute range")
+MAY_END_EARLY = ("MRCM domain", "MRCM attribute domain", "MRCM attribute range")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -59,14 +59,24 @@ def read_rows(
             must hold; it names the file, the line and the column.
     """
     data = (content or file.entry.read)() if file.entry.zipped is not None else None
-    frame = _fast(file, wanted, data)
+    frame = fast_rows(file, wanted, data)
     if frame is None:
         frame = _exact(file, wanted, file.entry.read() if data is None else data, report)
     report.files_read.append({"file": file.name, "kind": file.kind, "rows": frame.height})
     return frame
 
 
-def _fast(file: RF2File, wanted: Wanted, data: bytes | None) -> pl.DataFrame | None:
+def fast_rows(file: RF2File, wanted: Wanted, data: bytes | None) -> pl.DataFrame | None:
+    """Let polars parse the columns with their types.
+
+    Args:
+        file: The file.
+        wanted: Column name -> ID, NUMBER, ACTIVE, TIME or TEXT.
+        data: Its bytes; None reads the file on disk.
+
+    Returns:
+        The columns, one row for each line below the header; None if anything in the file does not fit.
+    """
     if file.header_line > 1 or not file.entry.size:
         return None
     tabs, lines, odd = _count(file, data, remarks=wanted.get("id") != ID)
@@ -140,7 +150,7 @@ def _exact(file: RF2File, wanted: Wanted, data: bytes, report: LoadReport) -> pl
         report.tolerate("byte order mark at the beginning of a file", 1)
     _check_utf8(file, data)
     data, numbers = _without_remarks(file, data, report)
-    if file.kind in _MAY_END_EARLY or file.kind.startswith("reference set"):
+    if file.kind in MAY_END_EARLY or file.kind.startswith("reference set"):
         data = _padded(file, data, wanted, report)
     _check_width(file, data, numbers)
     try:

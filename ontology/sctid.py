@@ -142,14 +142,27 @@ def valid(sctids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     Raises:
         InputError: If the array does not hold integers (a float64 has already lost the last digits).
     """
-    array: npt.NDArray[Any] = np.asarray(sctids)
-    if array.size and not np.issubdtype(array.dtype, np.integer):
-        raise InputError(f"SCTIDs are integers, not {array.dtype}")
-    ids = array.astype(np.int64)
-    good = (ids >= 10 ** (MIN_DIGITS - 1)) & (ids < 10**MAX_DIGITS)
+    ids = _integers(sctids)
     partition = ids // 10 % 100
-    good &= np.isin(partition, [int(p) for p in PARTITIONS])
+    good = np.isin(partition, [int(p) for p in PARTITIONS])
     good &= (partition < 10) | (ids >= 10 ** (NAMESPACE_DIGITS + 3))
+    return good & check_digits(ids)
+
+
+def check_digits(sctids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Check only the length and the check digit of many SCTIDs, whatever their partition.
+
+    Args:
+        sctids: Integers of any shape.
+
+    Returns:
+        Booleans of the same shape.
+
+    Raises:
+        InputError: If the array does not hold integers.
+    """
+    ids = _integers(sctids)
+    good = (ids >= 10 ** (MIN_DIGITS - 1)) & (ids < 10**MAX_DIGITS)
     state = np.zeros(ids.shape, dtype=np.int8)
     rest = np.where(good, ids, 0)
     for position in range(MAX_DIGITS):
@@ -157,3 +170,10 @@ def valid(sctids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         state = np.where(rest > 0, following, state)
         rest = rest // 10
     return good & (state == 0)
+
+
+def _integers(sctids: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    array: npt.NDArray[Any] = np.asarray(sctids)
+    if array.size and not np.issubdtype(array.dtype, np.integer):
+        raise InputError(f"SCTIDs are integers, not {array.dtype}")
+    return array.astype(np.int64)

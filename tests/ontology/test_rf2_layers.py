@@ -181,6 +181,24 @@ def test_reference_sets_of_every_kind_are_kept(release, tmp_path):
     assert opened.fingerprint == ontology.fingerprint
 
 
+def test_identifier_files_of_several_packages_are_laid_over_one_another(release, tmp_path):
+    files, _ = release
+    header = ["alternateIdentifier", "effectiveTime", "active", "moduleId", "identifierSchemeId"]
+    name = f"Snapshot/Terminology/sct2_Identifier_Snapshot_T_{DATE}.txt"
+    rows = [
+        [*header, "referencedComponentId"],
+        ["634-6", DATE, 1, MODULE, 705114005, IDS["wbc"]],
+        ["635-3", DATE, 1, MODULE, 705114005, IDS["fever"]],
+    ]
+    first = tiny_release.write(tmp_path / "first", files | {name: rows})
+    later = [[*header, "referencedComponentId"], ["635-3", "20260601", 0, *rows[2][3:]]]
+    second = {name.replace("_T_", "_EXT_"): later, CONCEPT.replace("TINY", "EXT"): files[CONCEPT][:1]}
+    ontology = load_rf2([first, tiny_release.write(tmp_path / "second", second)])
+    assert [hit.sctid for hit in ontology.map("634-6", "LOINC")] == [IDS["wbc"]]
+    assert not ontology.map("635-3", "LOINC")
+    assert ontology.report.overridden["identifier"] == 1
+
+
 def test_stated_relationships_stand_in_where_there_are_no_inferred_ones(release, tiny):
     files, load = release
     rows = files[RELATIONSHIP]

@@ -9,7 +9,7 @@ from ontology import InputError
 from ontology.report import LoadReport
 from ontology.rf2_files import find_files
 from ontology.rf2_source import entries
-from ontology.rf2_table import ACTIVE, ID, NUMBER, TEXT, TIME, _exact, _fast
+from ontology.rf2_table import ACTIVE, ID, NUMBER, TEXT, TIME, _exact, fast_rows
 
 WANTED = {
     "concept": {"id": ID, "effectiveTime": TIME, "active": ACTIVE, "moduleId": ID, "definitionStatusId": ID},
@@ -34,10 +34,10 @@ def files_of(tmp_path, files):
 def test_both_ways_give_the_same_frames(tmp_path):
     for kind, file in files_of(tmp_path / "tiny", TABLES).items():
         wanted = WANTED.get(kind, {"id": TEXT, "active": ACTIVE, "mapTarget": TEXT})
-        fast = _fast(file, wanted, None)
+        fast = fast_rows(file, wanted, None)
         assert fast is not None
         assert fast.equals(_exact(file, wanted, file.entry.read(), LoadReport()))
-        assert fast.equals(_fast(file, wanted, file.entry.read()))
+        assert fast.equals(fast_rows(file, wanted, file.entry.read()))
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
@@ -54,7 +54,7 @@ def test_line_ends_and_empty_last_fields_are_read_alike(tmp_path, ending, last):
     for content in (data, data.removesuffix(ending.encode())):
         (file,) = files_of(tmp_path / "one", {name: content}).values()
         wanted = {"id": TEXT, "effectiveTime": TIME, "note": TEXT}
-        fast = _fast(file, wanted, None)
+        fast = fast_rows(file, wanted, None)
         assert fast is not None
         assert fast.rows() == [("a", None, last), ("b", 20260101, '"open'), ("c", 20260101, last)]
         assert fast.equals(_exact(file, wanted, content, LoadReport()))
@@ -75,7 +75,7 @@ def test_what_the_fast_way_accepts_the_exact_way_accepts_with_the_same_result(tm
     data = "\r\n".join("\t".join(row) for row in [tuple(TABLES[tiny_release.CONCEPT][0]), *rows]).encode()
     (file,) = files_of(folder, {tiny_release.CONCEPT: data}).values()
     wanted = WANTED["concept"]
-    fast = _fast(file, wanted, None)
+    fast = fast_rows(file, wanted, None)
     if fast is not None:
         assert fast.equals(_exact(file, wanted, data, LoadReport()))
         return
