@@ -184,12 +184,12 @@ _ATOM = f"(?:{_PAIR}|{_LITERAL})"
 _GROUP = rf"ObjectSomeValuesFrom\(:{ROLE_GROUP} (?:{_ATOM}|ObjectIntersectionOf\({_ATOM}(?: {_ATOM})+\))\)"
 _ITEM = rf"(?:{_GROUP}|{_ATOM}|:\d{{1,18}})"
 _HEAD = r"^(?:SubClassOf|EquivalentClasses)\(:\d{1,18} "
-_ORDINARY = rf"{_HEAD}(?:{_ITEM}|ObjectIntersectionOf\({_ITEM}(?: {_ITEM})+\))\)$"
+ORDINARY = rf"{_HEAD}(?:{_ITEM}|ObjectIntersectionOf\({_ITEM}(?: {_ITEM})+\))\)$"
 _NAMES_ONLY = r"^EquivalentClasses\(:\d+ :\d+\)$"
 
 
 def _ordinary(axioms: pl.DataFrame) -> pl.DataFrame:
-    """Take apart the rows that fit `_ORDINARY`."""
+    """Take apart the rows that fit `ORDINARY`."""
     text = pl.col("axiom")
     items = (
         axioms.lazy()
@@ -257,7 +257,7 @@ def state(axioms: pl.DataFrame, statements: Statements | None = None) -> tuple[p
     collected = statements or Statements()
     text = pl.col("axiom")
     fits = axioms.select(
-        text.str.contains(_ORDINARY)
+        text.str.contains(ORDINARY)
         & ~text.str.contains(_NAMES_ONLY)
         & ~text.str.contains(f"(:{ROLE_GROUP} :", literal=True)
     ).to_series()
