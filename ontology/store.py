@@ -96,7 +96,12 @@ INDEXES = {
 ALWAYS_VERIFIED = 64 * 2**20
 
 
-def _indexes(ontology: Ontology) -> dict[str, NDArray[Any]]:
+def derive(ontology: Ontology) -> dict[str, NDArray[Any]]:
+    """Derive from the columns what is stored beside them: the arrays of `INDEXES`.
+
+    Args:
+        ontology: The ontology; what it has in `indexes` already is taken from there.
+    """
     parents, children, closure = ontology.parent_links, ontology.child_links, ontology.closure
     found = {
         "term_starts": ontology._term_starts,
@@ -165,7 +170,7 @@ def save(ontology: Ontology, directory: str | Path) -> Path:
         fingerprint = beside.submit(lambda: ontology.fingerprint)
         for name in _FRAMES:
             getattr(ontology, name).write_ipc(folder / f"{name}.arrow")
-        for name, array in {**_arrays(ontology), **_indexes(ontology)}.items():
+        for name, array in {**_arrays(ontology), **derive(ontology)}.items():
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
         members = {kind: f"members-{number}" for number, kind in enumerate(sorted(ontology.members))}
         for kind, file in members.items():
@@ -202,7 +207,7 @@ def open_ontology(directory: str | Path, *, verify: bool | None = None) -> Ontol
         InputError: If it is no such folder, if a file is damaged, or if it is of another format version.
     """
     folder = Path(directory)
-    document = _document(folder)
+    document = read_document(folder)
     sizes = document["bytes"]
     for name, expected in sizes.items():
         file = folder / Path(name).name
@@ -263,7 +268,15 @@ class _Opened(Ontology):
         return table
 
 
-def _document(folder: Path) -> dict[str, Any]:
+def read_document(folder: Path) -> dict[str, Any]:
+    """Read `ontology.json`, and hold that its entries are there.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        InputError: If the folder is no ontology, or of another format version.
+    """
     path = folder / MARKER
     if not path.is_file():
         raise InputError(

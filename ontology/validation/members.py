@@ -95,6 +95,8 @@ def check_members(kind: str, rows: pl.DataFrame, files: list[RF2File], known: Kn
         if column in rows.columns and rows.schema[column] == pl.String():
             _component(kind, rows, column, known, findings)
     own = [column for column in files[0].header if column not in MEMBER]
+    if kind == "module dependency":
+        own.append("moduleId")
     active = rows.filter(_ACTIVE)
     again(active, ["refsetId", "referencedComponentId", *own], "duplicate-member", "referencedComponentId", findings)
     if "mapRule" in rows.columns:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mhdiff.commands.ontology import ask, build, compare, show
+from mhdiff.commands.ontology import ask, build, check, compare, show
 from mhdiff.commands.ontology.show import concept_document
 
-VERBS = {**build.VERBS, **show.VERBS, **ask.VERBS, **compare.VERBS}
+VERBS = {name: verb for part in (build, check, show, ask, compare) for name, verb in part.VERBS.items()}
 
 __all__ = ["VERBS", "concept_document"]
