@@ -7,11 +7,13 @@ import polars as pl
 from ontology.errors import InputError
 from ontology.identifiers import PREFERRED
 from ontology.rf2_files import MEMBER, RF2File
+from ontology.rf2_refsets import OWL_AXIOMS
 from ontology.rules import parse
 from ontology.validation.columns import letters
 from ontology.validation.components import PACKAGE, again
 from ontology.validation.findings import FILE, LINE, Findings
 from ontology.validation.references import (
+    ATTRIBUTE,
     CONCEPT,
     DESCRIPTION,
     METADATA,
@@ -26,6 +28,15 @@ _ACTIVE = pl.col("active") == 1
 _ANY = (CONCEPT, DESCRIPTION, RELATIONSHIP)
 # Kinds whose own column of components says everything, so that it is never empty.
 _TELLING = {"association": "targetComponentId", "attribute value": "valueId"}
+# Kinds whose members are said of concepts that RF2 itself needs.
+_SORTS = {
+    "module dependency": MODULE,
+    "MRCM module scope": MODULE,
+    "reference set descriptor": REFSET,
+    "description type": METADATA,
+    "MRCM attribute domain": ATTRIBUTE,
+    "MRCM attribute range": ATTRIBUTE,
+}
 
 
 def check_language(
@@ -87,7 +98,10 @@ def check_members(kind: str, rows: pl.DataFrame, files: list[RF2File], known: Kn
         findings: Where problems are noted.
     """
     _common(rows, known, findings)
-    check(rows, "referencedComponentId", known, findings, parts=_ANY)
+    axiom = (pl.col("refsetId") == OWL_AXIOMS) if kind == "OWL expression" else pl.lit(kind not in _SORTS)
+    check(rows.filter(axiom), "referencedComponentId", known, findings, parts=_ANY)
+    sort = _SORTS.get(kind, METADATA)
+    check(rows.filter(~axiom), "referencedComponentId", known, findings, parts=_ANY, sort=sort)
     components = [c for c, letter in letters(files[0]).items() if letter == "c"]
     if kind in _TELLING:
         components = list(dict.fromkeys([*components, _TELLING[kind]]))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ontology.errors import InputError
 from ontology.rf2_files import RF2_NAME, RF2File, classify, header_faults, promised_kind
-from ontology.rf2_source import entries
+from ontology.rf2_source import Entry, entries
 from ontology.validation.columns import check_header
 from ontology.validation.findings import Findings
 
@@ -92,7 +92,7 @@ def _files(number: int, source: Path, found: Packages, findings: Findings) -> li
             file = classify(entry, number, source)
         except InputError:
             for fault in header_faults(entry):
-                findings.refused("header", fault, entry.path)
+                findings.refused("header" if _opens(entry) else "unreadable", fault, entry.path)
             found.unread.add(promised_kind(entry.filename) or "reference set")
             continue
         check_header(file, findings)
@@ -100,6 +100,16 @@ def _files(number: int, source: Path, found: Packages, findings: Findings) -> li
     if not seen:
         findings.one("no-release", source)
     return here
+
+
+def _opens(entry: Entry) -> bool:
+    """Say whether a file can be read at all."""
+    try:
+        for _ in entry.lines():
+            break
+    except InputError:
+        return False
+    return True
 
 
 def _release_date(source: Path, files: Sequence[RF2File], findings: Findings) -> int:
