@@ -216,7 +216,12 @@ def header_faults(
         for column in COLUMNS[kind]
         if column not in header and column not in _OPTIONAL
     ]
-    twice = dict.fromkeys(column for column in header if header.count(column) > 1)
+    faults += [
+        InputError("a column of the header has no name", path=entry.path, row=line, remedy=FORMAT)
+        for column in header
+        if not column
+    ]
+    twice = dict.fromkeys(column for column in header if column and header.count(column) > 1)
     return faults + [
         InputError(
             "the column occurs twice in the header", path=entry.path, row=line, column=column, remedy=FORMAT

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ontology import closure
 from ontology.errors import InputError
 from ontology.files import sha256
 from ontology.identifiers import IS_A
@@ -83,8 +84,8 @@ def _compare(
         ontology.name, ontology.sctids, ontology.defined, ontology.relation_types, ontology.relations,
         report=ontology.report, **tables,
     )  # fmt: skip
-    depth = plain.depth
-    if (depth < 0).any():
+    order = closure.levels(plain.parent_links, plain.child_links)
+    if sum(map(len, order)) < len(plain):
         findings.one("inconsistent", folder / "relation_target.npy", detail="is-a goes in circles")
         return
     for name, array in derive(plain).items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ontology.errors import InputError
@@ -96,7 +96,9 @@ def _files(number: int, source: Path, found: Packages, findings: Findings) -> li
             found.unread.add(promised_kind(entry.filename) or "reference set")
             continue
         check_header(file, findings)
-        here.append(file)
+        # names that begin so are those of our own columns
+        own = tuple(f"column {column}" if column.startswith("_") else column for column in file.header)
+        here.append(replace(file, header=own))
     if not seen:
         findings.one("no-release", source)
     return here

@@ -55,6 +55,17 @@ def test_files_without_a_header(planted, spoilt):
     assert problem.file.endswith(LANGUAGE)
 
 
+def test_odd_names_of_columns(planted):
+    files, folder = planted
+    name = f"Snapshot/Refset/Content/der2_ccRefset_OddSnapshot_X_{DATE}.txt"
+    files[name] = [[*MEMBER, "_file", "_line"], [*member(clean_release.SIMPLE, IDS["lung"]), "1", IDS["lung"]]]
+    assert found(write(folder, files)) == {("check-digit", name, 2, "column _file", "1")}
+    files[name][0][6:] = ["", ""]
+    assert found(write(folder, files)) == {("header", name, 1, None, "")}
+    with pytest.raises(InputError, match="has no name"):
+        load_rf2(folder)
+
+
 def test_bytes_and_widths(planted):
     files, folder = planted
     lines = content(files[DESCRIPTION]).split(b"\r\n")
@@ -205,9 +216,46 @@ def test_every_release_is_checked_line_by_line(planted):
     }
 
 
+TABLES = clean_release.files()
+VALUES = st.one_of(
+    st.sampled_from(["", "0", "1", "2", "x", "-1", DATE, "20270101", "9" * 19, "#", '"', " ", "a\tb", "a\nb", "#x\n"]),
+    st.sampled_from([row[0] for rows in TABLES.values() for row in rows[1:8]]),
+    st.sampled_from([tiny_release.IS_A, tiny_release.FSN, clean_release.OWL_REFSET, IDS["root"]]),
+    st.text(max_size=3),
+)
+
+
+@st.composite
+def edited(draw):
+    """Every kind of file, after values of some cells were put into others, and rows were said again or left out."""
+    files = {name: [list(row) for row in rows] for name, rows in TABLES.items()}
+    for _ in range(draw(st.integers(1, 5))):
+        rows = files[draw(st.sampled_from(sorted(files)))]
+        place = draw(st.integers(0, len(rows) - 1))
+        what = draw(st.integers(0, 5))
+        if what == 0:
+            rows.append(list(rows[place]))
+        elif what == 1 and place:
+            del rows[place]
+        elif rows[place]:
+            rows[place][draw(st.integers(0, len(rows[place]) - 1))] = draw(VALUES)
+    return {name: "\r\n".join("\t".join(map(str, row)) for row in rows).encode() for name, rows in files.items()}
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(spoiled())
+@given(st.one_of(spoiled(), edited()))
 def test_whatever_the_loader_refuses_is_an_error_at_the_same_place(files):
+    refused_is_reported(files)
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.one_of(spoiled(), edited()))
+def test_whatever_the_loader_refuses_is_an_error_at_the_same_place_at_length(files):
+    refused_is_reported(files)
+
+
+def refused_is_reported(files):
     with tempfile.TemporaryDirectory() as name:
         folder = write(Path(name) / "tiny", files)
         findings = validate(folder, "rf2")
