@@ -163,10 +163,17 @@ def _ids(rows: pl.DataFrame) -> set[int]:
 
 def _unreleased(rows: pl.DataFrame, blank: pl.Series, findings: Findings) -> None:
     if blank.any():
-        findings.add("no-effective-time", rows.filter(blank).with_columns(_blank=pl.lit("")), "effectiveTime", value="_blank")
+        findings.add(
+            "no-effective-time",
+            rows.filter(blank).with_columns(_blank=pl.lit("")),
+            "effectiveTime",
+            value="_blank",
+        )
 
 
-def _wrong_values(file: RF2File, rows: pl.DataFrame, findings: Findings, released: int) -> Iterator[pl.DataFrame]:
+def _wrong_values(
+    file: RF2File, rows: pl.DataFrame, findings: Findings, released: int
+) -> Iterator[pl.DataFrame]:
     """Note values that their column may not hold, and give the rows whose meaning is unsure for it."""
     _own_ids(file, rows, findings)
     _dates(rows, findings, released)
@@ -174,14 +181,20 @@ def _wrong_values(file: RF2File, rows: pl.DataFrame, findings: Findings, release
         if column in rows.columns and rows.schema[column] == pl.Int64():
             yield _unlike(rows, column, ~pl.col(column).is_in(list(allowed)), kind, findings)
     if "modifierId" in rows.columns:
-        _unlike(rows, "modifierId", (pl.col("modifierId") == UNIVERSAL) & _ACTIVE, "universal-modifier", findings)
+        _unlike(
+            rows, "modifierId", (pl.col("modifierId") == UNIVERSAL) & _ACTIVE, "universal-modifier", findings
+        )
     if file.kind == "description":
         yield _unlike(rows, "typeId", ~pl.col("typeId").is_in(list(KINDS)), "description-type", findings)
         bare = pl.col("term").str.strip_chars() == ""
         _unlike(rows, "term", bare & _ACTIVE, "empty-term", findings)
-        untrimmed = (pl.col("term") != pl.col("term").str.strip_chars()) | pl.col("term").str.contains("  ", literal=True)
+        untrimmed = (pl.col("term") != pl.col("term").str.strip_chars()) | pl.col("term").str.contains(
+            "  ", literal=True
+        )
         _unlike(rows, "term", untrimmed & ~bare & _ACTIVE, "untrimmed-term", findings)
-        _unlike(rows, "languageCode", ~pl.col("languageCode").str.contains(_LANGUAGE), "language-code", findings)
+        _unlike(
+            rows, "languageCode", ~pl.col("languageCode").str.contains(_LANGUAGE), "language-code", findings
+        )
     if file.kind == "concrete values":
         _unlike(rows, "value", ~pl.col("value").str.contains(_CONCRETE), "concrete-value", findings)
     for column, letter in letters(file).items():
@@ -205,7 +218,9 @@ def _own_ids(file: RF2File, rows: pl.DataFrame, findings: Findings) -> None:
     """Check the identifier that each row gives to its component or member."""
     if file.kind not in OWN:
         if "id" in rows.columns:
-            _unlike(rows, "id", (pl.col("id") != "") & ~pl.col("id").str.contains(_UUID), "member-id", findings)
+            _unlike(
+                rows, "id", (pl.col("id") != "") & ~pl.col("id").str.contains(_UUID), "member-id", findings
+            )
         return
     some = rows.filter(pl.col("id").is_not_null())
     values = some["id"].to_numpy()
@@ -260,4 +275,3 @@ def check_header(file: RF2File, findings: Findings) -> None:
         detail = f"the name promises {len(found[1])} columns of its own ({found[1]}), here are {len(own)}"
     if detail:
         findings.one("header-order", file.path, file.header_line, detail=detail)
-

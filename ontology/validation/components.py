@@ -8,8 +8,9 @@ import polars as pl
 
 from ontology import sctid
 from ontology.identifiers import FSN, STATED, SYNONYM
+from ontology.validation.columns import CONCEPT
 from ontology.validation.findings import FILE, LINE, Findings
-from ontology.validation.references import CONCEPT, MODULE, Known, check, named_by_format
+from ontology.validation.references import MODULE, Known, check, named_by_format
 
 _ACTIVE = pl.col("active") == 1
 PACKAGE = "_package"
@@ -30,7 +31,9 @@ def check_descriptions(rows: pl.DataFrame, known: Known, findings: Findings) -> 
     check(rows, "moduleId", known, findings, sort=MODULE)
     named = _ACTIVE & (pl.col("term").str.strip_chars() != "")
     slim = rows.select("id", "conceptId", "typeId", "active", FILE, LINE, PACKAGE, named=named)
-    full = rows.filter(named & (pl.col("typeId") == FSN)).select("conceptId", "languageCode", "term", FILE, LINE)
+    full = rows.filter(named & (pl.col("typeId") == FSN)).select(
+        "conceptId", "languageCode", "term", FILE, LINE
+    )
     again(full, ["conceptId", "languageCode"], "several-fsns", "conceptId", findings)
     return slim
 
@@ -51,9 +54,7 @@ def check_names(concepts: pl.DataFrame, descriptions: pl.DataFrame, known: Known
     findings.add("no-fsn", nameless, "id")
 
 
-def again(
-    rows: pl.DataFrame, key: Sequence[str], kind: str, column: str, findings: Findings
-) -> None:
+def again(rows: pl.DataFrame, key: Sequence[str], kind: str, column: str, findings: Findings) -> None:
     """Note each row that has the key of an earlier one, and where that is.
 
     Args:
@@ -95,7 +96,9 @@ def check_relationships(
     for column in ends:
         _inactive_ends(active, column, concepts, known, findings)
     if "destinationId" in ends:
-        findings.add("self-loop", active.filter(pl.col("sourceId") == pl.col("destinationId")), "destinationId")
+        findings.add(
+            "self-loop", active.filter(pl.col("sourceId") == pl.col("destinationId")), "destinationId"
+        )
     stated = pl.col("characteristicTypeId") == STATED
     key = ["sourceId", "typeId", "destinationId" if "destinationId" in ends else "value", "relationshipGroup"]
     slim = active.select(*key, "modifierId", "id", FILE, LINE, _stated=stated)
@@ -131,7 +134,11 @@ def _inactive_ends(
 
 
 def check_preferred(
-    concepts: pl.DataFrame, descriptions: pl.DataFrame, members: pl.DataFrame, known: Known, findings: Findings
+    concepts: pl.DataFrame,
+    descriptions: pl.DataFrame,
+    members: pl.DataFrame,
+    known: Known,
+    findings: Findings,
 ) -> None:
     """Check that each dialect prefers one term of a concept, and that some dialect prefers any.
 

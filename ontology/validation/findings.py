@@ -89,7 +89,13 @@ class Findings:
         return f"{Path(self.files[file]).name}, line {line}"
 
     def add(
-        self, kind: str, rows: pl.DataFrame, column: str | None, *, value: str | None = None, detail: str | None = None
+        self,
+        kind: str,
+        rows: pl.DataFrame,
+        column: str | None,
+        *,
+        value: str | None = None,
+        detail: str | None = None,
     ) -> None:
         """Take in rows that all have one problem.
 
@@ -149,7 +155,12 @@ class Findings:
             path: The file or folder, where the error names none.
         """
         self.one(
-            kind, error.path or path, error.row, error.column, detail=error.problem, remedy=error.remedy or None
+            kind,
+            error.path or path,
+            error.row,
+            error.column,
+            detail=error.problem,
+            remedy=error.remedy or None,
         )
 
     def _put(self, frame: pl.DataFrame) -> None:

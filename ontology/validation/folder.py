@@ -38,7 +38,9 @@ def validate_folder(folder: Path, findings: Findings, say: Callable[[str], None]
     known = {MARKER, *document["sha256"]}
     for entry in sorted(folder.iterdir()):
         if entry.name not in known:
-            findings.unread.append({"file": str(entry), "reason": "it was put there later; its own file vouches for it"})
+            findings.unread.append(
+                {"file": str(entry), "reason": "it was put there later; its own file vouches for it"}
+            )
     if _damaged(folder, document, findings):
         findings.unchecked.append("files are damaged, so what they hold was not compared")
         return
@@ -109,11 +111,20 @@ def _contradictions(
         yield "sctids.npy", "the concepts do not ascend"
     for name, column in (("defined", ontology.defined), ("details", tables["details"])):
         if len(column) != size:
-            yield f"{name}.{'npy' if name == 'defined' else 'arrow'}", f"{len(column)} rows for {size} concepts"
+            yield (
+                f"{name}.{'npy' if name == 'defined' else 'arrow'}",
+                f"{len(column)} rows for {size} concepts",
+            )
     types = ontology.relation_types
     if not len(types) or types[0] != IS_A or len(np.unique(types)) < len(types):
         yield "relation_types.npy", "is-a is not the first type, or a type is there twice"
-    for name, bound in (("source", size), ("target", size), ("type", len(types)), ("group", None), ("id", None)):
+    for name, bound in (
+        ("source", size),
+        ("target", size),
+        ("type", len(types)),
+        ("group", None),
+        ("id", None),
+    ):
         column = getattr(relations, name)
         if name == "id" and column is None:
             continue

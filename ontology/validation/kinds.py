@@ -24,7 +24,9 @@ class Kind(NamedTuple):
 
 _AGAIN = "Unpack the release again, without any conversion"
 _FORMAT = "See the RF2 file formats in the SNOMED CT Release File Specification"
-_EDITION = "Mend the identifier; an extension is checked together with its edition: validate EDITION EXTENSION"
+_EDITION = (
+    "Mend the identifier; an extension is checked together with its edition: validate EDITION EXTENSION"
+)
 _VALUE = "Give one of the identifiers that the specification has for this column"
 _REBUILD = "Build it again with: mhdiff ontology build SOURCE --out DIR"
 

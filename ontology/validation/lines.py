@@ -156,7 +156,12 @@ def _note(
 ) -> None:
     names = column if column is not None else [None] * len(numbers)
     rows = pl.DataFrame(
-        {LINE: numbers, "name": names, "value": [""] * len(numbers), "detail": detail or [None] * len(numbers)},
+        {
+            LINE: numbers,
+            "name": names,
+            "value": [""] * len(numbers),
+            "detail": detail or [None] * len(numbers),
+        },
         schema_overrides={"name": pl.String(), "detail": pl.String()},
     ).with_columns(pl.lit(findings.number(file.path)).alias(FILE))
     for (name,), some in rows.group_by("name", maintain_order=True):

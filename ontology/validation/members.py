@@ -9,17 +9,14 @@ from ontology.identifiers import PREFERRED
 from ontology.rf2_files import MEMBER, RF2File
 from ontology.rf2_refsets import OWL_AXIOMS
 from ontology.rules import parse
-from ontology.validation.columns import letters
+from ontology.validation.columns import CONCEPT, DESCRIPTION, RELATIONSHIP, letters
 from ontology.validation.components import PACKAGE, again
 from ontology.validation.findings import FILE, LINE, Findings
 from ontology.validation.references import (
     ATTRIBUTE,
-    CONCEPT,
-    DESCRIPTION,
     METADATA,
     MODULE,
     REFSET,
-    RELATIONSHIP,
     Known,
     check,
 )
@@ -55,7 +52,9 @@ def check_language(
     """
     _common(rows, known, findings)
     check(rows, "referencedComponentId", known, findings, parts=(DESCRIPTION,))
-    active = rows.filter(_ACTIVE).select("refsetId", "referencedComponentId", "acceptabilityId", FILE, LINE, PACKAGE)
+    active = rows.filter(_ACTIVE).select(
+        "refsetId", "referencedComponentId", "acceptabilityId", FILE, LINE, PACKAGE
+    )
     gone = descriptions.filter(~_ACTIVE).select(referencedComponentId="id", _by=PACKAGE)
     inactive = active.join(gone, on="referencedComponentId", how="inner", maintain_order="left")
     # that an extension retires a description of its edition is what layers are for
@@ -87,7 +86,9 @@ def check_identifiers(rows: pl.DataFrame, known: Known, findings: Findings) -> N
     check(rows, "referencedComponentId", known, findings, parts=_ANY)
 
 
-def check_members(kind: str, rows: pl.DataFrame, files: list[RF2File], known: Known, findings: Findings) -> None:
+def check_members(
+    kind: str, rows: pl.DataFrame, files: list[RF2File], known: Known, findings: Findings
+) -> None:
     """Check the members of any other reference set.
 
     Args:
@@ -112,7 +113,13 @@ def check_members(kind: str, rows: pl.DataFrame, files: list[RF2File], known: Kn
     if kind == "module dependency":
         own.append("moduleId")
     active = rows.filter(_ACTIVE)
-    again(active, ["refsetId", "referencedComponentId", *own], "duplicate-member", "referencedComponentId", findings)
+    again(
+        active,
+        ["refsetId", "referencedComponentId", *own],
+        "duplicate-member",
+        "referencedComponentId",
+        findings,
+    )
     if "mapRule" in rows.columns:
         _rules(active, findings)
 
@@ -144,8 +151,8 @@ def _rules(rows: pl.DataFrame, findings: Findings) -> None:
 def check_dependencies(rows: pl.DataFrame, modules: pl.DataFrame, findings: Findings) -> None:
     """Check that packages belong together, as the loader does.
 
-    A module's version is the latest sourceEffectiveTime of its own rows. A module is missed where there are rows at all,
-    or more than two modules.
+    A module's version is the latest sourceEffectiveTime of its own rows. A module's row is missed where there are rows
+    at all, or more than two modules.
 
     Args:
         rows: The latest members of the module dependency reference set.
@@ -162,10 +169,20 @@ def check_dependencies(rows: pl.DataFrame, modules: pl.DataFrame, findings: Find
         wrong = newest.join(there, on="referencedComponentId", maintain_order="left").filter(
             (pl.col("_found") != "") & (pl.col("_found") != pl.col("targetEffectiveTime"))
         )
-        detail = pl.format("module {} needs {} of {}, here it is of {}", "moduleId", "referencedComponentId", "targetEffectiveTime", "_found")
-        findings.add("dependency-version", wrong.with_columns(_detail=detail), "targetEffectiveTime", detail="_detail")
+        detail = pl.format(
+            "module {} needs {} of {}, here it is of {}",
+            "moduleId",
+            "referencedComponentId",
+            "targetEffectiveTime",
+            "_found",
+        )
+        findings.add(
+            "dependency-version", wrong.with_columns(_detail=detail), "targetEffectiveTime", detail="_detail"
+        )
     elif modules.height <= 2:
         return
-    named = [*active["moduleId"].to_list(), *active["referencedComponentId"].to_list()] if active.width else []
+    named = (
+        [*active["moduleId"].to_list(), *active["referencedComponentId"].to_list()] if active.width else []
+    )
     lonely = modules.filter(~pl.col("moduleId").is_in(pl.Series(named, dtype=pl.Int64()).implode()))
     findings.add("module-without-dependency", lonely, "moduleId")

@@ -71,7 +71,9 @@ def _look(path: Path, parts: Parts, findings: Findings) -> None:
     codes = dict(parts.codes.select("key", "code").iter_rows())
     number = findings.number(path)
 
-    def note(kind: str, rows: pl.DataFrame, column: str, ids: str, details: Iterable[str] | None = None) -> None:
+    def note(
+        kind: str, rows: pl.DataFrame, column: str, ids: str, details: Iterable[str] | None = None
+    ) -> None:
         if rows.is_empty():
             return
         here = rows.with_columns(
@@ -87,7 +89,9 @@ def _look(path: Path, parts: Parts, findings: Findings) -> None:
         if parts.maps.is_empty() and parts.terms.is_empty() and parts.relations.is_empty():
             findings.one("no-concept", path)
         else:
-            findings.unchecked.append("it has no concepts of its own, so those that it speaks of were not looked up")
+            findings.unchecked.append(
+                "it has no concepts of its own, so those that it speaks of were not looked up"
+            )
         return
     again = parts.concepts.filter(~pl.col("sctid").is_first_distinct())
     note("duplicate-id", again, "concept", "sctid")

@@ -8,8 +8,9 @@ from ontology.axioms import ORDINARY
 from ontology.errors import InputError
 from ontology.functional_syntax import parse
 from ontology.rf2_refsets import OWL_AXIOMS
+from ontology.validation.columns import CONCEPT
 from ontology.validation.findings import Findings
-from ontology.validation.references import ATTRIBUTE, CONCEPT, Known, check
+from ontology.validation.references import ATTRIBUTE, Known, check
 
 _SLICE = 1 << 16
 _NAME = r"[( ]:[0-9]{6,18}"
@@ -37,14 +38,16 @@ def check_axioms(rows: pl.DataFrame, known: Known, findings: Findings) -> None:
 
 def _parse(axioms: pl.DataFrame, findings: Findings) -> None:
     odd = axioms.filter(~pl.col("owlExpression").str.contains(ORDINARY))
-    details = []
+    details: list[str | None] = []
     for axiom in odd["owlExpression"].to_list():
         try:
             parse(axiom)
             details.append(None)
         except InputError as error:
             details.append(error.problem.partition("does not parse: ")[2])
-    wrong = odd.with_columns(pl.Series("_detail", details, dtype=pl.String())).filter(pl.col("_detail").is_not_null())
+    wrong = odd.with_columns(pl.Series("_detail", details, dtype=pl.String())).filter(
+        pl.col("_detail").is_not_null()
+    )
     findings.add("owl-axiom", wrong, "owlExpression", detail="_detail")
 
 
@@ -52,7 +55,9 @@ def _names(axioms: pl.DataFrame, known: Known, findings: Findings) -> None:
     """Look up the SCTIDs that axioms name; without attributes, properties are not looked up."""
     text = pl.col("owlExpression")
     if ATTRIBUTE not in known.sorts:
-        axioms = axioms.filter(~text.str.contains(_OF_PROPERTIES)).with_columns(text.str.replace_all(_PROPERTY, "("))
+        axioms = axioms.filter(~text.str.contains(_OF_PROPERTIES)).with_columns(
+            text.str.replace_all(_PROPERTY, "(")
+        )
     lists = text.str.extract_all(_NAME)
     named = axioms.select(lists).explode("owlExpression", keep_nulls=False, empty_as_null=False).unique()
     unknown = named.select(_number(text)).to_series().unique()
@@ -63,7 +68,9 @@ def _names(axioms: pl.DataFrame, known: Known, findings: Findings) -> None:
         axioms.with_columns(_named=lists)
         .explode("_named", keep_nulls=False, empty_as_null=False)
         .with_columns(_number(pl.col("_named")))
-        .filter(pl.col("_named").is_in(unknown.implode()) & (pl.col("_named") != pl.col("referencedComponentId")))
+        .filter(
+            pl.col("_named").is_in(unknown.implode()) & (pl.col("_named") != pl.col("referencedComponentId"))
+        )
         .unique(["id", "_named"], maintain_order=True)
     )
     check(found, "owlExpression", known, findings, value="_named")

@@ -69,7 +69,10 @@ def find_packages(sources: Sequence[Path], findings: Findings) -> Packages:
     for kind, name in _NEEDED.items():
         if kind not in content and found.files:
             findings.one(
-                "missing-file", sources[0], detail=f"there is no {kind} file", remedy=f"Its name begins with {name}_"
+                "missing-file",
+                sources[0],
+                detail=f"there is no {kind} file",
+                remedy=f"Its name begins with {name}_",
             )
             found.unread.add(kind)
     return found

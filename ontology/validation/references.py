@@ -9,11 +9,11 @@ import polars as pl
 
 from ontology import sctid
 from ontology.identifiers import NAMES
-from ontology.validation.columns import CONCEPT, DESCRIPTION, RELATIONSHIP
+from ontology.validation.columns import CONCEPT
 from ontology.validation.findings import Findings
 
-# A small release or an extension leaves out the concepts that RF2 itself needs. Whether those of a sort are there shows in
-# the concept above them.
+# A small release or an extension leaves out the concepts that RF2 itself needs. Whether those of a sort are there
+# shows in the concept above them.
 MODULE, REFSET, METADATA, ATTRIBUTE = 900000000000443000, 900000000000455006, 900000000000454005, 410662002
 SORTS = {
     MODULE: "modules",
@@ -131,4 +131,3 @@ def named_by_format(sctids: pl.Series, known: Known) -> pl.Series:
         known: What there is.
     """
     return sctids.is_in([] if ATTRIBUTE in known.sorts else list(NAMES))
-

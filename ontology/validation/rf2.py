@@ -1,7 +1,7 @@
 """Validation of RF2: every file of every release, then what the rows of all packages together say.
 
-Unlike the loader, which stops at the first fault, it goes on: a line or a value that is wrong is noted and left out, and
-of identifiers that such a line mentions nothing more is said. So each fault is one problem.
+Unlike the loader, which stops at the first fault, it goes on: a line or a value that is wrong is noted and left out,
+and of identifiers that such a line mentions nothing more is said. So each fault is one problem.
 """
 
 from __future__ import annotations
@@ -14,15 +14,23 @@ import polars as pl
 from ontology.errors import InputError
 from ontology.rf2_files import RF2File
 from ontology.validation import components, members, states
-from ontology.validation.columns import OWN, read_table
+from ontology.validation.columns import CONCEPT, OWN, RELATIONSHIP, read_table
 from ontology.validation.findings import FILE, LINE, Findings
 from ontology.validation.hierarchy import check_hierarchy, edges_of
 from ontology.validation.owl import check_axioms
 from ontology.validation.package import Packages, find_packages
-from ontology.validation.references import CONCEPT, MODULE, RELATIONSHIP, SORTS, Known
+from ontology.validation.references import MODULE, SORTS, Known, check
 
 Say = Callable[[str], None]
-_FIRST = ("concept", "description", "relationship", "stated relationship", "concrete values", "language", "identifier")
+_FIRST = (
+    "concept",
+    "description",
+    "relationship",
+    "stated relationship",
+    "concrete values",
+    "language",
+    "identifier",
+)
 _SLIM = ["id", "active", "moduleId", FILE, LINE, "_package"]
 
 
@@ -81,12 +89,14 @@ class _Run:
         known = self.known
         rows = self._rows("concept")
         if not rows.width:
-            rows = pl.DataFrame(schema=dict.fromkeys(_SLIM[:4], pl.Int64()) | dict.fromkeys(_SLIM[4:], pl.UInt32()))
+            rows = pl.DataFrame(
+                schema=dict.fromkeys(_SLIM[:4], pl.Int64()) | dict.fromkeys(_SLIM[4:], pl.UInt32())
+            )
         rows = rows.select(_SLIM)
         known.concepts = rows["id"]
         known.active = rows.filter(pl.col("active") == 1)["id"]
         known.sorts = set(known.active.filter(known.active.is_in(list(SORTS))).to_list())
-        components.check(rows, "moduleId", known, self.findings, sort=MODULE)
+        check(rows, "moduleId", known, self.findings, sort=MODULE)
         if not known.active.len() and known.judged(CONCEPT):
             self.findings.one("no-concept", source)
         active = rows.filter(pl.col("active") == 1).drop_nulls("moduleId")
@@ -138,7 +148,9 @@ class _Run:
         for file in (file for file in self.packages.files if file.kind == kind):
             self.done += 1
             total = len(self.packages.files)
-            self.say(f"checking {self.done} of {total}: {file.entry.filename} ({file.entry.size / 1e6:,.1f} MB)")
+            self.say(
+                f"checking {self.done} of {total}: {file.entry.filename} ({file.entry.size / 1e6:,.1f} MB)"
+            )
             try:
                 table = read_table(file, self.findings, self.packages.dates[file.package])
             except InputError as error:

@@ -23,7 +23,9 @@ def key_of(kind: str) -> list[str]:
     return ["identifierSchemeId", "alternateIdentifier"] if kind == "identifier" else ["id"]
 
 
-def latest(kind: str, tables: Sequence[tuple[RF2File, pl.DataFrame]], packages: Packages, findings: Findings) -> pl.DataFrame:
+def latest(
+    kind: str, tables: Sequence[tuple[RF2File, pl.DataFrame]], packages: Packages, findings: Findings
+) -> pl.DataFrame:
     """Give the latest row of each component, over all packages, and note rows that contradict one another.
 
     Args:
@@ -84,9 +86,12 @@ def _again(rows: pl.DataFrame, once: list[str], key: list[str], findings: Findin
     """Note components that occur again within one release of one package."""
     if not _repeated(rows, once):
         return
-    some = _content(rows.filter(pl.struct(once).is_duplicated() if len(once) > 1 else pl.col(once[0]).is_duplicated()))
+    some = _content(
+        rows.filter(pl.struct(once).is_duplicated() if len(once) > 1 else pl.col(once[0]).is_duplicated())
+    )
     first: dict[tuple[object, ...], tuple[str, set[int]]] = {}
-    same, other = [], []
+    same: list[tuple[int, str]] = []
+    other: list[tuple[int, str]] = []
     where = some.select(*once, _HASH, FILE, LINE).iter_rows()
     for place, (*identity, content, file, line) in enumerate(where):
         known = first.get(tuple(identity))
@@ -128,9 +133,12 @@ def _compare(releases: dict[str, pl.DataFrame], key: list[str], findings: Findin
         differ(both.filter(pl.col(_HASH) != pl.col("_there")), "the Full's latest row says something else")
     if delta is not None:
         if full is not None:
-            differ(delta.join(full, on=[*key, _HASH], how="anti"), "the Full does not have this row of the Delta")
+            differ(
+                delta.join(full, on=[*key, _HASH], how="anti"), "the Full does not have this row of the Delta"
+            )
         elif snapshot is not None:
             newest = _newest(delta, key)
             differ(
-                newest.join(snapshot, on=[*key, _HASH], how="anti"), "the Snapshot does not have this row of the Delta"
+                newest.join(snapshot, on=[*key, _HASH], how="anti"),
+                "the Snapshot does not have this row of the Delta",
             )

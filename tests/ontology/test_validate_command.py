@@ -91,7 +91,9 @@ def test_several_packages_and_other_formats(tmp_path, capsys):
     assert out.startswith("error refused")
 
 
-@pytest.mark.parametrize("arguments", [["nowhere"], ["builtin", "--limit", "-1"], ["builtin", "--format", "rf3"]])
+@pytest.mark.parametrize(
+    "arguments", [["nowhere"], ["builtin", "--limit", "-1"], ["builtin", "--format", "rf3"]]
+)
 def test_wrong_usage_ends_with_2_and_one_message(arguments, capsys):
     code, out, err = run(capsys, *arguments)
     assert (code, out) == (2, "")

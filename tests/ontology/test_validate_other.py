@@ -127,7 +127,9 @@ def test_a_circle_and_a_wrong_fingerprint_in_a_built_folder(tiny, built, tmp_pat
     ]
     ontology = Ontology.open(copy)
     target, source = np.load(copy / "relation_target.npy"), np.load(copy / "relation_source.npy")
-    up = np.flatnonzero((source == ontology.index(IDS["pneumonia"])) & (np.load(copy / "relation_type.npy") == 0))
+    up = np.flatnonzero(
+        (source == ontology.index(IDS["pneumonia"])) & (np.load(copy / "relation_type.npy") == 0)
+    )
     target[up[0]] = ontology.index(IDS["covid"])
     rewrite(copy, "relation_target.npy", target)
     (problem,) = validate(copy).problems()

@@ -41,6 +41,7 @@ from tiny_release import (
 from ontology.sctid import make_sctid
 from ontology.validation import KINDS, validate
 
+SECOND = make_sctid(2, tiny_release.NAMESPACE, "11")  # the preferred term of the root
 UNKNOWN = make_sctid(4711, tiny_release.NAMESPACE, "10")
 
 
@@ -55,7 +56,9 @@ def found(folder, kinds=None):
 
 def line_of(files, name, wanted):
     """The line of the first row that `wanted` holds for, and the row."""
-    place = next(i for i, row in enumerate(files[name]) if i and wanted(dict(zip(files[name][0], row, strict=True))))
+    place = next(
+        i for i, row in enumerate(files[name]) if i and wanted(dict(zip(files[name][0], row, strict=True)))
+    )
     return place + 1, files[name][place]
 
 
@@ -109,6 +112,10 @@ def nameless(files):
     return {("no-fsn", CONCEPT, 2, "id", str(IDS["root"]))}
 
 
+def edge():
+    return relationship(IDS["covid"], IDS["fever"])
+
+
 def cycle(files):
     back = relationship(IDS["pneumonia"], IDS["covid"])
     files[RELATIONSHIP].append(back)
@@ -122,7 +129,7 @@ def cycle(files):
 
 
 def retired(files):
-    line, row = line_of(files, CONCEPT, lambda row: row["id"] == IDS["asthma"])
+    _, row = line_of(files, CONCEPT, lambda row: row["id"] == IDS["asthma"])
     row[2] = 0
     place, edge = line_of(files, RELATIONSHIP, lambda row: row["sourceId"] == IDS["asthma"])
     files[RELATIONSHIP].append(relationship(IDS["covid"], IDS["asthma"], AGENT))
@@ -165,7 +172,8 @@ def types_retired(files):
         for i, row in enumerate(of)
         if row[7] == AGENT
     }
-    assert own and typed
+    assert own
+    assert typed
     return own | typed
 
 
@@ -182,7 +190,7 @@ def mismatched(files):
 
 
 def old_description(files):
-    line, row = line_of(files, DESCRIPTION, synonym)
+    _, row = line_of(files, DESCRIPTION, synonym)
     row[2] = 0
     place, told = line_of(files, LANGUAGE, lambda other: other["referencedComponentId"] == row[0])
     return {("inactive-description", LANGUAGE, place, "referencedComponentId", str(told[5]))}
@@ -197,13 +205,14 @@ def reordered(files):
 
 WRONG = 900000000000441003
 PLANTED = {
-    "own check digit": append(RELATIONSHIP, lambda f: [int(relationship(IDS["covid"], IDS["fever"])[0]) + 1,
-                                                       *relationship(IDS["covid"], IDS["fever"])[1:]], "check-digit", "id"),
+    "own check digit": append(RELATIONSHIP, lambda f: [clean_release.sctid("relationship") + 1, *edge()[1:]],
+                              "check-digit", "id"),
     "check digit of a reference": spoil(RELATIONSHIP, "destinationId", IDS["bacterium"] + 1, attribute, "check-digit"),
     "check digit of a type": spoil(RELATIONSHIP, "typeId", AGENT + 1, attribute, "check-digit"),
     "own partition": append(DESCRIPTION, lambda f: [clean_release.sctid("relationship"),
                                                     *description(IDS["fever"])[1:]], "partition", "id"),
-    "partition of a reference": append(DESCRIPTION, lambda f: description(f[DESCRIPTION][1][0]), "partition", "conceptId"),
+    "partition of a reference": append(DESCRIPTION, lambda f: description(f[DESCRIPTION][1][0]), "partition",
+                                       "conceptId"),
     "partition of a member": append(LANGUAGE, lambda f: member(US, IDS["fever"], ACCEPTABLE), "partition",
                                     "referencedComponentId"),
     "no identifier": spoil(RELATIONSHIP, "id", "x12", attribute, "identifier"),
@@ -235,7 +244,8 @@ PLANTED = {
     "rule": spoil(MAP, "mapRule", "IFA 248152002 | Female | AND", kind="map-rule"),
     "axiom": spoil(OWL, "owlExpression", f"SubClassOf(:{IDS['fever']}", kind="owl-axiom"),
     "axiom of another": spoil(OWL, "referencedComponentId", IDS["cough"], kind="owl-component"),
-    "axiom on an unknown": append(OWL, lambda f: member(OWL_REFSET, IDS["cough"], f"SubClassOf(:{IDS['cough']} :{UNKNOWN})"),
+    "axiom on an unknown": append(OWL, lambda f: member(OWL_REFSET, IDS["cough"],
+                                                        f"SubClassOf(:{IDS['cough']} :{UNKNOWN})"),
                                   "dangling", "owlExpression", UNKNOWN),
     "duplicate row": again(CONCEPT),
     "duplicate member row": again(MAP),
@@ -259,9 +269,11 @@ PLANTED = {
     "retired type": types_retired,
     "self-loop": append(RELATIONSHIP, lambda f: relationship(IDS["fever"], IDS["fever"]), "self-loop", "destinationId"),
     "cycle": cycle,
-    "no parent": without_rows(RELATIONSHIP, lambda row: row["sourceId"] == IDS["lung"], "no-parent", CONCEPT, "id", IDS["lung"]),
+    "no parent": without_rows(RELATIONSHIP, lambda row: row["sourceId"] == IDS["lung"], "no-parent", CONCEPT, "id",
+                              IDS["lung"]),
     "no fsn": nameless,
-    "two fsns": append(DESCRIPTION, lambda f: description(IDS["fever"], FSN, "Hot (finding)"), "several-fsns", "conceptId"),
+    "two fsns": append(DESCRIPTION, lambda f: description(IDS["fever"], FSN, "Hot (finding)"), "several-fsns",
+                       "conceptId"),
     "two preferred": spoil(LANGUAGE, "acceptabilityId", PREFERRED, lambda row: row["acceptabilityId"] == ACCEPTABLE,
                            "several-preferred"),
     "conflict": append(LANGUAGE, lambda f: [member(US, 0, 0)[0], *f[LANGUAGE][1][1:6], ACCEPTABLE],
@@ -270,7 +282,7 @@ PLANTED = {
                          "duplicate-member", "referencedComponentId"),
     "no uuid": spoil(MAP, "id", "m1", kind="member-id"),
     "old description": old_description,
-    "no preferred term": without_rows(LANGUAGE, lambda row: row["referencedComponentId"] == make_sctid(2, tiny_release.NAMESPACE, "11"),
+    "no preferred term": without_rows(LANGUAGE, lambda row: row["referencedComponentId"] == SECOND,
                                       "no-preferred-term", CONCEPT, "id", IDS["root"]),
     "relationship twice": append(RELATIONSHIP, lambda f: [clean_release.sctid("relationship"), *f[RELATIONSHIP][1][1:]],
                                  "duplicate-relationship", "id"),
@@ -321,21 +333,33 @@ def test_remarks_line_ends_and_a_byte_order_mark_move_no_line(planted, case):
         ("byte-order-mark", name, 1, None, ""), ("comment-line", name, 1, None, ""),
         ("blank-line", name, 2, None, ""), ("comment-line", name, 4, None, ""),
     }  # fmt: skip
-    assert result == remarks | {(kind, file, line + 3, column, value) for kind, file, line, column, value in expected}
+    assert result == remarks | {
+        (kind, file, line + 3, column, value) for kind, file, line, column, value in expected
+    }
 
 
 def test_every_kind_has_its_test():
     files = clean_release.files()
     kinds = set()
     for plant in PLANTED.values():
-        kinds |= {kind for kind, *_ in plant({name: [list(row) for row in rows] for name, rows in files.items()})}
+        kinds |= {
+            kind for kind, *_ in plant({name: [list(row) for row in rows] for name, rows in files.items()})
+        }
     assert kinds | ELSEWHERE == set(KINDS)
     assert not kinds & ELSEWHERE
 
 
 def test_several_faults_are_all_found(planted):
     files, folder = planted
-    cases = ["check digit of a reference", "active of a member", "date", "axiom", "unknown target", "case", "self-loop"]
+    cases = [
+        "check digit of a reference",
+        "active of a member",
+        "date",
+        "axiom",
+        "unknown target",
+        "case",
+        "self-loop",
+    ]
     expected = set().union(*(PLANTED[case](files) for case in cases))
     assert len(expected) == len(cases)
     assert found(tiny_release.write(folder, files)) == expected

@@ -78,7 +78,9 @@ def _lines(findings: Findings, limit: int) -> Iterator[str]:
     if counts:
         yield ""
         width = max(map(len, counts))
-        yield from (f"{KINDS[kind].severity:<8} {kind:<{width}} {count:>9,}" for kind, count in counts.items())
+        yield from (
+            f"{KINDS[kind].severity:<8} {kind:<{width}} {count:>9,}" for kind, count in counts.items()
+        )
     rows = sum(findings.rows.values())
     total = ", ".join(_count(number, severity) for severity, number in findings.severities().items())
     yield f"{total} in {rows:,} rows of {_count(len(findings.rows), 'file')} ({findings.format or 'unknown format'})"
