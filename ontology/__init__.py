@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ontology.recognise import POLARITIES, Mention, Recogniser
     from ontology.report import LoadReport
     from ontology.rf2 import load_rf2
+    from ontology.validation import validate
 
 _HOME = {
     "ConceptNotFound": "errors",
@@ -41,6 +42,7 @@ _HOME = {
     "load_rdf": "formats",
     "load_rf2": "rf2",
     "load_tables": "formats",
+    "validate": "validation",
 }
 
 __all__ = [
@@ -65,6 +67,7 @@ __all__ = [
     "load_rdf",
     "load_rf2",
     "load_tables",
+    "validate",
 ]
 
 

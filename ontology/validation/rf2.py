@@ -106,7 +106,6 @@ class _Run:
     def _descriptions(self, concepts: pl.DataFrame) -> pl.DataFrame:
         rows = self._rows("description")
         if not rows.width:
-            self.packages.unread.add("description")
             empty = {"id": pl.Int64(), "conceptId": pl.Int64(), "typeId": pl.Int64(), "active": pl.Int8(),
                      FILE: pl.UInt16(), LINE: pl.UInt32(), "_package": pl.UInt16(), "named": pl.Boolean()}  # fmt: skip
             return pl.DataFrame(schema=empty)
@@ -166,7 +165,7 @@ class _Run:
     def _unchecked(self) -> None:
         known, say = self.known, self.findings.unchecked.append
         for kind in sorted(known.unread):
-            say(f"not all {kind} rows could be read, so what refers to them was not looked up")
+            say(f"not all {kind} rows are here to be read, so what refers to them was not looked up")
         left = [what for sort, what in SORTS.items() if sort not in known.sorts]
         if left and known.judged(CONCEPT):
             say(f"the release lacks the metadata concepts, so these were not looked up: {', '.join(left)}")

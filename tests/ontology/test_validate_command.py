@@ -1,6 +1,8 @@
 """`mhdiff ontology validate` end to end: what it prints, where, and how it exits."""
 
 import json
+import re
+from pathlib import Path
 
 import clean_release
 import pytest
@@ -98,3 +100,15 @@ def test_wrong_usage_ends_with_2_and_one_message(arguments, capsys):
     code, out, err = run(capsys, *arguments)
     assert (code, out) == (2, "")
     assert "Traceback" not in err
+
+
+def test_the_docs_name_every_kind():
+    from ontology.validation import KINDS
+
+    page = (Path(__file__).resolve().parents[2] / "docs/loading.md").read_text(encoding="utf-8")
+    section = page.partition("## Check a release before you use it")[2].partition("\n## ")[0]
+    assert {kind for kind in KINDS if f"`{kind}`" not in section} == set()
+    warnings = re.search(r"^\| warning .*$", section, re.M)[0]
+    assert {k for k, kind in KINDS.items() if kind.severity == "warning"} == set(
+        re.findall(r"`([a-z-]+)`", warnings)
+    )

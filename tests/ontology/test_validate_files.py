@@ -45,7 +45,7 @@ def test_headers(planted):
         ("header", CONCEPT, 1, "definitionStatusId", ""),
         ("header", CONCEPT, 1, "active", ""),
     }
-    assert any("concept rows could be read" in reason for reason in validate(folder).unchecked)
+    assert any("concept rows are here" in reason for reason in validate(folder).unchecked)
 
 
 @pytest.mark.parametrize("spoilt", [b"", b"\r\n\r\n", b"\xff\xfe"])
