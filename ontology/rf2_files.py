@@ -68,7 +68,7 @@ _PROMISES = (
     (re.compile(r"der2_iissscc?Refset_"), "extended map"),
 )
 RF2_NAME = re.compile(r"^[xz]?(sct|der)\d?_.*\.txt$", re.IGNORECASE)
-_RELEASES = ("Full", "Snapshot", "Delta")
+RELEASES = ("Full", "Snapshot", "Delta")
 _RELEASE_IN_NAME = re.compile(r"(Full|Snapshot|Delta)(?=[-_.])")
 _OPTIONAL = {"correlationId"}
 FORMAT = "See the RF2 file formats in the SNOMED CT Release File Specification"
@@ -168,7 +168,7 @@ def classify(entry: Entry, package: int, root: Path) -> RF2File:
     if kind == "reference set" and len(header) > len(MEMBER):
         kind = f"reference set with {', '.join(c for c in header if c not in MEMBER)}"
     named = _RELEASE_IN_NAME.findall(entry.filename) or [
-        part for part in (*root.resolve().parts, *entry.name.split("/")) if part in _RELEASES
+        part for part in (*root.resolve().parts, *entry.name.split("/")) if part in RELEASES
     ]
     return RF2File(entry, entry.name, kind, named[-1] if named else "", header, line, package)
 

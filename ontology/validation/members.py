@@ -103,7 +103,8 @@ def check_members(
     check(rows.filter(axiom), "referencedComponentId", known, findings, parts=_ANY)
     sort = _SORTS.get(kind, METADATA)
     check(rows.filter(~axiom), "referencedComponentId", known, findings, parts=_ANY, sort=sort)
-    components = [c for c, letter in letters(files[0]).items() if letter == "c"]
+    promised = next((found for file in files if (found := letters(file))), {})
+    components = [column for column, letter in promised.items() if letter == "c"]
     if kind in _TELLING:
         components = list(dict.fromkeys([*components, _TELLING[kind]]))
     for column in components:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ontology.errors import InputError
-from ontology.rf2_files import RF2_NAME, RF2File, classify, header_faults, promised_kind
+from ontology.rf2_files import RELEASES, RF2_NAME, RF2File, classify, header_faults, promised_kind
 from ontology.rf2_source import Entry, entries
 from ontology.validation.columns import check_header
 from ontology.validation.findings import Findings
@@ -22,7 +22,7 @@ class Packages:
     """What there is to check.
 
     Attributes:
-        files: All RF2 files that can be read, of every release of every package.
+        files: All RF2 files that can be read, of every release of every package; a folder or zip may hold several.
         chosen: For each package the release that is its content: Snapshot, else Full, else (but not of the first
             package) Delta; "" where no name says one.
         dates: The release's date of each package, 0 where no name says one.
@@ -56,11 +56,13 @@ def find_packages(sources: Sequence[Path], findings: Findings) -> Packages:
     for number, source in enumerate(sources):
         here = _files(number, source, found, findings)
         releases = {file.release for file in here} - {""}
-        order = ("Snapshot", "Full", "Delta")
-        found.chosen.append(next((r for r in order if r in releases), ""))
-        found.lone_delta |= not number and found.chosen[0] == "Delta" and all(f.release for f in here)
-        found.dates.append(_release_date(source, here, findings))
-        found.files += here
+        chosen = next((r for r in ("Snapshot", "Full", "Delta") if r in releases), "")
+        found.lone_delta |= not number and chosen == "Delta" and all(file.release for file in here)
+        for folder in sorted({_folder(file) for file in here}):
+            files = [replace(f, package=len(found.chosen)) for f in here if _folder(f) == folder]
+            found.chosen.append(chosen)
+            found.dates.append(_release_date(source, folder, files, findings))
+            found.files += files
     findings.release_dates = [str(date or "") for date in found.dates]
     if found.lone_delta:
         findings.one("only-delta", sources[0])
@@ -117,10 +119,17 @@ def _opens(entry: Entry) -> bool:
     return True
 
 
-def _release_date(source: Path, files: Sequence[RF2File], findings: Findings) -> int:
+def _folder(file: RF2File) -> str:
+    """Give the folder above Snapshot, Full and Delta: a source may hold several packages side by side."""
+    parts = file.name.split("/")
+    return "/".join(parts[: next((i for i, part in enumerate(parts) if part in RELEASES), 0)])
+
+
+def _release_date(source: Path, folder: str, files: Sequence[RF2File], findings: Findings) -> int:
     """Take the date in the name of the folder or zip; where it has none, the latest one in the files' names."""
     named = {file.path: _dates(file.entry.filename) for file in files}
-    own = _dates(source.resolve().name) or [date for dates in named.values() for date in dates]
+    own = _dates(folder) or _dates(source.resolve().name)
+    own = own or [date for dates in named.values() for date in dates]
     released = max(own, default=0)
     for path, dates in named.items():
         if dates and dates[-1] != released:

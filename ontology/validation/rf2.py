@@ -53,7 +53,7 @@ class _Run:
     def __init__(self, packages: Packages, findings: Findings, say: Say) -> None:
         self.packages, self.findings, self.say = packages, findings, say
         self.known = Known(unread=packages.unread)
-        self.modules: list[pl.DataFrame] = []
+        self.modules = pl.DataFrame()
         self.done = 0
 
     def check(self, source: Path) -> None:
@@ -79,10 +79,8 @@ class _Run:
         for kind in dict.fromkeys(f.kind for f in self.packages.files if f.kind not in _FIRST):
             found = self._members(kind)
             dependencies = found if kind == "module dependency" else dependencies
-        # a module is that of concepts here, as in the load report
-        own = self.modules[:1]
-        if own and "module dependency" not in known.unread:
-            members.check_dependencies(dependencies, own[0], findings)
+        if "module dependency" not in known.unread:
+            members.check_dependencies(dependencies, self.modules, findings)
         self._unchecked()
 
     def _concepts(self, source: Path) -> pl.DataFrame:
@@ -100,7 +98,8 @@ class _Run:
         if not known.active.len() and known.judged(CONCEPT):
             self.findings.one("no-concept", source)
         active = rows.filter(pl.col("active") == 1).drop_nulls("moduleId")
-        self.modules.append(active.unique("moduleId", keep="first", maintain_order=True))
+        # as in the load report, the modules are those of concepts
+        self.modules = active.unique("moduleId", keep="first", maintain_order=True)
         return rows
 
     def _descriptions(self, concepts: pl.DataFrame) -> pl.DataFrame:

@@ -47,7 +47,7 @@ def latest(
                 releases.setdefault(file.release or packages.chosen[number], []).append(identified)
         whole = {release: _together(frames) for release, frames in releases.items()}
         for release, rows in whole.items():
-            _again(rows, key if release == "Snapshot" else [*key, TIME], key, findings)
+            _again(rows, key if release in ("Snapshot", "") else [*key, TIME], key, findings)
         chosen = whole.get(packages.chosen[number])
         if len(whole) > 1:
             _compare(whole, key, findings)

@@ -194,6 +194,21 @@ def test_layers(planted, tmp_path):
         load_rf2([base, wrong])
 
 
+def test_a_folder_may_hold_several_packages(tmp_path):
+    edition = clean_release.files(metadata=False)
+    folder = tmp_path / "both"
+    write(folder / "A_20260101", edition)
+    assert found(folder) == set()
+    later = [edition[CONCEPT][1][0], "20260601", *edition[CONCEPT][1][2:]]
+    write(folder / "B_20260601", {CONCEPT.replace(DATE, "20260601"): [edition[CONCEPT][0], later]})
+    assert found(folder) == set()
+    assert validate(folder).release_dates == [DATE, "20260601"]
+    write(
+        folder / "A_20260101", {CONCEPT.replace("TINY", "AGAIN"): [edition[CONCEPT][0], edition[CONCEPT][1]]}
+    )
+    assert {(kind, line) for kind, _, line, _, _ in found(folder)} == {("duplicate-row", 2)}
+
+
 def test_snapshot_full_and_delta_of_a_package_are_held_against_one_another(planted):
     files, folder = planted
     full = {name.replace("Snapshot", "Full"): [list(row) for row in rows] for name, rows in files.items()}
