@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ontology.writers.iris import put
+from ontology.writers.iris import ILLEGAL_IN_XML, put
 
 if TYPE_CHECKING:
     import networkx
@@ -41,6 +41,8 @@ def to_networkx(onto: Ontology) -> networkx.MultiDiGraph:
 def write_graphml(onto: Ontology, path: str | Path) -> Path:
     """Write the graph of `to_networkx` as GraphML; there an edge's id is its number, unique in the file.
 
+    Characters that XML 1.0 cannot hold become a blank.
+
     Args:
         onto: The ontology.
         path: The file; an older one is replaced.
@@ -55,7 +57,10 @@ def write_graphml(onto: Ontology, path: str | Path) -> Path:
 
     graph = to_networkx(onto)
     numbered = nx.MultiDiGraph(**graph.graph)
-    numbered.add_nodes_from(graph.nodes(data=True))
+    numbered.add_nodes_from(
+        (node, {key: ILLEGAL_IN_XML.sub(" ", text) for key, text in data.items()})
+        for node, data in graph.nodes(data=True)
+    )
     numbered.add_edges_from((s, t, i, data) for i, (s, t, data) in enumerate(graph.edges(data=True)))
     buffer = io.BytesIO()
     nx.write_graphml_xml(numbered, buffer)

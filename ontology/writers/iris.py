@@ -31,6 +31,7 @@ SYSTEMS = {
     "ICD-10-CM": "http://hl7.org/fhir/sid/icd-10-cm",
     "LOINC": "http://loinc.org",
 }
+ILLEGAL_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[^\x00-\x20<>\"{}|^`\\]+")
 _CURIE = re.compile(r"([A-Za-z][A-Za-z0-9]*(?:_[A-Za-z]+)?):([A-Za-z0-9.\-]+)")
 

@@ -20,7 +20,18 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
 from ontology.identifiers import FULLY_DEFINED, IS_A, REPLACED_BY, ROLE_GROUP
-from ontology.writers.iris import BASE, DEFINITION_STATUS, ROLE, VALUE, identity, iri_of, iris, put
+from ontology.obo_spelling import HAS_DBXREF, split_xref
+from ontology.writers.iris import (
+    BASE,
+    DEFINITION_STATUS,
+    ILLEGAL_IN_XML,
+    ROLE,
+    VALUE,
+    identity,
+    iri_of,
+    iris,
+    put,
+)
 
 if TYPE_CHECKING:
     from ontology.model import Ontology
@@ -38,7 +49,6 @@ PREFIXES = {
     "sct": ASSOCIATION,
 }
 _XSD = "http://www.w3.org/2001/XMLSchema#"
-_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
 _SAYS = {
     "fsn": "rdfs:label",
@@ -54,7 +64,7 @@ _ANNOTATIONS = (
 
 
 def _text(text: str) -> str:
-    return escape(_ILLEGAL.sub(" ", text), {"\r": "&#13;"})
+    return escape(ILLEGAL_IN_XML.sub(" ", text), {"\r": "&#13;"})
 
 
 def _literal(tag: str, text: str, language: str = "") -> str:
@@ -196,10 +206,9 @@ def _terms(onto: Ontology, known: dict[int, str]) -> dict[int, list[str]]:
     for concept, system, target, predicate in onto.maps.select(
         "concept", "system", "target", "predicate"
     ).iter_rows():
-        if predicate == "oboInOwl:hasDbXref":
-            said[int(onto.sctids[concept])].append(
-                _literal(predicate, f"{system}:{target}" if system else target)
-            )
+        text = f"{system}:{target}" if system else target
+        if predicate == HAS_DBXREF and ":" not in system and split_xref(text) == (system, target):
+            said[int(onto.sctids[concept])].append(_literal(predicate, text))
     for source, refset, target in onto.history.iter_rows():
         tag = "obo:IAO_0100001" if refset == REPLACED_BY else f"sct:_{refset}"
         said[source].append(_resource(tag, iri_of(target, known)))

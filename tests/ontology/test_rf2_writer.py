@@ -132,9 +132,9 @@ def test_concepts_without_sctids_get_those_of_the_namespace_and_keep_them(tiny, 
     assert layered.fsn(first) == "Long cough (finding)"
     assert layered.term(first) == "Long cough"
     assert layered.parents(first).tolist() == [IDS["cough"]]
-    assert len(layered) == len(ontology)
+    assert len(layered) == len(ontology) + 1  # the module's own concept
     rows = next(delta.rglob("sct2_Concept_*")).read_bytes().split(b"\r\n")
-    assert len(rows) == 4  # the header, two concepts, the end
+    assert len(rows) == 5  # the header, two concepts and their module, the end
     later = write(
         ontology, tmp_path / "later", base=tiny, effective_time=20270101, namespace=NAMESPACE,
         identifiers=delta / "identifiers.tsv",

@@ -90,10 +90,17 @@ def _configure_export(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--effective-time", metavar="YYYYMMDD", help="rf2: when the rows take effect")
     parser.add_argument("--base", metavar="ONTOLOGY", help="rf2: write a Delta over this built ontology")
+    parser.add_argument(
+        "--module", type=int, metavar="SCTID", help="rf2: module of the rows; a Delta makes one by default"
+    )
+    parser.add_argument(
+        "--identifiers", metavar="FILE", help="rf2: identifiers.tsv of the release before, whose SCTIDs stay"
+    )
 
 
 def _export(args: argparse.Namespace) -> None:
     from ontology.export import FORMATS
+    from ontology.left_out import left_out
 
     ontology = open_ontology(args.ontology)
     if args.format == "rf2":
@@ -101,11 +108,14 @@ def _export(args: argparse.Namespace) -> None:
 
         base = open_ontology(args.base) if args.base else None
         path = write(
-            ontology, args.out, base=base, namespace=args.namespace, effective_time=args.effective_time
-        )
+            ontology, args.out, base=base, namespace=args.namespace, effective_time=args.effective_time,
+            module=args.module, identifiers=args.identifiers,
+        )  # fmt: skip
     else:
         path = FORMATS[args.format](ontology, args.out)
     console.say(f"wrote {path}")
+    lacking = left_out(ontology, args.format)
+    console.say(f"left out: {', '.join(f'{n:,} {what}' for what, n in lacking.items()) or 'nothing'}")
     if args.json:
         console.out_json(
             {
@@ -113,6 +123,7 @@ def _export(args: argparse.Namespace) -> None:
                 "format": args.format,
                 "concepts": len(ontology),
                 "relations": len(ontology.relations),
+                "left_out": lacking,
             }
         )
 
