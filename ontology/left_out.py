@@ -43,7 +43,7 @@ def _members(parts: Parts, without: str = "") -> int:
 
 
 def _illegal(parts: Parts) -> int:
-    return sum(bool(ILLEGAL_IN_XML.search(term)) for term in parts.terms["term"].to_list())
+    return int(parts.terms["term"].str.contains(ILLEGAL_IN_XML.pattern).sum())
 
 
 def _facts(parts: Parts) -> pl.DataFrame:
@@ -58,17 +58,13 @@ def _repeated_groups(parts: Parts) -> int:
     """Count the rows of role groups that say what another group of the same concept says."""
     grouped = _facts(parts).filter(pl.col("group") != 0)
     content = (
-        grouped.sort("source", "group", "type", "target")
+        grouped.select("source", "group", said=pl.concat_str("type", "target", separator=" "))
+        .sort("source", "group", "said")
         .group_by("source", "group", maintain_order=True)
-        .agg(pl.struct("type", "target").alias("said"), pl.len().alias("rows"))
+        .agg(pl.col("said").str.join("\n"), pl.len().alias("rows"))
     )
-    seen: set[tuple[int, str]] = set()
-    rows = 0
-    for source, _, said, count in content.iter_rows():
-        key = (source, str(said))
-        rows += count if key in seen else 0
-        seen.add(key)
-    return rows
+    again = ~pl.struct("source", "said").is_first_distinct()
+    return int(content.filter(again)["rows"].sum())
 
 
 def _xrefs(parts: Parts) -> pl.DataFrame:

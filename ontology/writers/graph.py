@@ -56,12 +56,18 @@ def write_graphml(onto: Ontology, path: str | Path) -> Path:
     import networkx as nx
 
     graph = to_networkx(onto)
-    numbered = nx.MultiDiGraph(**graph.graph)
+    numbered = nx.MultiDiGraph(name=_blanked(onto.name))
     numbered.add_nodes_from(
-        (node, {key: ILLEGAL_IN_XML.sub(" ", text) for key, text in data.items()})
-        for node, data in graph.nodes(data=True)
+        (node, {key: _blanked(text) for key, text in data.items()}) for node, data in graph.nodes(data=True)
     )
-    numbered.add_edges_from((s, t, i, data) for i, (s, t, data) in enumerate(graph.edges(data=True)))
+    numbered.add_edges_from(
+        (s, t, i, data | {"name": _blanked(data["name"])})
+        for i, (s, t, data) in enumerate(graph.edges(data=True))
+    )
     buffer = io.BytesIO()
     nx.write_graphml_xml(numbered, buffer)
     return put(path, buffer.getvalue())
+
+
+def _blanked(text: str) -> str:
+    return ILLEGAL_IN_XML.sub(" ", text)

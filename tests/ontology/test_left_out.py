@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from xml.etree import ElementTree
 
 import polars as pl
 import pytest
@@ -272,3 +273,13 @@ def test_the_table_in_the_docs_is_that_of_the_code():
         for form in forms:
             lacking = {what, *WITHIN.get(what, ())} & set(LACKS[form])
             assert (said[what][form] == "no") == bool(lacking), (what, form)
+
+
+def test_characters_that_xml_cannot_hold_become_a_blank_and_are_counted(tmp_path):
+    ontology = awkward("a\x0bb")
+    several = int(ontology.terms["term"].str.contains("\x0b").sum()) + ontology.inactive_terms.height
+    for form in ("owl", "graphml"):
+        assert left_out(ontology, form)["terms with characters that XML cannot hold"] == several
+        path = FORMATS[form](ontology, tmp_path / form)
+        ElementTree.parse(path)
+        assert "a b" in path.read_text(encoding="utf-8")
