@@ -279,7 +279,7 @@ def _term(frame: Any, content: Content) -> None:
     content.begin(_text(frame.id))
     for clause in frame:
         kind = type(clause).__name__
-        if clause.comment:
+        if clause.comment and kind != "CommentClause":
             content.drop("remark", "text after the '!' of a line is not used")
         if clause.qualifiers and kind not in _QUALIFIED:
             content.rest(_qualifiers(clause, content), (), clause.raw_tag())
