@@ -1,13 +1,14 @@
 """Where RF2 files lie: in a folder or in the release's zip, read straight from either.
 
-A zip is never unpacked to disk. Names that lead out of it and entries that would inflate beyond reason are refused
-before a byte of them is read.
+A zip is never unpacked to disk. Names that lead out of it, symbolic links, and entries that would inflate beyond
+reason, each or all together, are refused before a byte of them is read; so is a directory that lies about the sizes.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import stat
 import struct
 import zipfile
 import zlib
@@ -22,10 +23,13 @@ from ontology.errors import InputError
 MAX_RATIO = 200
 _RATIO_COUNTS_FROM = 64 * 2**20
 MAX_BYTES = 64 * 2**30
+# The UK edition, the largest one, has some hundred files.
+MAX_ENTRIES = 50_000
 
 
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, struct.error)
 _CHUNK = 1 << 20
+_BEWARE = "Do not trust this file"
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, then the lengths of name and extra field
 
 
@@ -158,8 +162,8 @@ def entries(source: str | Path) -> list[Entry]:
         )
     try:
         with zipfile.ZipFile(root) as archive:
-            infos = [info for info in archive.infolist() if not info.is_dir()]
-    except (zipfile.BadZipFile, OSError) as error:
+            infos = archive.infolist()
+    except (*_DAMAGED, OSError, ValueError) as error:
         raise InputError(
             f"this is a file, and no zip that can be read ({error})",
             path=root,
@@ -169,25 +173,41 @@ def entries(source: str | Path) -> list[Entry]:
 
 
 def _checked(root: Path, infos: list[zipfile.ZipInfo]) -> Iterator[Entry]:
-    total, seen = 0, set()
+    total, packed, seen = 0, 0, set()
+    there = root.stat().st_size
+    if len(infos) > MAX_ENTRIES:
+        raise InputError(f"the zip has {len(infos):,} entries: no release does", path=root, remedy=_BEWARE)
     for info in infos:
+        if info.is_dir():
+            continue
         name = info.filename.replace("\\", "/")
         where = Path(f"{root}!/{name}")
         if name.startswith("/") or ".." in PurePosixPath(name).parts or (len(name) > 1 and name[1] == ":"):
-            raise InputError(
-                "the entry's name leads out of the zip", path=where, remedy="Do not trust this file"
-            )
+            raise InputError("the entry's name leads out of the zip", path=where, remedy=_BEWARE)
         if name in seen:
-            raise InputError(
-                "the zip holds two entries of this name", path=where, remedy="Do not trust this file"
-            )
+            raise InputError("the zip holds two entries of this name", path=where, remedy=_BEWARE)
         seen.add(name)
-        total += info.file_size
-        ratio = info.file_size / max(1, info.compress_size)
-        if total > MAX_BYTES or (info.file_size > _RATIO_COUNTS_FROM and ratio > MAX_RATIO):
+        if stat.S_ISLNK(info.external_attr >> 16):
             raise InputError(
-                f"the entry would inflate {ratio:,.0f} times, to {info.file_size:,} bytes: no release does",
+                "the entry is a symbolic link, which is never followed", path=where, remedy=_BEWARE
+            )
+        total, packed = total + info.file_size, packed + info.compress_size
+        if packed > there:
+            raise InputError(
+                f"the entries say that they take {packed:,} bytes of a zip of {there:,}: they lie, "
+                "or lie over one another",
                 path=where,
-                remedy="Do not trust this file",
+                remedy=_BEWARE,
+            )
+        # one entry may be all blanks; all of them together may not
+        ratio = max(
+            n / max(1, m) if n > _RATIO_COUNTS_FROM else 0
+            for n, m in ((info.file_size, info.compress_size), (total, packed))
+        )
+        if total > MAX_BYTES or ratio > MAX_RATIO:
+            raise InputError(
+                f"the zip would inflate {ratio:,.0f} times, to {total:,} bytes up to this entry: no release does",
+                path=where,
+                remedy=_BEWARE,
             )
         yield Entry(info.filename, where, info.file_size, root)
