@@ -41,7 +41,7 @@ def recognises(path: Path) -> bool:
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        start = file.read(4096)
+        start = file.read(4096).removeprefix(b"\xef\xbb\xbf")
     if path.suffix.lower() == ".xml":
         return b"<ICD10CM.tabular" in start
     lines = start.decode("utf-8", errors="replace").splitlines()[:3]

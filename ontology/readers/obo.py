@@ -19,8 +19,8 @@ Specification: OBO Flat File Format 1.4. What a clause becomes:
 
 Everything else is counted and not used, the xrefs of definitions and synonyms, types of synonyms and qualifiers too.
 Frames with one id are put together, as OBO 1.4 asks, and counted. Comment lines and a byte order mark are passed over
-and counted; a tag that OBO 1.4 does not know is refused, as fastobo does. Imports are never fetched. Memory grows with
-the number of clauses, not with the length of the file.
+and counted; a tag that OBO 1.4 does not know is refused, as fastobo does. Imports are never fetched. (Qualifiers of
+a Typedef's clauses are the one thing that cannot be counted: fastobo does not give them.) Memory grows with the number of clauses, not with the length of the file.
 """
 
 from __future__ import annotations
@@ -267,7 +267,6 @@ def _typedef(frame: Any, content: Content) -> None:
             shorthand = _text(clause.xref.id)
         else:
             content.drop("typedef", f"{clause.raw_tag()} is not used")
-        content.rest(_qualifiers(clause, content), (), "a Typedef")
     identifier = _text(frame.id)
     # OBO 1.4, 5.9.3: a relation without a prefix is shorthand for its cross-reference
     if ":" not in identifier and ":" in shorthand:

@@ -155,6 +155,9 @@ def read_triples(
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"the file cannot be read ({error.strerror})", path=path) from error
+    if data.startswith(b"\xef\xbb\xbf"):
+        report.tolerate("byte order mark at the start of the file", 1)
+        data = data[3:]
     if form == "xml":
         check_xml(data, path, report)
     if form == "json-ld":

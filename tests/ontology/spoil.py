@@ -1,4 +1,4 @@
-"""Files after a few edits, for tests that want an `Ontology` or an `InputError` that names the file, and nothing else."""
+"""Files after a few edits, for tests that want an `Ontology` or an `InputError` that names the file, nothing else."""
 
 import shutil
 import tempfile
