@@ -17,10 +17,11 @@ Specification: OBO Flat File Format 1.4. What a clause becomes:
 | other `property_value`                | a concrete value                                                         |
 | `Typedef`                             | the name of a relation type                                              |
 
-Everything else is counted and not used, the xrefs of definitions and synonyms, types of synonyms and qualifiers too.
-Frames with one id are put together, as OBO 1.4 asks, and counted. Comment lines and a byte order mark are passed over
-and counted; a tag that OBO 1.4 does not know is refused, as fastobo does. Imports are never fetched. (Qualifiers of
-a Typedef's clauses are the one thing that cannot be counted: fastobo does not give them.) Memory grows with the number of clauses, not with the length of the file.
+Everything else is counted and not used, the xrefs of definitions and synonyms, types of synonyms and qualifiers too;
+only qualifiers in a Typedef are not, since fastobo does not give them. Frames with one id are put together, as OBO 1.4
+asks, and counted. Comment lines and a byte order mark are passed over and counted; a tag that OBO 1.4 does not know is
+refused, as fastobo does. Imports are never fetched. Memory grows with the number of clauses, not with the length of the
+file.
 """
 
 from __future__ import annotations

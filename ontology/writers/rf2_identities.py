@@ -9,6 +9,7 @@ import polars as pl
 
 from ontology.codes import FIRST
 from ontology.errors import InputError
+from ontology.identifiers import DIALECTS, US_ENGLISH
 from ontology.model import Ontology
 from ontology.parts import Parts
 from ontology.sctid import make_sctid
@@ -140,11 +141,27 @@ def with_sctids(parts: Parts, onto: Ontology, minter: Minter) -> Parts:
     parts.terms = parts.terms.with_columns(
         language=pl.when(nameless).then(pl.lit("en")).otherwise("language")
     )
+    before = parts.terms.height - int((parts.terms["id"] == 0).sum())
     parts.terms = _numbered(parts.terms, ("sctid", "kind", "term", "language"), DESCRIPTION, minter)
+    parts.dialects = pl.concat([parts.dialects, _acceptable(parts.terms[before:], onto)])
     parts.relations = _numbered(parts.relations, _RELATED, RELATIONSHIP, minter)
     parts.stated = _numbered(parts.stated, _RELATED, RELATIONSHIP, minter)
     parts.values = _numbered(parts.values, ("source", "type", "value", "group"), RELATIONSHIP, minter)
     return parts
+
+
+def _acceptable(terms: pl.DataFrame, onto: Ontology) -> pl.DataFrame:
+    """Put new descriptions into the language reference set of their language, else into the one of the ontology."""
+    usual = int(onto.report.language_refset or US_ENGLISH)
+    for_language = {
+        name.split("-")[0]: refset for name, refset in DIALECTS.items() if not name.startswith("en-")
+    }
+    refset = pl.col("language").replace_strict(for_language, default=usual, return_dtype=pl.Int64)
+    return terms.select(
+        refset.alias("refset"),
+        "id",
+        preferred=pl.col("preferred") & (pl.col("kind") != "other") | (pl.col("kind") == "fsn"),
+    )
 
 
 def _numbered(rows: pl.DataFrame, content: tuple[str, ...], partition: str, minter: Minter) -> pl.DataFrame:
