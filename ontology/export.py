@@ -1,12 +1,12 @@
 """An `Ontology` for other tools; `FORMATS` names the writers that the command line offers.
 
-| form              | is-a              | attribute, role group                             | what is not said        |
-|-------------------|-------------------|---------------------------------------------------|-------------------------|
-| networkx, GraphML | edge              | edge with type, name and group                    | maps, synonyms          |
-| Turtle            | `skos:broader`    | property; `rdf:Statement` with the group's number | see its module          |
-| OWL               | `rdfs:subClassOf` | `role some target`, inside `609096000 some (...)` | see its module          |
+| form              | is-a              | attribute, role group                             |
+|-------------------|-------------------|---------------------------------------------------|
+| networkx, GraphML | edge              | edge with type, name and group                    |
+| Turtle            | `skos:broader`    | property; `rdf:Statement` with the group's number |
+| OWL               | `rdfs:subClassOf` | `role some target`, inside `609096000 some (...)` |
 
-The other writers are imported when they are used.
+The other writers are imported when they are used. `ontology.left_out` counts what a form has no place for.
 """
 
 from __future__ import annotations

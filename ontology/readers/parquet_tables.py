@@ -63,6 +63,9 @@ def read(path: Path, report: LoadReport) -> Parts:
     members = {}
     for kind, entry in manifest["members"].items():
         members[str(kind)] = _table(path, str(kind), entry, MEMBERS, report)
+    known = {MARKER, *(entry["file"] for entry in report.files_read)}
+    for other in sorted(file.name for file in path.iterdir() if file.name not in known):
+        report.files_not_read.append({"file": other, "reason": "the manifest does not name it"})
     report.source = report.source or str(manifest["name"])
     for name, kind in _COUNTED.items():
         rows = frames[name].height

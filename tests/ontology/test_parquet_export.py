@@ -119,14 +119,17 @@ def test_the_tables_agree_with_the_triples(builtin, tmp_path):
 
 
 def test_pykeen_takes_them(builtin, tmp_path):
-    factories = pytest.importorskip(
-        "pykeen.triples", reason="pykeen is no dependency: it brings pandas and a database"
-    )
+    from pykeen.triples import CoreTriplesFactory, TriplesFactory  # takes seconds, so only here
+
     rows, entities, relations = pykeen.triples(builtin)
-    core = factories.CoreTriplesFactory(
-        torch.as_tensor(rows), num_entities=len(entities), num_relations=len(relations)
-    )
+    core = CoreTriplesFactory(torch.as_tensor(rows), num_entities=len(entities), num_relations=len(relations))
     assert core.num_triples == len(rows)
     path = pykeen.write(builtin, tmp_path / "out") / "triples.tsv"
-    read = factories.TriplesFactory.from_path(path, entity_to_id=entities, relation_to_id=relations)
+    read = TriplesFactory.from_path(path, entity_to_id=entities, relation_to_id=relations)
     assert torch.equal(read.mapped_triples, core.mapped_triples)
+    alone = TriplesFactory.from_path(path)  # by its own numbers
+    assert alone.num_triples == len(rows)
+    assert set(alone.relation_to_id) == set(relations)
+    assert set(alone.entity_to_id) == {
+        name for name, number in entities.items() if (rows[:, ::2] == number).any()
+    }
