@@ -130,7 +130,7 @@ def _check_json(data: bytes, path: Path) -> None:
 def read_triples(
     path: Path, report: LoadReport, parser: str = "auto", format: str | None = None
 ) -> pl.DataFrame:
-    """Read a file's triples, each once; graph names are left out.
+    """Read a file's triples, each once; graph names are left out, and counted.
 
     Args:
         path: The file.
@@ -167,14 +167,18 @@ def read_triples(
         from importlib.util import find_spec
 
         chosen = "pyoxigraph" if form in _OXIGRAPH and find_spec("pyoxigraph") else "rdflib"
-    rows = _oxigraph(data, form, path) if chosen == "pyoxigraph" else _rdflib(data, form, path)
+    reader = _oxigraph if chosen == "pyoxigraph" else _rdflib
+    rows = reader(data, form, path, report)
     triples = pl.DataFrame(rows, schema=TRIPLES, orient="row")
     once = triples.unique(maintain_order=True)
     report.tolerate("triple that is said once more", triples.height - once.height)
     return once
 
 
-def _oxigraph(data: bytes, form: str, path: Path) -> list[tuple[str, ...]]:
+_NAMED = "triple of a named graph: the graph's name is left out"
+
+
+def _oxigraph(data: bytes, form: str, path: Path, report: LoadReport) -> list[tuple[str, ...]]:
     try:
         import pyoxigraph as ox
     except ImportError as error:
@@ -184,7 +188,8 @@ def _oxigraph(data: bytes, form: str, path: Path) -> list[tuple[str, ...]]:
             remedy="Install it with: pip install 'mh-diff[formats]'",
         ) from error
     if form not in _OXIGRAPH:
-        return _rdflib(data, form, path)
+        return _rdflib(data, form, path, report)
+    named = 0
     rows: list[tuple[str, ...]] = []
     try:
         quads = ox.parse(
@@ -192,6 +197,7 @@ def _oxigraph(data: bytes, form: str, path: Path) -> list[tuple[str, ...]]:
         )
         for quad in quads:
             subject, value = quad.subject, quad.object
+            named += not isinstance(quad.graph_name, ox.DefaultGraph)
             start = (
                 subject.value
                 if isinstance(subject, ox.NamedNode)
@@ -209,6 +215,7 @@ def _oxigraph(data: bytes, form: str, path: Path) -> list[tuple[str, ...]]:
                 )
     except (SyntaxError, ValueError, OSError) as error:
         raise _does_not_parse(error, path) from error
+    report.tolerate(_NAMED, named)
     return rows
 
 
@@ -216,7 +223,7 @@ def _datatype(iri: str) -> str:
     return "" if iri == f"{XSD}string" else iri
 
 
-def _rdflib(data: bytes, form: str, path: Path) -> list[tuple[str, ...]]:
+def _rdflib(data: bytes, form: str, path: Path, report: LoadReport) -> list[tuple[str, ...]]:
     import logging
     from xml.sax import SAXException
 
@@ -235,6 +242,8 @@ def _rdflib(data: bytes, form: str, path: Path) -> list[tuple[str, ...]]:
         raise _does_not_parse(error, path) from error
     finally:
         rdflib.NORMALIZE_LITERALS, noise.level = normalises, level
+    if isinstance(graph, rdflib.Dataset):
+        report.tolerate(_NAMED, len(graph) - len(graph.default_graph))
     return list(_rdflib_rows(graph))
 
 
