@@ -268,5 +268,10 @@ def _parsed(path: Path, data: bytes) -> ElementTree.Element:
             f"the document is no XML ({xml.parsers.expat.ErrorString(error.code)}, at character {error.offset})",
             path=path, row=error.lineno,
         ) from error  # fmt: skip
+    except (LookupError, ValueError) as error:
+        raise InputError(
+            f"the encoding that the document declares cannot be read ({error})",
+            path=path, row=1, remedy="Save it as UTF-8",
+        ) from error  # fmt: skip
     root: ElementTree.Element = builder.close()
     return root

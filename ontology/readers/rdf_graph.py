@@ -94,6 +94,13 @@ def check_xml(data: bytes, path: Path, report: LoadReport) -> None:
             row=error.lineno,
             remedy="Mend the file, or give it the ending of its format, such as .ttl",
         ) from error
+    except (LookupError, ValueError) as error:
+        raise InputError(
+            f"the encoding that the document declares cannot be read ({error})",
+            path=path,
+            row=1,
+            remedy="Save it as UTF-8",
+        ) from error
     report.tolerate("namespace abbreviated by an entity of the document type", len(declared), expected=True)
 
 
@@ -237,8 +244,9 @@ def _rdflib(data: bytes, form: str, path: Path, report: LoadReport) -> list[tupl
     level, noise.level = noise.level, logging.CRITICAL
     try:
         graph.parse(data=data, format=form, publicID="urn:mh-diff:document:")
-    except (BadSyntax, ParseError, SAXException, SyntaxError, ValueError,
-            AssertionError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:  # fmt: skip
+    except (BadSyntax, ParseError, SAXException, SyntaxError, ValueError, AssertionError, LookupError, NameError,
+            TypeError, AttributeError, RecursionError) as error:  # fmt: skip
+        # its parsers say little of what is wrong by their errors: JSON-LD fails wherever a value is not of its kind
         raise _does_not_parse(error, path) from error
     finally:
         rdflib.NORMALIZE_LITERALS, noise.level = normalises, level

@@ -5,7 +5,7 @@ import json
 
 import pytest
 import tiny_release
-from test_icd10cm import ORDER
+from test_icd10cm import ORDER, TABULAR
 from test_node_edge_tables import EDGES, NODES
 from test_omop import CONCEPT, RELATIONSHIP
 from test_reader_fuzz import JSON, TURTLE, XML
@@ -229,6 +229,28 @@ x:b a x:Thing ; skos:note "n" ; owl:deprecated true .
         "owl:deprecated of what is no concept is not used": 1,
     }  # fmt: skip
     assert dropped["relationship"] == {"it says that a class is one of owl:Thing, or of itself": 2}
+
+
+@pytest.mark.parametrize("encoding", ["uutf-8", "utf-7", "euc-jp", "utf-16", "x" * 100])
+def test_an_encoding_that_xml_parsers_do_not_know_is_refused(tmp_path, encoding):
+    for name, text in (("list.xml", TABULAR), ("o.rdf", XML)):
+        head, rest = text.split("?>", 1)
+        path = tmp_path / name
+        path.write_text(f'<?xml version="1.0" encoding="{encoding}"?>{rest}')
+        with pytest.raises(InputError) as caught:
+            load(path, "icd10cm" if name == "list.xml" else "rdf")
+        assert caught.value.path == path
+        assert head
+
+
+@pytest.mark.parametrize("value", ['{"@reverse": {"a": "b"}}', '{"@graph": [{"@id": "x", "@reverse": {"skos:broader": 1}}]}',
+                                   '{"@id": 5}', '{"@context": {"a": 5}, "a": 1}', "[[[]]]", "5"])  # fmt: skip
+def test_json_ld_that_the_parser_stumbles_over_is_refused(tmp_path, value):
+    path = tmp_path / "o.jsonld"
+    path.write_text(value)
+    with pytest.raises(InputError) as caught:
+        load(path, "rdf")
+    assert caught.value.path == path
 
 
 def test_names_of_graphs_are_left_out_and_counted_by_both_parsers(tmp_path):
