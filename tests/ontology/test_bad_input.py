@@ -243,8 +243,11 @@ def test_an_encoding_that_xml_parsers_do_not_know_is_refused(tmp_path, encoding)
         assert head
 
 
-@pytest.mark.parametrize("value", ['{"@reverse": {"a": "b"}}', '{"@graph": [{"@id": "x", "@reverse": {"skos:broader": 1}}]}',
-                                   '{"@id": 5}', '{"@context": {"a": 5}, "a": 1}', "[[[]]]", "5"])  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    ['{"@reverse": {"a": "b"}}', '{"@graph": [{"@id": "x", "@reverse": {"x": 1}}]}', '{"@id": 5}',
+     '{"@context": {"a": 5}, "a": 1}', "[[[]]]", "5"],
+)  # fmt: skip
 def test_json_ld_that_the_parser_stumbles_over_is_refused(tmp_path, value):
     path = tmp_path / "o.jsonld"
     path.write_text(value)
