@@ -114,6 +114,8 @@ def fill(schema: Schema, frame: pl.DataFrame | Mapping[str, Any] | None = None) 
     if frame is None:
         return pl.DataFrame(schema=schema)
     rows = frame if isinstance(frame, pl.DataFrame) else pl.DataFrame(frame)
+    if list(rows.schema.items()) == list(schema.items()):
+        return rows
     columns = []
     for name, kind in schema.items():
         if name in rows.columns:
