@@ -19,7 +19,8 @@ import numpy as np
 
 from benchmarks.__main__ import line, median
 from ontology import Ontology, Recogniser, load_rf2
-from ontology.lexicon import Lexicon, sought_terms
+from ontology.lexicon import Lexicon
+from ontology.lexicon_build import sought_terms
 from ontology.store import MARKER
 
 SENTENCES = [

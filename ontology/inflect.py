@@ -8,12 +8,11 @@ not "pneumonia", "infected" is not "infection", and British and American spellin
 from __future__ import annotations
 
 import re
+import unicodedata
 
-_POSSESSIVE = re.compile(r"['’][sS]$")
 # phases, metastases, metastasis and metastase; viruses and virus
 _SIBILANT = re.compile(r"[aeiouy]s(?:is|es|e)$")
 
-# Plurals that no rule makes singular.
 _PLURALS = """
     appendices appendix; axes axis; bacilli bacillus; bacteria bacterium; bronchi bronchus; bronchioli bronchiolus;
     calculi calculus; calves calf; cervices cervix; children child; cortices cortex; criteria criterion;
@@ -24,7 +23,8 @@ _PLURALS = """
     spectra spectrum; stimuli stimulus; sulci sulcus; teeth tooth; testes testis; thrombi thrombus; uteri uterus;
     varices varix; vertices vertex; villi villus; women woman
 """
-_IRREGULAR: dict[str, str] = {plural: word for plural, word in map(str.split, _PLURALS.split(";"))}
+#: Plurals that no rule makes singular.
+IRREGULAR: dict[str, str] = {plural: word for plural, word in map(str.split, _PLURALS.split(";"))}
 
 # Not plurals: Streptococcus pneumoniae is no pneumonia.
 _EPITHETS = frozenset(
@@ -47,13 +47,13 @@ def singular(word: str) -> str:
     return word[:-1]
 
 
-def without_possessive(word: str) -> str:
-    """Take "'s" off the end of a word.
+def composed(word: str) -> str:
+    """Write a letter and its accent as one character, a ligature as its letters (NFKC).
 
     Args:
-        word: A word as written.
+        word: A word.
     """
-    return _POSSESSIVE.sub("", word)
+    return word if word.isascii() else unicodedata.normalize("NFKC", word)
 
 
 def fold(word: str) -> str:
@@ -62,11 +62,12 @@ def fold(word: str) -> str:
     Args:
         word: A word as written, such as "Opacities", "Crohn's" or "WBCs".
     """
+    word = composed(word)
     if word[-1:] in "sS" and word[-2:-1] in ("'", "’"):
         word = word[:-2]
     lower = word.lower()
-    if lower in _IRREGULAR:
-        lower = _IRREGULAR[lower]
+    if lower in IRREGULAR:
+        lower = IRREGULAR[lower]
     if len(lower) > 2 and word[-1] == "s" and word[:-1].isupper():  # "WBCs", "TBs"
         return lower[:-1]
     if len(lower) > 4 and (found := _SIBILANT.search(lower)) and found.start() > 1:

@@ -51,7 +51,7 @@ def sentences(text: str) -> Iterator[Sentence]:
 
 
 def _heading(text: str, start: int, stop: int) -> re.Match[str] | None:
-    if start and text[start - 1] != "\n":
+    if (start and text[start - 1] != "\n") or text.find(":", start, stop) < 0:
         return None
     found = _HEADING.match(text, start, stop)
     # "Mother: asthma" goes on with the family history

@@ -9,7 +9,8 @@ from tiny_release import CONCEPTS, IDS
 
 from ontology import InputError, Ontology, Recogniser, load_rf2
 from ontology.inflect import fold
-from ontology.lexicon import MARKER, Lexicon
+from ontology.lexicon import Lexicon
+from ontology.lexicon_store import MARKER
 
 ALPHABET = "pneumonia bacterial viral COVID-19,.;?\n’'s É²\u0301\x00"
 TEXT = "No fever. Bacterial pneumonias, CAP and Alzheimer’s disease; ground-glass\nopacities. edema TB"

@@ -1,4 +1,6 @@
+import pickle
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
@@ -114,6 +116,14 @@ def test_sections(recognise):
     ]  # fmt: skip
     note = "PMH: asthma.\n\nThe patient has a fever."
     assert found(recognise(note)) == [("asthma", "historical"), ("fever", "present")]
+
+
+def test_it_goes_to_other_processes_and_threads(recognise):
+    notes = [f"Day {day}: no fever{day}, bacterial pneumonia x{day % 7}, TB." for day in range(300)]
+    expected = recognise.many(notes)
+    assert pickle.loads(pickle.dumps(recognise)).many(notes) == expected
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(recognise, notes)) == expected
 
 
 def test_a_long_note_takes_linear_time(recognise):

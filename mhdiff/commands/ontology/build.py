@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from mhdiff import console
 from mhdiff.commands import Verb
 from mhdiff.commands.ontology.common import BUILTIN, configure_ontology, load, named, open_ontology
+from ontology.errors import InputError
 from ontology.report import LoadReport
 
 if TYPE_CHECKING:
@@ -46,10 +48,17 @@ def _configure_build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="refuse whatever is otherwise dropped and counted"
     )
+    parser.add_argument(
+        "--lexicon",
+        action="store_true",
+        help="write the recogniser's dictionary at once; otherwise the first note that is read does it",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def _build(args: argparse.Namespace) -> None:
+    if args.lexicon and not args.out:
+        raise InputError("--lexicon has nowhere to write to", remedy="Give a folder with --out as well")
     options = {"as_of": args.as_of, "dialects": tuple(args.dialect), "name": args.name, "format": args.format}
     if args.ignore_dependencies:
         options["check_dependencies"] = False
@@ -71,6 +80,11 @@ def _build(args: argparse.Namespace) -> None:
         with console.steps(f"writing {args.out}"):
             ontology.save(args.out)
         console.say(f"wrote {args.out}")
+    if args.lexicon:
+        from ontology.lexicon import Lexicon
+        from ontology.lexicon_store import FOLDER
+
+        console.say(f"wrote {Lexicon.build(ontology).save(Path(args.out) / FOLDER)}")
     _print_info(ontology, args.json)
 
 
