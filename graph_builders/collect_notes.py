@@ -60,8 +60,7 @@ def _mentions(
 
     recognise = Recogniser(ontology)
     rows: list[tuple[str, int, str, float, int, int, str]] = []
-    for text in track(texts):
-        mentions = recognise(text)
+    for text, mentions in zip(texts, recognise.stream(track(texts)), strict=True):
         sharing: dict[tuple[int, int], int] = {}
         for mention in mentions:
             sharing[mention.start, mention.end] = sharing.get((mention.start, mention.end), 0) + 1
