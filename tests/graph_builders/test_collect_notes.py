@@ -17,7 +17,14 @@ def builtin(tmp_path_factory):
 
 def texts():
     terms = ["fever", "cough", "pneumonia", "CAP", "pleural effusion", "asthma", "ARDS", "oedema"]
-    frames = ["No {}.", "Mother had {}.\n\n{} was noted?", "PMH: {}\nPlan: possible {}", "", "Nothing.", "{} {}"]
+    frames = [
+        "No {}.",
+        "Mother had {}.\n\n{} was noted?",
+        "PMH: {}\nPlan: possible {}",
+        "",
+        "Nothing.",
+        "{} {}",
+    ]
     return [
         frame.format(terms[i % len(terms)], terms[(i * 3 + 1) % len(terms)]) + "\n" + "Reviewed. " * (i % 90)
         for i in range(1200)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from mhdiff.commands.ontology import ask, build, check, compare, show
+from mhdiff.commands.ontology import ask, build, check, compare, recognise, show
 from mhdiff.commands.ontology.show import concept_document
 
-VERBS = {name: verb for part in (build, check, show, ask, compare) for name, verb in part.VERBS.items()}
+_PARTS = (build, check, show, ask, recognise, compare)
+VERBS = {name: verb for part in _PARTS for name, verb in part.VERBS.items()}
 
 __all__ = ["VERBS", "concept_document"]

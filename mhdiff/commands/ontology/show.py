@@ -1,9 +1,8 @@
-"""`mhdiff ontology show | search | ancestors | path | recognise`: questions about single concepts and texts."""
+"""`mhdiff ontology show | search | ancestors | path`: questions about single concepts."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING, Any
 
 from mhdiff import console
@@ -97,29 +96,6 @@ def _path(args: argparse.Namespace) -> None:
         console.out(f"{ontology.term(begin)} {arrow} {ontology.term(end)}")
 
 
-def _configure_recognise(parser: argparse.ArgumentParser) -> None:
-    configure_ontology(parser)
-    parser.add_argument(
-        "text", nargs="?", metavar="TEXT", help="a note; read from stdin where it is left out"
-    )
-
-
-def _recognise(args: argparse.Namespace) -> None:
-    from ontology.recognise import Recogniser
-
-    ontology = open_ontology(args.ontology)
-    mentions = Recogniser(ontology)(sys.stdin.read() if args.text is None else args.text)
-    if args.json:
-        console.out_json(
-            [{**mention._asdict(), "term": ontology.term(mention.sctid)} for mention in mentions]
-        )
-        return
-    for m in mentions:
-        console.out(
-            f"{m.start:>5}-{m.end:<5} {m.polarity:<11} {m.sctid}  {ontology.term(m.sctid)}  ({m.text!r})"
-        )
-
-
 def concept_document(ontology: Ontology, sctid: int) -> dict[str, Any]:
     """Give everything that is said of a concept.
 
@@ -174,7 +150,4 @@ VERBS = {
     "search": Verb("find concepts by the words of their terms", _configure_search, _search),
     "ancestors": Verb("every concept above one, the deepest first", _configure_ancestors, _ancestors),
     "path": Verb("a shortest path between two concepts, over any relation", _configure_path, _path),
-    "recognise": Verb(
-        "the concepts that a note names, and what it says of them", _configure_recognise, _recognise
-    ),
 }
