@@ -3,7 +3,7 @@
 A forward trigger reaches to the next terminator, to the end of the sentence, or to where a trigger of
 another kind takes over; a backward one reaches the nearest mention before it and those in one list with
 that. A phrase that can do both does what the nearer mention suggests. Of several colours the first of
-`PRECEDENCE` decides.
+`PRECEDENCE` decides. A terminator that is itself denied ("has not developed") ends nothing.
 """
 
 from __future__ import annotations
@@ -12,20 +12,26 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ontology import triggers
-from ontology.triggers import ABSENT, FAMILY, HISTORICAL, PRECEDENCE, PRESENT
+from ontology.triggers import ABSENT, FAMILY, HISTORICAL, PRECEDENCE, PRESENT, UNCERTAIN
 
 # A backward trigger may be this many words away from the mention ("influenza swab by PCR was negative").
 _REACH = 4
+# What may stand between a negation and a terminator that it denies ("has not yet been diagnosed with").
+_BETWEEN_DENIED = frozenset({"been", "yet", "ever", "be", "previously", "clearly"})
 _LIST_WORDS = frozenset({",", "and", "or", "nor", "a", "an", "the"})
 
 
 class Effect(NamedTuple):
-    """What a phrase does: colour what follows, what precedes, or both, or end the scope of some kinds."""
+    """What a phrase does: colour what follows, what precedes, or both, or end the scope of some kinds.
+
+    One that concludes ends a negation only behind a comma: "no opacity suggestive of pneumonia" denies both.
+    """
 
     forward: str = ""
     backward: str = ""
     both: bool = False
     ends: tuple[str, ...] = ()
+    concludes: bool = False
 
 
 class Found(NamedTuple):
@@ -36,12 +42,35 @@ class Found(NamedTuple):
     effect: Effect
 
 
+class _Normal(dict[str, str]):
+    """Words as the table has them: "#" for numbers, "not" for "doesnt"."""
+
+    def __missing__(self, word: str) -> str:
+        number = word.isdigit() or word in triggers.NUMBERS
+        normal = "#" if number else "not" if word in triggers.CONTRACTED else word
+        if len(self) < 1 << 16:
+            self[word] = normal
+        return normal
+
+
+_NORMAL = _Normal()
+
+
+def _normal(words: Iterable[str]) -> list[str]:
+    """Give words as the table has them; "isn", "t" are "is", "not"."""
+    row = [_NORMAL[word] for word in words]
+    for place in range(1, len(row)):
+        if row[place] == "t" and row[place - 1] in triggers.AUXILIARIES:
+            row[place - 1 : place + 1] = triggers.AUXILIARIES[row[place - 1]], "not"
+    return row
+
+
 def _table() -> dict[tuple[str, ...], Effect]:
     table: dict[tuple[str, ...], Effect] = {}
 
     def entries(phrases: Iterable[str]) -> Iterable[tuple[tuple[str, ...], Effect]]:
         for phrase in phrases:
-            words = tuple(phrase.split())
+            words = tuple(_normal(phrase.split()))
             yield words, table.get(words, Effect())
 
     for kind, phrases in triggers.FORWARD.items():
@@ -58,6 +87,8 @@ def _table() -> dict[tuple[str, ...], Effect]:
             table[words] = effect._replace(ends=(*effect.ends, kind))
     for words, effect in entries(triggers.TERMINATORS_OF_ALL):
         table[words] = effect._replace(ends=PRECEDENCE)
+    for words, effect in entries(triggers.CONCLUSIONS):
+        table[words] = effect._replace(ends=PRECEDENCE, concludes=True)
     for words, _ in entries(triggers.PSEUDO):
         table[words] = Effect()
     return table
@@ -86,12 +117,15 @@ def find_triggers(words: list[str], taken: Sequence[bool]) -> list[Found]:
         words: The sentence's words.
         taken: Whether a word belongs to a mention.
     """
+    # "^" and "." stand for the beginning and the end of the sentence
+    row = ["^", *_normal(words), "."]
     found, i = [], 0
-    while i < len(words):
-        for size in _SIZES.get(words[i], ()):
-            phrase = tuple(words[i : i + size])
-            if phrase in _TABLE and not any(taken[i : i + size]):
-                found.append(Found(i, i + size, _TABLE[phrase]))
+    while i < len(row):
+        for size in _SIZES.get(row[i], ()):
+            start, end = max(i - 1, 0), min(i - 1 + size, len(words))
+            effect = _TABLE.get(tuple(row[i : i + size]))
+            if effect is not None and not any(taken[start:end]):
+                found.append(Found(start, end, effect))
                 i += size
                 break
         else:
@@ -116,7 +150,14 @@ def _takes_over(this: Found, other: Found, words: list[str], taken: Sequence[boo
 def _forward_limit(this: Found, found: Sequence[Found], words: list[str], taken: Sequence[bool]) -> int:
     kind = this.effect.forward
     for other in found:
-        if other.start >= this.end and (kind in other.effect.ends or _takes_over(this, other, words, taken)):
+        if other.start < this.end:
+            continue
+        if kind in other.effect.ends:
+            between = words[this.end : other.start]
+            denied = kind == ABSENT and _BETWEEN_DENIED.issuperset(between)
+            if not denied and not (kind == ABSENT and other.effect.concludes and "," not in between):
+                return other.start
+        if _takes_over(this, other, words, taken):
             return other.start
     return len(words)
 
@@ -144,7 +185,7 @@ def _listed_before(
 
 def _direction(this: Found, spans: Sequence[tuple[int, int]]) -> tuple[bool, bool]:
     """Whether a phrase colours forward, backward; of both, mostly the one where the nearer mention is."""
-    forward, backward, both, _ = this.effect
+    forward, backward, both = this.effect[:3]
     if both or not (forward and backward):
         return bool(forward), bool(backward)
     after = min((start - this.end for start, _ in spans if start >= this.end), default=None)
@@ -152,6 +193,18 @@ def _direction(this: Found, spans: Sequence[tuple[int, int]]) -> tuple[bool, boo
     if after is None or before is None:
         return after is not None, before is not None
     return after <= before, before < after
+
+
+def carried(words: list[str]) -> str:
+    """Give what a line that ends in a colon makes of the list below it; empty where it makes nothing of it.
+
+    Args:
+        words: The line's words, as in `polarities`.
+    """
+    free = [False] * len(words)
+    found = find_triggers(words, free)
+    kinds = {this.effect.forward for this in found if _forward_limit(this, found, words, free) == len(words)}
+    return next((kind for kind in (FAMILY, ABSENT, UNCERTAIN) if kind in kinds), "")
 
 
 def polarities(words: list[str], spans: Sequence[tuple[int, int]], section: str = "") -> list[str]:

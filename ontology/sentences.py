@@ -6,11 +6,14 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ontology.context import section_kind
+from ontology.context import carried, section_kind
+from ontology.tokens import words_of
 from ontology.triggers import RELATIVES
 
-_BREAK = re.compile(r"[.!?](?=[\s\"')\]]|$)|\n")
+# the last is a full stop without the blank behind it: "size is normal.There is"
+_BREAK = re.compile(r"[.!?](?=[\s\"')\]]|$)|\n|(?<=[a-z][a-z])\.(?=[A-Z][a-z])")
 _HEADING = re.compile(r"[ \t]*([A-Za-z][A-Za-z /&-]{1,40}?)[ \t]*:")
+_ITEM = re.compile(r"[ \t]*(?:[-*•·‣–]|\(?(?:\d{1,2}|[a-z])[.)])")
 _ABBREVIATIONS = frozenset(
     {"dr", "mr", "mrs", "ms", "st", "vs", "e.g", "i.e", "approx", "resp", "pt", "pts", "fig", "cf", "ca"}
 )
@@ -29,24 +32,33 @@ def sentences(text: str) -> Iterator[Sentence]:
 
     A sentence ends at a full stop that is not that of an abbreviation, at a blank line, and at a line break
     before a capital letter, a digit or a bullet. A heading ("Family history:") begins a section, which ends
-    at the next heading or at the first blank line after its text.
+    at the next heading or at the first blank line after its text. A line that ends in a colon and in the scope of
+    a trigger ("The patient denies:") holds for the list below it.
 
     Args:
         text: A clinical note.
     """
-    section, filled, start = "", False, 0
+    section, filled, listed, start = "", False, False, 0
     for stop in [*_breaks(text), len(text)]:
         piece = text[start:stop]
-        if heading := _heading(text, start, stop):
-            kind, after = section_kind(heading.group(1)), text[heading.end() : stop]
-            section, filled = kind, bool(after.strip())
-        elif not piece.strip():
+        begins_line = not start or text[start - 1] == "\n"
+        if not piece.strip():
             if filled and start and text[start - 1] == "\n":
-                section, filled = "", False
+                section, filled, listed = "", False, False
+        elif listed and begins_line and _ITEM.match(piece):
+            filled = True
+        elif heading := _heading(text, start, stop):
+            kind, after = section_kind(heading.group(1)), text[heading.end() : stop]
+            section, filled, listed = kind, bool(after.strip()), False
         else:
+            if listed and begins_line:
+                section, listed = "", False
             filled = True
         if piece.strip():
             yield Sentence(start, stop, section)
+            if not section and piece.rstrip().endswith(":"):
+                section = carried([word.lower() for word in words_of([piece])[0]])
+                filled, listed = False, bool(section)
         start = stop
 
 

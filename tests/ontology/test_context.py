@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from tiny_release import IDS
 
@@ -99,3 +101,23 @@ CASES = [
 def test_what_is_said_of_a_finding(recognise, text, expected):
     mentions = recognise(text)
     assert [m.polarity for m in mentions] == expected, [(KEYS[m.sctid], m.polarity) for m in mentions]
+
+
+def labelled():
+    """Give text, term and polarity of each row; "#" begins the heading of a rule, and a line break is a \\n."""
+    lines = (Path(__file__).parent / "context_cases.tsv").read_text(encoding="utf-8").splitlines()
+    assert lines[0].split("\t") == ["text", "term", "polarity"]
+    rule = ""
+    for line in lines[1:]:
+        if line.startswith("#"):
+            rule = line.strip("# ")
+        else:
+            text, term, polarity = line.split("\t")
+            yield pytest.param(text.replace("\\n", "\n"), term, polarity, id=f"{rule}: {text} [{term}]")
+
+
+@pytest.mark.parametrize(("text", "term", "polarity"), list(labelled()))
+def test_labelled_sentences(recognise, text, term, polarity):
+    said = [m for m in recognise(text) if m.text.lower() == term.lower()]
+    assert said, f"'{term}' is not found"
+    assert {m.polarity for m in said} == {polarity}
