@@ -24,7 +24,8 @@ _LIST_WORDS = frozenset({",", "and", "or", "nor", "a", "an", "the"})
 class Effect(NamedTuple):
     """What a phrase does: colour what follows, what precedes, or both, or end the scope of some kinds.
 
-    One that concludes ends a negation only behind a comma: "no opacity suggestive of pneumonia" denies both.
+    Backward it colours a mention at most `reach` words away. One that concludes ends a negation only behind a
+    comma: "no opacity suggestive of pneumonia" denies both.
     """
 
     forward: str = ""
@@ -32,6 +33,7 @@ class Effect(NamedTuple):
     both: bool = False
     ends: tuple[str, ...] = ()
     concludes: bool = False
+    reach: int = _REACH
 
 
 class Found(NamedTuple):
@@ -79,6 +81,9 @@ def _table() -> dict[tuple[str, ...], Effect]:
     for kind, phrases in triggers.BACKWARD.items():
         for words, effect in entries(phrases):
             table[words] = effect._replace(backward=kind)
+    for kind, phrases in triggers.RIGHT_BEHIND.items():
+        for words, effect in entries(phrases):
+            table[words] = effect._replace(backward=kind, reach=0)
     for kind, phrases in triggers.BETWEEN.items():
         for words, effect in entries(phrases):
             table[words] = effect._replace(forward=kind, backward=kind, both=True)
@@ -176,7 +181,7 @@ def _listed_before(
         if end > edge or start < limit:
             continue
         gap = words[end:edge]
-        if not _LIST_WORDS.issuperset(gap) if reached else len(gap) > _REACH:
+        if not _LIST_WORDS.issuperset(gap) if reached else len(gap) > this.effect.reach:
             break
         reached.add(place)
         edge = start

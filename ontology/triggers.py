@@ -75,10 +75,11 @@ FORWARD = {
         | rules her out for | excludes | excluded | resolution of | rather than | instead of
         | no suspicion of | no suspicion for | no concern for | no risk of | no past history of
         | no personal history of | no recent history of | no significant past medical history
-        | no reported | not reported | no history suggestive of | not consistent with | not compatible with
-        | not suggestive of | not suspicious for | not concerning for | not in keeping with | not typical of
-        | inconsistent with | failed to show | failed to demonstrate | devoid of | w o | neg for | never had
-        | no suggestion of | no indication of | nothing to suggest | no longer suspected
+        | no reported | not reported | no history suggestive of | not consistent with
+        | not compatible with | not suggestive of | not suspicious for | not concerning for
+        | not in keeping with | not typical of | inconsistent with | failed to show
+        | failed to demonstrate | devoid of | w o | neg for | no suggestion of | no indication of
+        | nothing to suggest | no longer suspected
     """),
     UNCERTAIN: split("""
         possible | possibly | probable | probably | likely | less likely | unlikely | perhaps | presumed
@@ -91,23 +92,22 @@ FORWARD = {
         | assess for | to look for | monitor for | differential includes | differential diagnosis
         | differential diagnosis includes | consider | considered | considering | no definite
         | no definitive | no clear | equivocal for | raises the possibility of | possibility of
-        | low probability of | at risk for | at risk of | risk of | risk for | if | in case of | unclear if
-        | unclear whether | not tested for | provisional | may suggest | might suggest | could suggest
-        | may indicate | might indicate | could indicate | unlikely to be | unlikely to represent
-        | not certain if | not certain whether | not sure if | not sure whether | unsure if | unsure whether
-        | uncertain if | uncertain whether | doubt | doubtful | potential | potentially | presumably
-        | screened for | screen for | screening for | work up for | workup for | concern about | worried about
-        | risk factor for | risk factors for
-        | fear of | watch for | at increased risk of | at increased risk for | unless | ^ should
-        | should you develop | prn for | as needed for | as required for | vaccinated against
-        | vaccination against | immunised against | immunized against | vaccine against | prophylaxis for
-        | prophylaxis against | to prevent | prevention of | return if | come back if | ddx | low suspicion for
+        | low probability of | at risk for | at risk of | risk of | risk for | if | in case of
+        | unclear if | unclear whether | not tested for | provisional | may suggest | might suggest
+        | could suggest | may indicate | might indicate | could indicate | unlikely to be
+        | unlikely to represent | not certain if | not certain whether | not sure if | not sure whether
+        | unsure if | unsure whether | uncertain if | uncertain whether | doubt | doubtful | potential
+        | potentially | presumably | screened for | screen for | screening for | work up for | workup for
+        | concern about | worried about | risk factor for | risk factors for | fear of | watch for
+        | at increased risk of | at increased risk for | unless | ^ should | should you develop | prn for
+        | as needed for | as required for | vaccinated against | vaccination against | immunised against
+        | immunized against | vaccine against | prophylaxis for | prophylaxis against | to prevent
+        | prevention of | return if | come back if | ddx | low suspicion for
     """),
     FAMILY: split("""
         family history of | family history | family history positive for | no family history of
-        | strong family history of | family hx | family hx of
-        | no family history | familial | fh | fhx | fh of | family member with | family members with
-        | contact with
+        | strong family history of | family hx | family hx of | no family history | familial | fh | fhx
+        | fh of | family member with | family members with | contact with
     """)
     + RELATIVES
     + OTHERS,
@@ -129,17 +129,17 @@ BACKWARD = {
         | were excluded | has been excluded | have been excluded | not seen | is not seen | was not seen
         | are not seen | were not seen | not identified | is not identified | was not identified
         | not present | is not present | was not present | not detected | was not detected
-        | not demonstrated | is not demonstrated | not found | was not found | not evident | is not evident
-        | not visualised | not visualized | not confirmed | was not confirmed | negative | is negative
-        | was negative | are negative | were negative | came back negative | returned negative | absent
-        | is absent | was absent | are absent | were absent | denied | was denied | is denied | none | nil
-        | free | has resolved | have resolved | no . | no , | no ; | neg | is neg | was neg
-        | no longer seen | no longer present | no longer visible | no longer evident | not present
-        | is no longer seen | is no longer present | is no longer visible | is no longer evident
-        | are no longer seen | are no longer present | are no longer visible | are no longer evident
-        | not reported | is not reported | was not reported | were not reported | not visible
-        | is not visible | are not visible | are not identified | were not identified | are not present
-        | were not present | are not demonstrated | were not found | was not noted
+        | not demonstrated | is not demonstrated | not found | was not found | not evident
+        | is not evident | not visualised | not visualized | not confirmed | was not confirmed | negative
+        | is negative | was negative | are negative | were negative | came back negative
+        | returned negative | absent | is absent | was absent | are absent | were absent | denied
+        | was denied | is denied | none | nil | free | has resolved | have resolved | no . | no , | no ;
+        | neg | is neg | was neg | no longer seen | no longer present | no longer visible
+        | no longer evident | is no longer seen | is no longer present | is no longer visible
+        | is no longer evident | are no longer seen | are no longer present | are no longer visible
+        | are no longer evident | not reported | is not reported | was not reported | were not reported
+        | not visible | is not visible | are not visible | are not identified | were not identified
+        | are not present | were not present | are not demonstrated | were not found | was not noted
         | were not noted
     """),
     UNCERTAIN: split("""
@@ -154,8 +154,7 @@ BACKWARD = {
         | cannot be confirmed | has not been ruled out | have not been ruled out | not been ruled out
         | has not been excluded | have not been excluded | not been excluded | yet to be excluded
         | yet to be ruled out | is not excluded | was not excluded | is not ruled out | was not ruled out
-        | is doubtful | is uncertain | is unclear | prophylaxis | vaccine | vaccination | screening
-        | precautions | risk
+        | is doubtful | is uncertain | is unclear
     """),
     FAMILY: split("in the family | runs in the family | in family members")
     + tuple(
@@ -166,18 +165,21 @@ BACKWARD = {
     HISTORICAL: split("""
         in the past | in childhood | as a child | year ago | years ago | months ago | in his youth
         | in her youth | in remission | by history | in his history | in her history | has since resolved
-        | in infancy | in adolescence | as an infant | as a teenager | last year
-        | resolved | now resolved | , now resolved | , since resolved | subsided
+        | in infancy | in adolescence | as an infant | as a teenager | last year | resolved | now resolved
+        | , now resolved | , since resolved | subsided
     """),
     # what lasts until now is not past: "history of cough for 2 weeks"
     PRESENT: split("""
-        for # day | for # days | for # week | for # weeks | for # hours | for a day | for a week | for a # days
-        | for the past # days | for the past # weeks | for the last # days | for the last # weeks
-        | for the past week | for the last week | over the past # days | over the past # weeks
-        | over the past week | since yesterday | since this morning | since last night | today | this morning
-        | this evening | tonight
+        for # day | for # days | for # week | for # weeks | for # hours | for a day | for a week
+        | for a # days | for the past # days | for the past # weeks | for the last # days
+        | for the last # weeks | for the past week | for the last week | over the past # days
+        | over the past # weeks | over the past week | since yesterday | since this morning
+        | since last night | today | this morning | this evening | tonight
     """),
 }
+
+# The same, but only right behind it: "TB screening".
+RIGHT_BEHIND = {UNCERTAIN: split("prophylaxis | vaccine | vaccination | screening | precautions | risk")}
 
 # Triggers between alternatives, which colour both sides.
 BETWEEN = {UNCERTAIN: split("versus | vs")}
@@ -195,22 +197,22 @@ PSEUDO = split("""
     | no response | no relief | no reduction | no other cause | without contrast | without iv contrast
     | without further | without any further | no further | might be tempted | being treated for
     | high risk patient | no significant resolution of | screening was positive | screening positive
-    | gram neg | past # days | presents with a history of
-    | presented with a history of | presenting with a history of | presents with history of
-    | presented with history of
-    | not improved | not improving | not resolved | not yet resolved | not responding | not tolerated
-    | not intubated | without difficulty | without change | without interval change | without delay
-    | without complication | gram negative | coagulase negative | negative pressure | negative predictive
+    | gram neg | past # days | presents with a history of | presented with a history of
+    | presenting with a history of | presents with history of | presented with history of | not improved
+    | not improving | not resolved | not yet resolved | not responding | not tolerated | not intubated
+    | without difficulty | without change | without interval change | without delay | without complication
+    | gram negative | coagulase negative | negative pressure | negative predictive
     | history of present illness | history of presenting complaint | history of the present illness
     | history and physical | history and examination | social history | travel history | exposure history
     | clinical history | history taking | medical history was | hour history of | hours history of
     | day history of | days history of | week history of | weeks history of | month history of
     | months history of | past day | past days | past week | past weeks | past month | past # weeks
-    | over the past | for the past | in the past week | in the past days | in the past # days | old man | old woman | old male | old female | old patient
-    | old boy | old girl | old lady | old gentleman | old child | year old | years old | y old | month old
-    | months old | prior to | prior to admission | previous study | previous film | previous examination
-    | previous radiograph | previous chest radiograph | previous chest x ray | previous ct | prior study
-    | prior film | prior examination | prior radiograph | prior chest radiograph | compared to previous
+    | over the past | for the past | in the past week | in the past days | in the past # days | old man
+    | old woman | old male | old female | old patient | old boy | old girl | old lady | old gentleman
+    | old child | year old | years old | y old | month old | months old | prior to | prior to admission
+    | previous study | previous film | previous examination | previous radiograph
+    | previous chest radiograph | previous chest x ray | previous ct | prior study | prior film
+    | prior examination | prior radiograph | prior chest radiograph | compared to previous
     | compared to prior | compared with previous | compared with prior | compared with the prior
     | compared with the previous | previously healthy | previously well | previously fit | family doctor
     | family physician | family medicine | family practitioner | mother board | if any | considered to be
@@ -222,11 +224,12 @@ TERMINATORS_OF_ALL = split("""
     but | however | although | though | nevertheless | yet | still | aside from | apart from | except
     | except for | other than | besides | ; | which | whereas | while | secondary to | because of
     | because | since | due to | d t | caused by | as a cause of | as the cause of | as cause of
-    | as a source of | positive for | tested positive for | c o | p w | presents with | presented with | presenting with | presents for
-    | presented for | now presents | now presented | admitted with | admitted for | was admitted
-    | complains of | complained of | complaining of | reports | reported | developed | develops
-    | has developed | now has | now with | , now | reveals | revealed | diagnosed with | was diagnosed | is diagnosed | remarkable for
-    | notable for | and presents | and presented
+    | as a source of | positive for | tested positive for | c o | p w | presents with | presented with
+    | presenting with | presents for | presented for | now presents | now presented | admitted with
+    | admitted for | was admitted | complains of | complained of | complaining of | reports | reported
+    | developed | develops | has developed | now has | now with | , now | reveals | revealed
+    | diagnosed with | was diagnosed | is diagnosed | remarkable for | notable for | and presents
+    | and presented
 """)
 # What is concluded from something ends its scope as well, but a denial only behind a comma.
 CONCLUSIONS = split("""
@@ -235,8 +238,8 @@ CONCLUSIONS = split("""
 """)
 TERMINATORS = {
     ABSENT: split("""
-        who | has | shows | showed | there is | there are | , with | with a | and has | and had | found to have
-        | is present | are present | was present | were present | is seen | are seen
+        who | has | shows | showed | there is | there are | , with | with a | and has | and had
+        | found to have | is present | are present | was present | were present | is seen | are seen
     """),
     UNCERTAIN: split("""
         who | has | shows | showed | there is | there are | , with | and has | and had | confirmed
@@ -244,13 +247,13 @@ TERMINATORS = {
     """),
     FAMILY: split("""
         states | stated | says | said | denies | denied | describes | noticed | thinks | worried | brought
-        | gives | concerned | patient | the patient | patient has | he | she | and he | and she | himself | herself | and has
-        | there is | there are
+        | gives | concerned | patient | the patient | patient has | he | she | and he | and she | himself
+        | herself | and has | there is | there are
     """),
     HISTORICAL: split("""
-        who | now | currently | today | at present | suggest | suggests | suggesting | has | shows | showed
-        | there is | there are | admission | days of | day of | weeks of | week of | months of | hours of
-        | demonstrates | demonstrated | and was | and is | and now
+        who | now | currently | today | at present | suggest | suggests | suggesting | has | shows
+        | showed | there is | there are | admission | days of | day of | weeks of | week of | months of
+        | hours of | demonstrates | demonstrated | and was | and is | and now
     """),
     PRESENT: split("history of"),
 }
