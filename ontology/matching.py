@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ontology.inflect import composed, fold
-from ontology.lexicon import EVERYDAY, EVERYDAY_WORD, INITIAL, MULTIPLIER, Lexicon
+from ontology.lexicon import ABBREVIATION, EVERYDAY, EVERYDAY_WORD, INITIAL, MULTIPLIER, Lexicon
 from ontology.sentences import Sentence, sentences
 from ontology.tokens import HYPHEN, OPEN, STOP, Batch, Numbers, Places
 
@@ -234,7 +234,9 @@ class Matcher:
         for place, word in enumerate(words):
             if self.strict_case and kind != EVERYDAY_WORD:
                 skip = int(kind == INITIAL and place == 0)
-            elif sum(map(str.isupper, word)) > 1 or (word.lower() in EVERYDAY and word[0].isupper()):
+            elif (sum(map(str.isupper, word)) > 1 and len(word) <= ABBREVIATION) or (
+                word.lower() in EVERYDAY and word[0].isupper()
+            ):
                 skip = 0
             else:
                 continue

@@ -1,8 +1,8 @@
 """Notes to concepts: the longest term at each place, and what the sentence says of it.
 
 Words are compared as `inflect.fold` brings them (lower case, singular); hyphens and possessive endings do not
-count. Where case matters (a term marked CS or cI with two capitals in a word, or an abbreviation that spells
-an everyday word, as "CAP" does), the text must be written as the term is. Words must stand in the term's
+count. Where case matters (a term marked CS or cI with two capitals in a word of at most four letters, or an
+abbreviation that spells an everyday word, as "CAP" does), the text must be written as the term is. Words must stand in the term's
 order: "pneumonia of bacterial origin" is not searched for "bacterial pneumonia".
 
 Of terms that overlap, the one that begins first is taken, of those that begin together the longest, and the
@@ -64,7 +64,7 @@ class Recogniser:
             the ontology is used; where there is none, or a damaged or older one, it is built and written there,
             and only held in memory if the folder cannot be written to.
         strict_case: Ask for every capital of a CS term, and of a cI term but the first letter; a text must
-            then say "Crohn's". Otherwise only words with two capitals or more must be as in the term.
+            then say "Crohn's". Otherwise only words of up to four letters with two capitals must be as in the term.
         overlapping: Give every term in `spans`, also those inside or across others.
 
     Attributes:
