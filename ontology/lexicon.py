@@ -36,13 +36,14 @@ ABBREVIATION = 4
 
 # Abbreviations in these spellings are everyday words in lower case.
 _EVERYDAY = """
-    add age aid aids aim air all am an and are arm art as at ate bad ban bar basic bat be bed bid big but by
-    can cap care cars cat charge chip cloves cold cope copes crest dad day did do due ear end eye fan far fast
-    fat fed fee few fish fit flair for gap gas get go got had ham has hat he help her hip his hot how ice if ill in is it jet
-    lab lad lap last led leg leopard let lip low mad man map mass may me men met mild mom ms my no nor not now of off
-    old on one or our out own pad pain pan past pat pen pet pin poems raft rap rash red rest rice sad said sam save
-    see set she side sit six smart smile so some space spasm spin star stat step still stop sun tab tan tap tar team ten that the
-    tic tie tin tip to toe too top torch trap two up us use vast wait was wet who why will with yes you
+    add age aid aids aim air all am an and are arm art as at ate bad ban bar basic bat be bed bid big
+    but by can cap care cars cat charge chip cloves cold cope copes crest dad day did do due ear end eye
+    fan far fast fat fed fee few fish fit flair for gap gas get go got had ham has hat he help her hip
+    his hot how ice if ill in is it jet lab lad lap last led leg leopard let lip low mad man map mass
+    may me men met mild mom ms my no nor not now of off old on one or our out own pad pain pan past pat
+    pen pet pin poems raft rap rash red rest rice sad said sam save see set she side sit six smart smile
+    so some space spasm spin star stat step still stop sun tab tan tap tar team ten that the tic tie tin
+    tip to toe too top torch trap two up us use vast wait was wet who why will with yes you
 """
 EVERYDAY = frozenset(_EVERYDAY.split())
 

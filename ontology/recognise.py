@@ -2,8 +2,8 @@
 
 Words are compared as `inflect.fold` brings them (lower case, singular); hyphens and possessive endings do not
 count. Where case matters (a term marked CS or cI with two capitals in a word of at most four letters, or an
-abbreviation that spells an everyday word, as "CAP" does), the text must be written as the term is. Words must stand in the term's
-order: "pneumonia of bacterial origin" is not searched for "bacterial pneumonia".
+abbreviation that spells an everyday word, as "CAP" does), the text must be written as the term is. Words must
+stand in the term's order: "pneumonia of bacterial origin" is not searched for "bacterial pneumonia".
 
 Of terms that overlap, the one that begins first is taken, of those that begin together the longest, and the
 search goes on behind it. A term does not cross the end of a sentence. Nor is a chain of words with hyphens cut

@@ -45,7 +45,10 @@ def keys(mentions):
         ("a cap was worn", []),  # case-sensitive abbreviation
         ("TB and tb", ["tuberculosis"]),
         ("COVID-19", ["covid"]),
-        ("Covid-19 or covid-19, COVID 19", ["covid", "covid", "covid"]),  # read as a word, and none of every day
+        (
+            "Covid-19 or covid-19, COVID 19",
+            ["covid", "covid", "covid"],
+        ),  # read as a word, and none of every day
         ("the feverish asthmatic", []),
         ("walking pneumonia", ["viral"]),  # the stray quotation mark of the term does not matter
         ("finding site above reference range", ["finding"]),  # attributes and qualifiers are not sought
