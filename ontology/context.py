@@ -61,9 +61,10 @@ _NORMAL = _Normal()
 def _normal(words: Iterable[str]) -> list[str]:
     """Give words as the table has them; "isn", "t" are "is", "not"."""
     row = [_NORMAL[word] for word in words]
-    for place in range(1, len(row)):
-        if row[place] == "t" and row[place - 1] in triggers.AUXILIARIES:
-            row[place - 1 : place + 1] = triggers.AUXILIARIES[row[place - 1]], "not"
+    if "t" in row:
+        for place in range(1, len(row)):
+            if row[place] == "t" and row[place - 1] in triggers.AUXILIARIES:
+                row[place - 1 : place + 1] = triggers.AUXILIARIES[row[place - 1]], "not"
     return row
 
 
@@ -124,17 +125,18 @@ def find_triggers(words: list[str], taken: Sequence[bool]) -> list[Found]:
     """
     # "^" and "." stand for the beginning and the end of the sentence
     row = ["^", *_normal(words), "."]
-    found, i = [], 0
-    while i < len(row):
-        for size in _SIZES.get(row[i], ()):
-            start, end = max(i - 1, 0), min(i - 1 + size, len(words))
+    found, behind = [], 0
+    for i in [place for place, word in enumerate(row) if word in _SIZES]:
+        if i < behind:
+            continue
+        for size in _SIZES[row[i]]:
             effect = _TABLE.get(tuple(row[i : i + size]))
-            if effect is not None and not any(taken[start:end]):
-                found.append(Found(start, end, effect))
-                i += size
-                break
-        else:
-            i += 1
+            if effect is not None:
+                start, end = max(i - 1, 0), min(i - 1 + size, len(words))
+                if not any(taken[start:end]):
+                    found.append(Found(start, end, effect))
+                    behind = i + size
+                    break
     return found
 
 
@@ -227,6 +229,8 @@ def polarities(words: list[str], spans: Sequence[tuple[int, int]], section: str 
     for start, end in spans:
         taken[start:end] = [True] * (end - start)
     found = find_triggers(words, taken)
+    if not found:
+        return [section or PRESENT] * len(spans)
     colours: list[set[str]] = [{section} if section else set() for _ in spans]
     for this in found:
         forward, backward = _direction(this, spans)

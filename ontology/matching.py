@@ -232,13 +232,12 @@ class Matcher:
 
     def _same_case(self, kind: int, words: tuple[str, ...], batch: Batch, begin: int) -> bool:
         for place, word in enumerate(words):
-            if self.strict_case and kind != EVERYDAY_WORD:
-                skip = int(kind == INITIAL and place == 0)
-            elif (sum(map(str.isupper, word)) > 1 and len(word) <= ABBREVIATION) or (
-                word.lower() in EVERYDAY and word[0].isupper()
-            ):
+            skip = int(kind == INITIAL and place == 0)
+            abbreviation = sum(map(str.isupper, word)) > 1 and len(word) <= ABBREVIATION
+            everyday = word.lower() in EVERYDAY and word[0].isupper() and not skip
+            if abbreviation or everyday:
                 skip = 0
-            else:
+            elif not self.strict_case or kind == EVERYDAY_WORD:
                 continue
             written = composed(batch.word(begin + place))
             # letter by letter, as the ends of "opacity" and "opacities" differ

@@ -17,6 +17,7 @@ _ITEM = re.compile(r"[ \t]*(?:[-*•·‣–]|\(?(?:\d{1,2}|[a-z])[.)])")
 _ABBREVIATIONS = frozenset(
     {"dr", "mr", "mrs", "ms", "st", "vs", "e.g", "i.e", "approx", "resp", "pt", "pts", "fig", "cf", "ca"}
 )
+_LONGEST = 1 + max(map(len, _ABBREVIATIONS))
 
 
 class Sentence(NamedTuple):
@@ -39,6 +40,12 @@ def sentences(text: str) -> Iterator[Sentence]:
         text: A clinical note.
     """
     section, filled, listed, start = "", False, False, 0
+    if ":" not in text:  # no heading
+        for stop in [*_breaks(text), len(text)]:
+            if text[start:stop].strip():
+                yield Sentence(start, stop, "")
+            start = stop
+        return
     for stop in [*_breaks(text), len(text)]:
         piece = text[start:stop]
         begins_line = not start or text[start - 1] == "\n"
@@ -73,19 +80,21 @@ def _heading(text: str, start: int, stop: int) -> re.Match[str] | None:
 def _breaks(text: str) -> Iterator[int]:
     """Give the places where sentences end."""
     for match in _BREAK.finditer(text):
-        end = match.end()
-        if match.group() == "\n":
+        mark, start, end = match.group(), match.start(), match.end()
+        if mark == "\n":
             following = text[end : end + 40].lstrip(" \t")
             if not following or not following[0].islower():
                 yield end
-        elif match.group() == ".":
-            words = text[max(0, match.start() - 12) : match.start()].split()
-            last = words[-1].lower().lstrip("(") if words else ""
-            next_word = text[end : end + 3].lstrip(" \t")
-            initial = len(last) == 1 and last.isalpha()  # "E. coli"
-            if not (initial or last in _ABBREVIATIONS) and not next_word[:1].islower():
-                yield end
-        elif not text[match.start() - 1 : match.start()].strip():
+        elif mark == ".":
+            if text[end : end + 3].lstrip(" \t")[:1].islower():
+                continue
+            if start < _LONGEST or not text[start - _LONGEST : start].isalpha():  # else it is no abbreviation
+                words = text[max(0, start - 12) : start].split()
+                last = words[-1].lower().lstrip("(") if words else ""
+                if last in _ABBREVIATIONS or (len(last) == 1 and last.isalpha()):  # "E. coli"
+                    continue
+            yield end
+        elif not text[start - 1 : start].strip():
             continue  # the query in "fever, ? TB"
-        elif match.group() == "!" or not text[end : end + 3].lstrip()[:1].islower():
+        elif mark == "!" or not text[end : end + 3].lstrip()[:1].islower():
             yield end

@@ -78,19 +78,27 @@ def overlapping(span, others):
     return [other for other in others if other[0] < span[1] and span[0] < other[1]]
 
 
+def in_chain(text, span):
+    """Whether a span is part of words with hyphens between."""
+    before, after = text[max(0, span[0] - 2) : span[0]], text[span[1] : span[1] + 2]
+    return bool(re.search(r"\w-$", before) or re.match(r"-\w", after))
+
+
 def why_only_ours(note, span, peer):
     """Say why PhraseMatcher does not give a span that we give."""
     said = note.text[slice(*span)]
     if said.lower() in peer.lower:
-        return "the longest first" if overlapping(span, note.theirs) else "spaCy's tokens end elsewhere"
+        longer = [other for other in overlapping(span, note.theirs) if other[1] - other[0] > span[1] - span[0]]
+        if any(in_chain(note.text, other) for other in longer):
+            return "a name with hyphens is not cut"
+        return "they take the longest first" if longer else "spaCy's tokens end elsewhere"
     return "hyphens and other marks" if plain(said) in peer.words else "inflection"
 
 
 def why_only_theirs(note, span, peer):
     """Say why we do not give a span that PhraseMatcher gives."""
-    start, end = span
-    said, around = note.text[start:end], (note.text[max(0, start - 2) : start], note.text[end : end + 2])
-    if re.search(r"\w-$", around[0]) or re.match(r"-\w", around[1]):
+    said = note.text[slice(*span)]
+    if in_chain(note.text, span):
         return "a name with hyphens is not cut"
     if overlapping(span, note.ours):
         return "inside or across a longer term"

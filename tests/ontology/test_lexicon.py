@@ -166,6 +166,7 @@ CASED = [
     ("Infection by Pseudomonas", "cI"),
     ("Still's disease", "CS"),
     ("CT scan", "CS"),
+    ("Low vitamin B12", "cI"),
 ]
 
 
@@ -181,6 +182,8 @@ CASED = [
         ("still disease", False, False),  # an everyday word
         ("CT scans", True, True),
         ("ct scan", False, False),
+        ("low vitamin B12", True, True),  # the first letter of a cI term is free, also of an everyday word
+        ("Low Vitamin B12", True, False),
     ],
 )
 def test_case_significance(tmp_path, text, lenient, strict):

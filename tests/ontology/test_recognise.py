@@ -101,6 +101,9 @@ def test_singular(word, expected):
         ("one line\nwrapped here\nNew line", 2),
         ("- fever\n- cough", 2),
         ("Fever?\n\nCough!", 2),
+        ("Dr. Brown", 1),
+        ("a Dr. Brown", 1),
+        ("Size is normal.There is more. And e.g. this", 3),
     ],
 )
 def test_sentences(text, expected):

@@ -10,7 +10,10 @@ from ontology import load
 from ontology.builtin import write_rf2
 
 ALIKE = ("present", "historical", "absent")  # what NegEx too can tell apart: denied or not
-SPANS_OURS = {"inflection", "hyphens and other marks", "the longest first", "spaCy's tokens end elsewhere"}
+SPANS_OURS = {
+    "inflection", "hyphens and other marks", "a name with hyphens is not cut", "they take the longest first",
+    "spaCy's tokens end elsewhere",
+}  # fmt: skip
 SPANS_THEIRS = {
     "capitals", "a name with hyphens is not cut", "inside or across a longer term", "a sentence ends inside",
 }  # fmt: skip
@@ -49,7 +52,7 @@ def report(title, peer, notes):
 
 @pytest.mark.parametrize(
     ("terminology", "f1", "of_theirs", "kappa", "kappa_same"),
-    [("disease-ontology", 0.93, 0.90, 0.55, 0.85), ("builtin", 0.86, 0.95, 0.70, 0.85)],
+    [("disease-ontology", 0.93, 0.90, 0.55, 0.80), ("builtin", 0.86, 0.95, 0.70, 0.85)],
 )
 def test_real_notes(shared, builtin, real, terminology, f1, of_theirs, kappa, kappa_same):
     ontology = builtin if terminology == "builtin" else load(shared / "data" / "rf2" / terminology)
@@ -106,7 +109,7 @@ def test_notes_whose_truth_is_known(builtin):
     denied = right(notes, truths, "ours", lambda said, true: (said == "absent") == (true == "absent"))
     negex = right(notes, truths, "theirs", lambda said, true: said == (true == "absent"))
     print(f"  terms found {np.mean(found):.3f}, polarity right {polarity}, denied {denied}, NegEx {negex}")  # noqa: T201
-    assert np.mean(found) > 0.97
+    assert np.mean(found) > 0.999
     assert polarity.n > 3000
     assert polarity.value > 0.99
     assert denied.value > negex.value - 0.005
