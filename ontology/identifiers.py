@@ -64,6 +64,23 @@ ASSOCIATIONS = {
     SIMILAR_TO: "similar to",
 }
 
+# Why a concept was retired, for releases that leave these concepts out.
+REASONS = {
+    900000000000482003: "Duplicate component",
+    900000000000483008: "Outdated component",
+    900000000000484002: "Ambiguous component",
+    900000000000485001: "Erroneous component",
+    900000000000486000: "Limited component",
+    900000000000487009: "Component moved elsewhere",
+    900000000000492006: "Pending move",
+    900000000000494007: "Inappropriate component",
+    900000000000495008: "Concept non-current",
+    723277005: "Nonconformance to editorial policy component",
+    723278000: "Not semantically equivalent component",
+    1186917008: "Classification derived component",
+    1186919006: "Meaning of component unknown",
+}
+
 INTERPRETS = 363714003
 HAS_INTERPRETATION = 363713009
 

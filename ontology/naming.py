@@ -81,8 +81,7 @@ class Naming:
         Args:
             sctid: The concept.
         """
-        name = self.fsn(sctid)
-        return name[name.rindex("(") + 1 : -1] if untagged(name) != name else ""
+        return tag_of(self.fsn(sctid))
 
     def search(self, text: str, limit: int = 20) -> list[int]:
         """Find concepts by the beginnings of their words in any order, the closest first.
@@ -132,3 +131,12 @@ def untagged(name: str) -> str:
     """
     head, bracket, tag = name.rpartition(" (")
     return head if bracket and tag.endswith(")") and "(" not in tag and tag.count(")") == 1 and head else name
+
+
+def tag_of(name: str) -> str:
+    """Give the semantic tag of an FSN, the content of its last pair of brackets; empty where there is none.
+
+    Args:
+        name: The FSN, such as "Pneumonia (disorder)".
+    """
+    return name[name.rindex("(") + 1 : -1] if untagged(name) != name else ""

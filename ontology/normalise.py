@@ -85,13 +85,20 @@ class Normalised:
 
 
 class _History:
-    """The associations of an ontology as a dictionary, and its inactive concepts."""
+    """The associations of an ontology by their source, and its inactive concepts."""
 
     def __init__(self, ontology: Ontology) -> None:
         self.inactive = frozenset(ontology.inactive["sctid"].to_list())
-        self.onward: dict[int, dict[int, list[int]]] = {}
-        for source, refset, target in ontology.history.iter_rows():
-            self.onward.setdefault(source, {}).setdefault(refset, []).append(target)
+        self._columns = tuple(ontology.history[name].to_numpy() for name in ("source", "refset", "target"))
+
+    def onward(self, sctid: int) -> dict[int, list[int]]:
+        """Give the targets of a concept's associations by their kind."""
+        source, refset, target = self._columns
+        start, end = np.searchsorted(source, sctid), np.searchsorted(source, sctid, side="right")
+        found: dict[int, list[int]] = {}
+        for kind, concept in zip(refset[start:end].tolist(), target[start:end].tolist(), strict=True):
+            found.setdefault(kind, []).append(concept)
+        return found
 
 
 _HISTORIES: WeakKeyDictionary[Any, _History] = WeakKeyDictionary()
@@ -174,7 +181,7 @@ def _search(ontology: Ontology, start: int, *, certain_first: bool) -> dict[int,
         if here in left:
             continue
         left.add(here)
-        links = {kind: targets for kind, targets in history.onward.get(here, {}).items() if kind in _ORDER}
+        links = {kind: targets for kind, targets in history.onward(here).items() if kind in _ORDER}
         certain = {kind: targets for kind, targets in links.items() if kind in CERTAIN}
         for kind, targets in (certain if certain and certain_first else links).items():
             share = 1.0 if kind in CERTAIN or kind == ids.WAS_A else 1 / (len(targets) + 1)
