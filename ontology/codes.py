@@ -52,7 +52,7 @@ def key(identifier: str) -> int:
     text = canonical(identifier)
     if text.isascii() and text.isdecimal() and len(text) <= 18 and int(text):
         return int(text)
-    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest()
     return FIRST + int.from_bytes(digest, "big") % _RANGE
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _MARGIN, _GUTTER, _ROW_GAP = 24, 30, 12
 _BOX, _FOCUS, _LABEL, _PADDING = 196, 240, 150, 10
 _FONT, _SMALL, _LEADING = 12, 10, 15
+_LABEL_LEADING = 13
 _BOLD = 14.5  # the title has 13, but bold letters are wider
 _BUS = 46  # between two bands, for the line along them
 _COLUMNS = 5
@@ -64,11 +65,11 @@ class _Row:
     label: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.label = wrap(clean(self.relation), _LABEL - 8, _SMALL + 1, 2)
+        self.label = wrap(clean(self.relation), _LABEL - 8, _SMALL + 1, 3)
 
     @property
     def high(self) -> float:
-        return max(self.box.high, len(self.label) * _LEADING) + _ROW_GAP
+        return max(self.box.high, len(self.label) * _LABEL_LEADING + 2) + _ROW_GAP
 
 
 @dataclass
@@ -239,13 +240,12 @@ class _Picture:
         group = ET.SubElement(self.boxes, "g")
         ET.SubElement(group, "title").text = row.tip
         wide = max(width(line, _SMALL + 1) for line in row.label) + 8
-        high = len(row.label) * (_LEADING - 2) + 2
+        high = len(row.label) * _LABEL_LEADING + 2
         left = x + (_LABEL - wide) / 2
         self._rect(group, f"label{framed}", left, middle - high / 2, wide, high)
         for number, line in enumerate(row.label):
-            y = middle - high / 2 + 11 + number * (_LEADING - 2)
-            text = ET.SubElement(group, "text", {"class": f"name {row.edge}", "x": f"{left + 4:g}", "y": f"{y:g}"})
-            text.text = line
+            place = {"x": f"{x + _LABEL / 2:g}", "y": f"{middle - high / 2 + 11 + number * _LABEL_LEADING:g}"}
+            ET.SubElement(group, "text", {"class": f"name {row.edge}", **place}).text = line
 
     # Parts
 
@@ -348,7 +348,7 @@ def _box(name: Name, note: str = "", tip: str = "") -> _Box:
     lines = [(line, "term") for line in wrap(clean(name.term), _BOX - 2 * _PADDING, _FONT, _LINES)]
     if name.term != name.identifier:
         lines.append((wrap(clean(name.identifier), _BOX - 2 * _PADDING, _SMALL, 1)[0], "small"))
-    lines += [(line, "small") for line in wrap(note, _BOX - 2 * _PADDING, _SMALL, 2) if line]
+    lines += [(line, "small") for line in wrap(note, _BOX - 2 * _PADDING, _SMALL, 3) if line]
     kind = {True: "concept", False: "retired", None: "unknown"}[name.active]
     return _Box(kind, lines, "\n".join((_tip(name), *([tip or note] if tip or note else []))))
 

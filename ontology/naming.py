@@ -83,16 +83,17 @@ class Naming:
         """
         return tag_of(self.fsn(sctid))
 
-    def search(self, text: str, limit: int = 20) -> list[int]:
+    def search(self, text: str, limit: int = 20, inactive: bool = False) -> list[int]:
         """Find concepts by the beginnings of their words in any order, the closest first.
 
         Args:
-            text: Words, or an SCTID.
+            text: Words, or an identifier: an SCTID, "DOID:1816", an IRI.
             limit: How many concepts to give at most.
+            inactive: Whether inactive concepts are looked for too.
         """
         from ontology.search import search
 
-        return search(cast("Ontology", self), text, limit)
+        return search(cast("Ontology", self), text, limit, inactive)
 
     def preferred(self, sctid: int, dialect: int | str) -> str:
         """Give the preferred term in a language reference set; empty where it prefers none for the concept.

@@ -34,7 +34,7 @@ CSS = f"""
 .onto .title{{font-size:13px;font-weight:600}}
 .onto .small,.onto .caption{{font-size:10px;fill:var(--o-muted)}}
 .onto .said{{font-size:11px;fill:var(--o-muted)}}
-.onto .name{{font-size:11px}}
+.onto .name{{font-size:11px;text-anchor:middle}}
 .onto .box,.onto .sample{{fill:var(--o-box);stroke:var(--o-border);stroke-width:1}}
 .onto .focus{{fill:var(--o-focus);stroke:var(--o-isa);stroke-width:1.5}}
 .onto .inner{{fill:none;stroke:var(--o-isa);stroke-width:1}}

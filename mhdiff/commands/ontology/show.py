@@ -1,4 +1,4 @@
-"""`mhdiff ontology show | search | ancestors | path`: questions about single concepts."""
+"""`mhdiff ontology show`: a concept and what stands next to it, as text, as a picture, or as JSON."""
 
 from __future__ import annotations
 
@@ -7,147 +7,61 @@ from typing import TYPE_CHECKING, Any
 
 from mhdiff import console
 from mhdiff.commands import Verb
-from mhdiff.commands.ontology.common import concept, configure_ontology, named, open_ontology, print_concepts
+from mhdiff.commands.ontology.common import concept, configure_ontology, open_ontology
+from ontology.errors import InputError
 
 if TYPE_CHECKING:
     from ontology import Ontology
 
+_LIMIT = 20
+
 
 def _configure_show(parser: argparse.ArgumentParser) -> None:
     configure_ontology(parser)
-    parser.add_argument("concept", metavar="CONCEPT", help="an SCTID, or a term written out")
+    parser.add_argument(
+        "concept", metavar="CONCEPT", help="an SCTID, a code or a term written out; inactive ones are shown too"
+    )
+    parser.add_argument("--svg", metavar="FILE", help="draw it as a picture, too")
+    parser.add_argument(
+        "--limit", type=int, metavar="N",
+        help=f"how many parents, children, relations ... at most; 0 is all (default: {_LIMIT}, with --json all)",
+    )  # fmt: skip
 
 
 def _show(args: argparse.Namespace) -> None:
+    from ontology.neighbourhood import neighbourhood
+    from ontology.outline import outline
+
+    if args.limit is not None and args.limit < 0:
+        raise InputError(f"--limit is {args.limit}", remedy="Give a whole number from 0 on; 0 is all")
     ontology = open_ontology(args.ontology)
-    document = concept_document(ontology, concept(ontology, args.concept))
+    sctid = concept(ontology, args.concept, inactive=True)
+    if args.svg:
+        from ontology.drawing import svg
+        from ontology.writers.iris import put
+
+        path = put(args.svg, svg(ontology, sctid, _LIMIT if args.limit is None else args.limit or None))
+        console.say(f"wrote {path}")
     if args.json:
-        console.out_json(document)
+        document = concept_document(ontology, sctid, args.limit or None)
+        console.out_json({**document, "svg": args.svg} if args.svg else document)
         return
-    console.out(f"{document['sctid']}  {document['fsn']}")
-    console.out(f"  depth {document['depth']}, {document['descendants']:,} concepts below")
-    for synonym in document["synonyms"]:
-        console.out(f"  term      {synonym}")
-    for key, title in (("parents", "is a"), ("children", "child")):
-        for other in document[key]:
-            console.out(f"  {title:<9} {other['sctid']}  {other['term']}")
-    for row in document["relations"]:
-        console.out(f"  {row['relation']}: {row['target']}  {row['term']}  (group {row['group']})")
-    for row in document["relations_to_it"]:
-        console.out(f"  <- {row['relation']} of {row['source']}  {row['term']}")
-    for row in document["maps"]:
-        console.out(f"  {row['system']:<9} {row['target']}  {row['rule']}  {row['advice']}".rstrip())
+    console.out(outline(neighbourhood(ontology, sctid, _LIMIT if args.limit is None else args.limit or None)))
 
 
-def _configure_search(parser: argparse.ArgumentParser) -> None:
-    configure_ontology(parser)
-    parser.add_argument("words", nargs="+", metavar="WORD", help="beginnings of words, in any order")
-    parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many at most (default: 20)")
-
-
-def _search(args: argparse.Namespace) -> None:
-    ontology = open_ontology(args.ontology)
-    found = ontology.search(" ".join(args.words), limit=args.limit)
-    print_concepts(ontology, found, args.json)
-
-
-def _configure_ancestors(parser: argparse.ArgumentParser) -> None:
-    configure_ontology(parser)
-    parser.add_argument("concept", metavar="CONCEPT", help="an SCTID, or a term written out")
-
-
-def _ancestors(args: argparse.Namespace) -> None:
-    ontology = open_ontology(args.ontology)
-    above = ontology.ancestors(concept(ontology, args.concept))
-    depth = ontology.depth[ontology.indices(above)]
-    print_concepts(ontology, [int(s) for _, s in sorted(zip(-depth, above, strict=True))], args.json)
-
-
-def _configure_path(parser: argparse.ArgumentParser) -> None:
-    configure_ontology(parser)
-    parser.add_argument("a", metavar="FROM", help="an SCTID, or a term written out")
-    parser.add_argument("b", metavar="TO", help="an SCTID, or a term written out")
-    parser.add_argument(
-        "--relation", action="append", metavar="NAME", help="walk this relation only; may be repeated"
-    )
-
-
-def _path(args: argparse.Namespace) -> None:
-    ontology = open_ontology(args.ontology)
-    a, b = concept(ontology, args.a), concept(ontology, args.b)
-    steps = ontology.path(a, b, args.relation)
-    if args.json:
-        named = [
-            {
-                **step._asdict(),
-                "source_term": ontology.term(step.source),
-                "target_term": ontology.term(step.target),
-            }
-            for step in steps
-        ]
-        console.out_json({"from": a, "to": b, "connected": a == b or bool(steps), "steps": named})
-        return
-    if not steps:
-        console.out("the same concept" if a == b else "no path")
-    for step in steps:
-        end = step.target if step.forward else step.source
-        arrow = f"--{step.relation_name}-->" if step.forward else f"<--{step.relation_name}--"
-        begin = step.source if step.forward else step.target
-        console.out(f"{ontology.term(begin)} {arrow} {ontology.term(end)}")
-
-
-def concept_document(ontology: Ontology, sctid: int) -> dict[str, Any]:
-    """Give everything that is said of a concept.
+def concept_document(ontology: Ontology, sctid: int, limit: int | None = None) -> dict[str, Any]:
+    """Give everything that is said of a concept, ready for JSON.
 
     Args:
         ontology: The ontology.
-        sctid: The concept.
+        sctid: The concept, active or inactive.
+        limit: How long each list is at most; None gives all.
     """
-    node, relations = ontology.index(sctid), ontology.relations
-    outward = [i for i in (relations.source == node).nonzero()[0].tolist() if relations.type[i]]
-    inward = [i for i in (relations.target == node).nonzero()[0].tolist() if relations.type[i]]
+    from ontology.neighbourhood import neighbourhood
 
-    def name(row: int) -> str:
-        return ontology.relation_name(int(ontology.relation_types[relations.type[row]]))
-
-    def end(nodes: Any, row: int) -> int:
-        return int(ontology.sctids[nodes[row]])
-
-    return {
-        "sctid": sctid,
-        "fsn": ontology.fsn(sctid),
-        "term": ontology.term(sctid),
-        "semantic_tag": ontology.semantic_tag(sctid),
-        "synonyms": ontology.synonyms(sctid),
-        "fully_defined": bool(ontology.defined[node]),
-        "depth": int(ontology.depth[node]),
-        "descendants": len(ontology.descendants(sctid)),
-        "parents": [named(ontology, s) for s in ontology.parents(sctid)],
-        "children": [named(ontology, s) for s in ontology.children(sctid)],
-        "relations": [
-            {
-                "relation": name(i),
-                "target": end(relations.target, i),
-                "term": ontology.term(end(relations.target, i)),
-                "group": int(relations.group[i]),
-            }
-            for i in outward
-        ],
-        "relations_to_it": [
-            {
-                "relation": name(i),
-                "source": end(relations.source, i),
-                "term": ontology.term(end(relations.source, i)),
-            }
-            for i in inward
-        ],
-        "maps": ontology.maps.filter(ontology.maps["concept"] == node).drop("concept").to_dicts(),
-    }
+    return neighbourhood(ontology, sctid, limit).as_dict()
 
 
 VERBS = {
-    "show": Verb("a concept: terms, relations and maps", _configure_show, _show),
-    "search": Verb("find concepts by the words of their terms", _configure_search, _search),
-    "ancestors": Verb("every concept above one, the deepest first", _configure_ancestors, _ancestors),
-    "path": Verb("a shortest path between two concepts, over any relation", _configure_path, _path),
+    "show": Verb("a concept and its neighbours: as text, as a picture (--svg)", _configure_show, _show),
 }
