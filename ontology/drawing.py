@@ -15,8 +15,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from ontology.few import Few
 from ontology.lettering import clean, width, wrap
-from ontology.neighbourhood import Attribute, Few, Name, Neighbourhood, Parent, neighbourhood
+from ontology.neighbourhood import Attribute, Name, Neighbourhood, Parent, neighbourhood
 from ontology.svg_style import ARROWS, CSS
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from ontology.errors import ConceptNotFound
 from ontology.identifiers import IS_A, NAMES
 
 if TYPE_CHECKING:
+    from ontology.few import Few
     from ontology.model import Ontology, Relations
 
 Ints = NDArray[np.int64]
@@ -168,3 +169,54 @@ class Hierarchy:
         from ontology.paths import shortest_path
 
         return shortest_path(cast("Ontology", self), a, b, relations)
+
+    def paths(
+        self, a: int, b: int, relations: Iterable[int | str] | None = None, limit: int = 10
+    ) -> Few[list[Step]]:
+        """Give the shortest paths between two concepts, as `path` gives one, and how many there are.
+
+        Args:
+            a: Where they start.
+            b: Where they end.
+            relations: Relationship types (SCTIDs or names) they may use; all of them by default.
+            limit: How many to give at most.
+        """
+        from ontology.paths import shortest_paths
+
+        return shortest_paths(cast("Ontology", self), a, b, relations, limit)
+
+    def paths_to_roots(self, sctid: int, limit: int = 10) -> Few[list[Step]]:
+        """Give the is-a ways from a concept up to the roots, the shortest first, and how many there are.
+
+        Args:
+            sctid: The concept.
+            limit: How many to give at most.
+        """
+        from ontology.paths import paths_to_roots
+
+        return paths_to_roots(cast("Ontology", self), sctid, limit)
+
+    def common_ancestors(self, a: int, b: int) -> Ints:
+        """Give the ancestors that two concepts share, each being an ancestor of itself, ascending.
+
+        Args:
+            a: One concept.
+            b: The other.
+        """
+        from ontology.ancestry import common_ancestors
+
+        return common_ancestors(cast("Ontology", self), a, b)
+
+    def least_common_ancestors(self, a: int, b: int) -> list[int]:
+        """Give the common ancestors that have no other one below them, those with most ancestors first.
+
+        Args:
+            a: One concept.
+            b: The other.
+
+        Returns:
+            SCTIDs; in a hierarchy with several parents there may be more than one, and none under different roots.
+        """
+        from ontology.ancestry import least_common_ancestors
+
+        return least_common_ancestors(cast("Ontology", self), a, b)

@@ -7,7 +7,7 @@ may be long (at full size a concept has 10,000 children) hold as many as were as
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -17,12 +17,11 @@ from ontology import closure as _closure
 from ontology import codes as _codes
 from ontology import identifiers as ids
 from ontology.closure import Adjacency, gather
+from ontology.few import Few
 from ontology.naming import tag_of, untagged
 
 if TYPE_CHECKING:
     from ontology.model import Ontology
-
-T = TypeVar("T")
 
 
 class Name(NamedTuple):
@@ -38,19 +37,6 @@ class Name(NamedTuple):
         """Give plain values, ready for JSON."""
         code = {"code": self.identifier} if self.sctid >= _codes.FIRST else {}
         return {"sctid": self.sctid, **code, "term": self.term}
-
-
-@dataclass(frozen=True)
-class Few(Generic[T]):
-    """The first of a list that may be long, and how long it is."""
-
-    shown: tuple[T, ...] = ()
-    total: int = 0
-
-    @property
-    def more(self) -> int:
-        """How many are not shown."""
-        return self.total - len(self.shown)
 
 
 class Term(NamedTuple):

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ontology.neighbourhood import Attribute, Few, Name, Neighbourhood, Term
+from ontology.few import Few
+from ontology.neighbourhood import Attribute, Name, Neighbourhood, Term
 
 _STATES = {True: "", False: "  (inactive)", None: "  (unknown here)"}
 _LINEAGE = 4  # this many ancestors of a parent are named; of longer lines the middle is left out

@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from mhdiff import console
 from ontology import codes
 from ontology.errors import InputError
+from ontology.neighbourhood import name_of
 
 if TYPE_CHECKING:
     from ontology import Ontology
@@ -59,30 +62,42 @@ def open_ontology(folder: str) -> Ontology:
     return load([folder]) if folder == BUILTIN else Ontology.open(folder)
 
 
-def concept(ontology: Ontology, text: str) -> int:
+def concept(ontology: Ontology, text: str, *, inactive: bool = False) -> int:
     """Understand an SCTID, a code or a term written out.
 
     Args:
         ontology: The ontology.
         text: What was typed.
+        inactive: Whether an inactive concept may be meant, where it is no active one.
 
     Raises:
         InputError: If it names no concept, or several.
     """
-    plain = text.isascii() and text.isdecimal() and len(text) <= 18
-    if plain or codes.key(text) in ontology:
+    key = codes.key(text)
+    if key in ontology or (inactive and key in ontology.inactive["sctid"]):
+        return key
+    if text.isascii() and text.isdecimal() and len(text) <= 18:
         return int(ontology.sctids[ontology.index(text)])
+    wanted = text.lower()
     found = ontology.search(text, limit=5)
-    exact = [
-        s for s in found if text.lower() in {t.lower() for t in (*ontology.synonyms(s), ontology.fsn(s))}
-    ]
-    if len(exact) == 1 or (exact and ontology.term(exact[0]).lower() == text.lower()):
+    exact = [s for s in found if wanted in _terms(ontology, s)]
+    if inactive and not exact:
+        retired = [s for s in ontology.search(text, limit=5, inactive=True) if s not in ontology]
+        exact = [s for s in retired if wanted in _terms(ontology, s)]
+        found += [s for s in retired if s not in found]
+    if len(exact) == 1 or (exact and name_of(ontology, exact[0]).term.lower() == wanted):
         return exact[0]
-    near = ", ".join(f"{sctid} ({ontology.term(sctid)})" for sctid in exact or found)
+    near = ", ".join(f"{s} ({name_of(ontology, s).term})" for s in exact or found)
     raise InputError(
         f"'{text}' is the term of {'several concepts' if exact else 'no concept'} of '{ontology.name}'",
         remedy=f"Give an SCTID; near are: {near}" if near else "Look with: mhdiff ontology search",
     )
+
+
+def _terms(ontology: Ontology, sctid: int) -> set[str]:
+    if sctid in ontology:
+        return {term.lower() for term in (*ontology.synonyms(sctid), ontology.fsn(sctid))}
+    return {term.lower() for term in ontology.inactive_terms.filter(pl.col("sctid") == sctid)["term"]}
 
 
 def named(ontology: Ontology, sctid: int) -> dict[str, Any]:
@@ -90,24 +105,22 @@ def named(ontology: Ontology, sctid: int) -> dict[str, Any]:
 
     Args:
         ontology: The ontology.
-        sctid: The concept.
+        sctid: The concept, active or inactive.
     """
-    document: dict[str, Any] = {"sctid": int(sctid), "term": ontology.term(int(sctid))}
-    if sctid >= codes.FIRST:
-        document["code"] = ontology.identifier(int(sctid))
-    return document
+    return name_of(ontology, int(sctid)).as_dict()
 
 
 def print_concepts(ontology: Ontology, sctids: list[int], as_json: bool) -> None:
-    """Print concepts, one a line.
+    """Print concepts, one a line; of inactive ones it is said.
 
     Args:
         ontology: The ontology.
         sctids: The concepts, in order.
         as_json: Whether to print one JSON document.
     """
+    names = [name_of(ontology, int(sctid)) for sctid in sctids]
     if as_json:
-        console.out_json([{**named(ontology, s), "fsn": ontology.fsn(s)} for s in sctids])
+        console.out_json([{**name.as_dict(), "fsn": name.fsn, "active": bool(name.active)} for name in names])
         return
-    for sctid in sctids:
-        console.out(f"{ontology.identifier(sctid)}  {ontology.fsn(sctid)}")
+    for name in names:
+        console.out(f"{name.identifier}  {name.fsn}{'' if name.active else '  (inactive)'}")

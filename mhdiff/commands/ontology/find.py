@@ -11,13 +11,16 @@ from mhdiff.commands.ontology.common import concept, configure_ontology, open_on
 
 def _configure_search(parser: argparse.ArgumentParser) -> None:
     configure_ontology(parser)
-    parser.add_argument("words", nargs="+", metavar="WORD", help="beginnings of words, in any order")
+    parser.add_argument(
+        "words", nargs="+", metavar="WORD", help="beginnings of words, in any order, or an identifier"
+    )
+    parser.add_argument("--inactive", action="store_true", help="look among inactive concepts too")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many at most (default: 20)")
 
 
 def _search(args: argparse.Namespace) -> None:
     ontology = open_ontology(args.ontology)
-    found = ontology.search(" ".join(args.words), limit=args.limit)
+    found = ontology.search(" ".join(args.words), limit=args.limit, inactive=args.inactive)
     print_concepts(ontology, found, args.json)
 
 
