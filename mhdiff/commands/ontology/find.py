@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING, Any
 
 from mhdiff import console
 from mhdiff.commands import Verb
 from mhdiff.commands.ontology.common import concept, configure_ontology, open_ontology, print_concepts
+from ontology.errors import InputError
+
+if TYPE_CHECKING:
+    from ontology import Ontology, Step
 
 
 def _configure_search(parser: argparse.ArgumentParser) -> None:
@@ -38,39 +43,64 @@ def _ancestors(args: argparse.Namespace) -> None:
 
 def _configure_path(parser: argparse.ArgumentParser) -> None:
     configure_ontology(parser)
-    parser.add_argument("a", metavar="FROM", help="an SCTID, or a term written out")
-    parser.add_argument("b", metavar="TO", help="an SCTID, or a term written out")
+    parser.add_argument("a", metavar="FROM", help="an SCTID, a code or a term written out")
+    parser.add_argument("b", metavar="TO", nargs="?", help="the same; without it, the ways up to the roots")
     parser.add_argument(
         "--relation", action="append", metavar="NAME", help="walk this relation only; may be repeated"
+    )
+    parser.add_argument(
+        "--limit", type=int, default=1, metavar="N", help="how many paths of the same length (default: 1)"
     )
 
 
 def _path(args: argparse.Namespace) -> None:
+    if args.limit < 1:
+        raise InputError(f"--limit is {args.limit}", remedy="Give a whole number from 1 on")
     ontology = open_ontology(args.ontology)
-    a, b = concept(ontology, args.a), concept(ontology, args.b)
-    steps = ontology.path(a, b, args.relation)
+    a = concept(ontology, args.a)
+    if args.b is None:
+        if args.relation:
+            raise InputError("--relation needs TO: the ways up to the roots are those of is a")
+        found, document = ontology.paths_to_roots(a, args.limit), {"from": a}
+    else:
+        b = concept(ontology, args.b)
+        found, document = ontology.paths(a, b, args.relation, args.limit), {"from": a, "to": b}
+        document["connected"] = a == b or bool(found.total)
     if args.json:
-        named = [
-            {
-                **step._asdict(),
-                "source_term": ontology.term(step.source),
-                "target_term": ontology.term(step.target),
-            }
-            for step in steps
-        ]
-        console.out_json({"from": a, "to": b, "connected": a == b or bool(steps), "steps": named})
+        paths = [[_step(ontology, step) for step in path] for path in found.shown]
+        console.out_json(
+            {**document, "steps": paths[0] if paths else [], "paths": paths, "total": found.total}
+        )
         return
-    if not steps:
-        console.out("the same concept" if a == b else "no path")
-    for step in steps:
-        end = step.target if step.forward else step.source
-        arrow = f"--{step.relation_name}-->" if step.forward else f"<--{step.relation_name}--"
-        begin = step.source if step.forward else step.target
-        console.out(f"{ontology.term(begin)} {arrow} {ontology.term(end)}")
+    for number, path in enumerate(found.shown):
+        if number:
+            console.out("")
+        for step in path:
+            console.out(_arrow(ontology, step))
+    if found.more:
+        console.say(f"{found.more:,} more, see --limit")
+    if not found.total:
+        console.out(
+            "a root" if args.b is None else "the same concept" if document["connected"] else "no path"
+        )
+
+
+def _step(ontology: Ontology, step: Step) -> dict[str, Any]:
+    terms = {"source_term": ontology.term(step.source), "target_term": ontology.term(step.target)}
+    return {**step._asdict(), **terms}
+
+
+def _arrow(ontology: Ontology, step: Step) -> str:
+    source, target = ontology.term(step.source), ontology.term(step.target)
+    if step.forward:
+        return f"{source} --{step.relation_name}--> {target}"
+    return f"{target} <--{step.relation_name}-- {source}"
 
 
 VERBS = {
     "search": Verb("find concepts by the words of their terms", _configure_search, _search),
     "ancestors": Verb("every concept above one, the deepest first", _configure_ancestors, _ancestors),
-    "path": Verb("a shortest path between two concepts, over any relation", _configure_path, _path),
+    "path": Verb(
+        "shortest paths between two concepts over any relation, or up to the roots", _configure_path, _path
+    ),
 }

@@ -19,7 +19,9 @@ _LIMIT = 20
 def _configure_show(parser: argparse.ArgumentParser) -> None:
     configure_ontology(parser)
     parser.add_argument(
-        "concept", metavar="CONCEPT", help="an SCTID, a code or a term written out; inactive ones are shown too"
+        "concept",
+        metavar="CONCEPT",
+        help="an SCTID, a code or a term written out; inactive ones are shown too",
     )
     parser.add_argument("--svg", metavar="FILE", help="draw it as a picture, too")
     parser.add_argument(
