@@ -188,7 +188,7 @@ class _Picture:
         concept = clean(self.of.concept.fsn)
         for box in (box for row in rows for box in row):
             if upward:
-                bus, end = self.focus.y - _BUS / 2, self.focus.y
+                bus, end = max(b.y + b.high for b in rows[-1]) + _BUS / 2, self.focus.y
             else:
                 bus, end = rows[0][0].y - _BUS / 2, self.focus.y + self.focus.high
             if len(rows) == 1:
