@@ -61,8 +61,8 @@ def _identified(ontology: Ontology, text: str, inactive: bool) -> list[int]:
 
     if found := known([key]):
         return found
-    if key < _codes.FIRST:
-        return known(_described(ontology, key)) if key // 10 % 10 == 1 else []
+    if key < _codes.FIRST and key // 10 % 10 == 1 and (found := known(_described(ontology, key))):
+        return found
     if ontology.codes.is_empty() or not any(map(str.isdecimal, text)):
         return []
     code, wanted = pl.col("code").str.to_lowercase(), _codes.canonical(text).lower()

@@ -188,7 +188,9 @@ class Words:
             InputError: If something else stands there.
             OSError: If it cannot be written.
         """
-        with atomic_directory(directory, marker=MARKER) as folder:
+        names = {f"{name}.npy" for name in _ARRAYS}
+        ours = directory.is_dir() and {file.name for file in directory.iterdir()} <= names  # it has lost its marker
+        with atomic_directory(directory, marker=None if ours else MARKER) as folder:
             for name in _ARRAYS:
                 np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
             document = {
