@@ -14,7 +14,7 @@ from collections.abc import Iterator
 _WIDTHS = {
     280: "ijlI|'",
     330: " .,:;!",
-    400: "ftr()[]{}/\\-\"`",
+    400: 'ftr()[]{}/\\-"`',
     560: "cksvxyzJ?*_^",
     640: "abdeghnopquL0123456789EFT$#",
     730: "ABCPRSXYZKV",

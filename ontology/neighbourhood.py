@@ -1,7 +1,8 @@
-"""A concept and what stands next to it: what `mhdiff ontology show` prints, `ontology.outline` and `ontology.drawing` draw.
+"""A concept and what stands next to it: what `ontology.outline` writes and `ontology.drawing` draws.
 
-Inactive concepts have a neighbourhood too: their terms, why they were retired, and where their history leads. Lists that
-may be long (at full size a concept has 10,000 children) hold as many as were asked for, and how many there are.
+Inactive concepts have a neighbourhood too: their terms, why they were retired, and where their history leads. Lists
+that may be long (at full size 25,000 attributes lead to one concept) hold as many as were asked for, and how many there
+are.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ class Name(NamedTuple):
         """Give plain values, ready for JSON."""
         code = {"code": self.identifier} if self.sctid >= _codes.FIRST else {}
         return {"sctid": self.sctid, **code, "term": self.term}
+
+
+_NONE: Few[Any] = Few()
 
 
 class Term(NamedTuple):
@@ -132,16 +136,16 @@ class Neighbourhood:
     ancestors: int = 0
     descendants: int = 0
     terms: tuple[Term, ...] = ()
-    parents: Few[Parent] = Few()
-    children: Few[Child] = Few()
-    attributes: Few[Attribute] = Few()
-    inbound: Few[Link] = Few()
+    parents: Few[Parent] = _NONE
+    children: Few[Child] = _NONE
+    attributes: Few[Attribute] = _NONE
+    inbound: Few[Link] = _NONE
     inbound_counts: dict[str, int] | None = None
-    maps: Few[dict[str, Any]] = Few()
-    history: Few[Link] = Few()
-    former: Few[Link] = Few()
+    maps: Few[dict[str, Any]] = _NONE
+    history: Few[Link] = _NONE
+    former: Few[Link] = _NONE
     outcome: str = ""
-    ends: Few[End] = Few()
+    ends: Few[End] = _NONE
 
     @property
     def synonyms(self) -> list[str]:
@@ -259,7 +263,8 @@ def _terms(ontology: Ontology, rows: pl.DataFrame) -> tuple[Term, ...]:
             names.get(refset) or name_of(ontology, refset).term: bool(preferred)
             for refset, preferred in accepted.select("refset", "preferred").iter_rows()
         }
-        found.append(Term(*row, dialects))
+        term, kind, preferred, language, case_significance, identity = row
+        found.append(Term(term, kind, preferred, language, case_significance, identity, dialects))
     return tuple(found)
 
 
@@ -343,7 +348,9 @@ def _children(ontology: Ontology, node: int, below: NDArray[Any], limit: int | N
     if not len(kids):
         return Few()
     above = ontology.closure.indices
-    if len(below) < len(ontology) // 8:  # all that lies below a child is there, so its rows are enough to count by
+    if (
+        len(below) < len(ontology) // 8
+    ):  # all that lies below a child is there, so its rows are enough to count by
         above, _ = gather(Adjacency(ontology.closure.indptr, above), below)
     counts = np.bincount(above, minlength=len(ontology))[kids] - 1
     starts = ontology._term_starts[kids]

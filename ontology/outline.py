@@ -1,9 +1,9 @@
 """A concept's neighbourhood as text: a small tree, and below it terms, attributes by role group, maps and history.
 
-    SNOMED CT Concept › Clinical finding › Disease › Disorder of lung  19829001
-    └─ Pneumonia  233604007
-       ├─ Bacterial pneumonia  53084003  (45 below)
-       └─ … 17 more children
+SNOMED CT Concept › Clinical finding › Disease › Disorder of lung  19829001
+└─ Pneumonia  233604007
+   ├─ Bacterial pneumonia  53084003  (45 below)
+   └─ … 17 more children
 """
 
 from __future__ import annotations
@@ -155,4 +155,3 @@ def _maps(maps: Few[dict[str, Any]]) -> list[str]:
         for row in maps.shown
     ]
     return rows + _more(maps)
-

@@ -1,9 +1,9 @@
 """Shortest paths over relations walked in either direction, and the ways up to the roots; all bounded.
 
-The search goes on from both ends, where fewer relations lead on, until they meet: at full size a concept in the middle has
-25,000 neighbours, and from one end alone most of the ontology would be walked. Of several shortest paths the first is the
-same one every time: at each concept the first relation in the ontology's order, those that it is the source of before
-those that it is the target of.
+The search goes on from both ends, where fewer relations lead on, until they meet: at full size a concept in the middle
+has 25,000 neighbours, and from one end alone most of the ontology would be walked. Of several shortest paths the first
+is the same one every time: at each concept the first relation in the ontology's order, those that it is the source of
+before those that it is the target of.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import heapq
 import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -119,7 +119,9 @@ class _Search:
         return self._relations(nodes)[1]
 
     def _degree(self, nodes: NDArray[Any]) -> int:
-        return sum(int((starts[nodes + 1] - starts[nodes]).sum()) for starts in (self.links.out, self.links.into))
+        return sum(
+            int((starts[nodes + 1] - starts[nodes]).sum()) for starts in (self.links.out, self.links.into)
+        )
 
     def _meet(self) -> int:
         """Search from both ends level by level; give the length of the shortest paths, -1 where there are none."""
@@ -291,11 +293,11 @@ def paths_to_roots(ontology: Ontology, concept: int, limit: int = 10) -> Few[lis
 
     found: list[list[Step]] = []
     # the depth is the least that a way still has to go, so the first of the heap is the beginning of the next way
-    waiting = [(int(depth[start]), (start,))] if depth[start] else []
+    waiting: list[tuple[int, tuple[int, ...]]] = [(int(depth[start]), (start,))] if depth[start] else []
     while waiting and len(found) < limit:
         _, way = heapq.heappop(waiting)
         if depth[way[-1]] == 0:
-            found.append([Step(int(sctids[s]), "is a", int(sctids[t]), True) for s, t in zip(way, way[1:], strict=False)])
+            found.append([Step(int(sctids[s]), "is a", int(sctids[t]), True) for s, t in pairwise(way)])
             continue
         for parent in parents(way[-1]):
             heapq.heappush(waiting, (len(way) + int(depth[parent]), (*way, parent)))

@@ -1,10 +1,10 @@
 """Search by term: every word of the query must begin a word of the term, in any order.
 
-Words are compared without case and accents, and a plural finds its singular ("opacities" finds "opacity"). Ranked: terms
-that consist of the query's words, then terms that begin with them, then preferred terms, then short ones; terms of
-inactive concepts, where they are wanted, come after those of active ones in each of the first two and in the rest.
-At last the lower SCTID comes first, so that the answer is always the same. An identifier in any spelling finds what it
-is of: an SCTID of a concept or of a description, "DOID:1816", an IRI.
+Words are compared without case and accents, and a plural finds its singular ("opacities" finds "opacity"). Ranked:
+terms that consist of the query's words, then terms that begin with them, then preferred terms, then short ones; in each
+of these three, terms of inactive concepts, where they are wanted, come last. Then the lower SCTID comes first, so that
+the answer is always the same. An identifier in any spelling finds what it is of: an SCTID of a concept or of a
+description, "DOID:1816", its local part, an IRI.
 """
 
 from __future__ import annotations

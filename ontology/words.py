@@ -5,8 +5,8 @@ FSNs, preferred before acceptable, short before long. A term's number is its ran
 the best of them. Words are letters and digits without accents and case; those of a term in order decide its place in
 the alphabet.
 
-The index lies in `words/` inside the ontology's folder, is made when a word is first looked up, and is made anew when its
-fingerprint is not the ontology's or a file is damaged. Where it cannot be written it is held in memory.
+The index lies in `words/` inside the ontology's folder, is made when a word is first looked up, and is made anew when
+its fingerprint is not the ontology's or a file is damaged. Where it cannot be written it is held in memory.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import unicodedata
 import weakref
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -158,7 +159,9 @@ class Words:
                     found.append(self.postings[self.starts[other] : self.starts[other + 1]])
         return found
 
-    def spelled(self, ontology: Ontology, words: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    def spelled(
+        self, ontology: Ontology, words: Sequence[str]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Give the ranks of terms that consist of these words, and of those that begin with them.
 
         Args:
@@ -189,7 +192,9 @@ class Words:
             OSError: If it cannot be written.
         """
         names = {f"{name}.npy" for name in _ARRAYS}
-        ours = directory.is_dir() and {file.name for file in directory.iterdir()} <= names  # it has lost its marker
+        ours = (
+            directory.is_dir() and {file.name for file in directory.iterdir()} <= names
+        )  # it has lost its marker
         with atomic_directory(directory, marker=None if ours else MARKER) as folder:
             for name in _ARRAYS:
                 np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
@@ -217,7 +222,9 @@ class Words:
             if any(sha256(directory / f"{name}.npy") != document["sha256"][name] for name in _ARRAYS):
                 return None
             arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
-            return cls(**{name: np.asarray(array) for name, array in arrays.items()}, active=document["active"])
+            return cls(
+                **{name: np.asarray(array) for name, array in arrays.items()}, active=document["active"]
+            )
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -238,10 +245,9 @@ def words(ontology: Ontology) -> Words:
         if found is None:
             found = Words.build(ontology)
             if folder:
-                try:
+                # a folder that cannot be written to costs time at the next start, and nothing else
+                with suppress(InputError, OSError):
                     found.save(folder, ontology.fingerprint)
-                except (InputError, OSError):
-                    pass  # a folder that cannot be written to costs time at the next start, and nothing else
         _KEPT[ontology] = found
     return found
 

@@ -16,7 +16,7 @@ from ontology.neighbourhood import neighbourhood
 PAGE = """<!doctype html><meta charset="utf-8"><body style="margin:0">{svg}<pre id="result">waiting</pre>
 <script>
 const root = document.querySelector("svg"), wide = [], low = [];
-for (const text of root.querySelectorAll("g > rect:not(.sample) ~ text.title, g > .box ~ text, g > .label ~ text, text.caption")) {{
+for (const text of root.querySelectorAll("g > .box ~ text, g > .label ~ text, text.caption")) {{
   const inner = text.getBBox(), outer = text.parentNode.querySelector("rect").getBBox();
   if (inner.x < outer.x || inner.x + inner.width > outer.x + outer.width) wide.push(text.textContent);
   if (inner.y < outer.y - 1 || inner.y + inner.height > outer.y + outer.height + 1) low.push(text.textContent);
