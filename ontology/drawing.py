@@ -119,12 +119,11 @@ class _Picture:
         name = f"onto-{self.of.concept.sctid}"
         root = ET.Element("svg", {
             "xmlns": "http://www.w3.org/2000/svg", "class": "onto", "role": "img",
-            "aria-labelledby": f"{name}-title {name}-desc", "viewBox": f"0 0 {wide:g} {high:g}",
-            "width": f"{wide:g}", "height": f"{high:g}",
+            "aria-labelledby": f"{name}-title {name}-desc", "viewBox": f"0 0 {_n(wide)} {_n(high)}",
+            "width": _n(wide), "height": _n(high),
         })  # fmt: skip
-        ET.SubElement(
-            root, "title", {"id": f"{name}-title"}
-        ).text = f"{clean(self.of.concept.fsn)} and its neighbours"
+        title = ET.SubElement(root, "title", {"id": f"{name}-title"})
+        title.text = f"{clean(self.of.concept.fsn)} and its neighbours"
         ET.SubElement(root, "desc", {"id": f"{name}-desc"}).text = described(self.of)
         ET.SubElement(root, "style").text = CSS
         arrows = ET.SubElement(root, "defs")
@@ -134,7 +133,7 @@ class _Picture:
                 "markerWidth": "12", "markerHeight": "12", "markerUnits": "userSpaceOnUse", "orient": "auto",
             })  # fmt: skip
             ET.SubElement(marker, "path", {"d": path})
-        ET.SubElement(root, "rect", {"class": "ground", "width": f"{wide:g}", "height": f"{high:g}"})
+        ET.SubElement(root, "rect", {"class": "ground", "width": _n(wide), "height": _n(high)})
         root.append(self.body)
         return ET.tostring(root, encoding="unicode") + "\n"
 
@@ -206,7 +205,7 @@ class _Picture:
         group = ET.SubElement(self.frames, "g")
         ET.SubElement(group, "title").text = block.title
         self._rect(group, kind, x, y, wide, block.high)
-        text = ET.SubElement(group, "text", {"class": "caption", "x": f"{x + 10:g}", "y": f"{y + 14:g}"})
+        text = ET.SubElement(group, "text", {"class": "caption", "x": _n(x + 10), "y": _n(y + 14)})
         text.text = wrap(block.title, wide - 20, SMALL, 1)[0]
 
     def _label(self, x: float, middle: float, row: Row, framed: str) -> None:
@@ -219,7 +218,7 @@ class _Picture:
         left = x + (LABEL - wide) / 2
         self._rect(group, f"label{framed}", left, middle - high / 2, wide, high)
         for number, line in enumerate(row.label):
-            place = {"x": f"{x + LABEL / 2:g}", "y": f"{middle - high / 2 + 11 + number * LABEL_LEADING:g}"}
+            place = {"x": _n(x + LABEL / 2), "y": _n(middle - high / 2 + 11 + number * LABEL_LEADING)}
             ET.SubElement(group, "text", {"class": f"name {row.edge}", **place}).text = line
 
     # Parts
@@ -245,14 +244,13 @@ class _Picture:
             self._rect(group, "inner", box.x + 3, box.y + 3, box.wide - 6, box.high - 6)
         for number, (line, kind) in enumerate(box.lines):
             y = box.y + 17 + number * LEADING
-            ET.SubElement(
-                group, "text", {"class": kind, "x": f"{box.x + PADDING:g}", "y": f"{y:g}"}
-            ).text = line
+            text = ET.SubElement(group, "text", {"class": kind, "x": _n(box.x + PADDING), "y": _n(y)})
+            text.text = line
 
     @staticmethod
     def _rect(parent: ET.Element, kind: str, x: float, y: float, wide: float, high: float) -> None:
         ET.SubElement(parent, "rect", {
-            "class": kind, "x": f"{x:g}", "y": f"{y:g}", "width": f"{wide:g}", "height": f"{high:g}",
+            "class": kind, "x": _n(x), "y": _n(y), "width": _n(wide), "height": _n(high),
             **({} if kind.startswith("label") else {"rx": "6"}),
         })  # fmt: skip
 
@@ -274,14 +272,13 @@ class _Picture:
                 self._rect(group, f"sample {kind}", x, y - 8, 34, 16)
                 if "defined" in kind:
                     self._rect(group, "inner", x + 3, y - 5, 28, 10)
-            ET.SubElement(group, "text", {"class": "said", "x": f"{x + 42:g}", "y": f"{y + 4:g}"}).text = said
+            ET.SubElement(group, "text", {"class": "said", "x": _n(x + 42), "y": _n(y + 4)}).text = said
             x += room
         if self.source:
             y += 22
             source = wrap(self.source, wide - 2 * _MARGIN, SMALL + 1, 1)[0]
-            ET.SubElement(
-                group, "text", {"class": "said", "x": f"{_MARGIN}", "y": f"{y + 4:g}"}
-            ).text = source
+            text = ET.SubElement(group, "text", {"class": "said", "x": f"{_MARGIN}", "y": _n(y + 4)})
+            text.text = source
         return y + 12
 
 
@@ -304,6 +301,11 @@ _LEGEND = {
 }
 
 
+def _n(number: float) -> str:
+    """Write a coordinate; `:g` would round one of a long picture."""
+    return f"{round(number, 2):.12g}"
+
+
 def _path(points: Sequence[tuple[float, float]]) -> str:
     """Write right-angled lines as a path; points that say nothing new are left out."""
     kept = [points[0]]
@@ -314,4 +316,4 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
             kept.pop()
         if point != kept[-1]:
             kept.append(point)
-    return "M" + " L".join(f"{x:g} {y:g}" for x, y in kept)
+    return "M" + " L".join(f"{_n(x)} {_n(y)}" for x, y in kept)

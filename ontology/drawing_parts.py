@@ -126,7 +126,8 @@ def _text_box(kind: str, text: str, tip: str) -> Box:
 
 
 def _rest(few: Few[Any], what: str) -> list[Box]:
-    return [_text_box("more", f"… {few.more:,} more {what}", f"{few.more:,} more {what}")] if few.more else []
+    said = f"{few.more:,} more of {few.total:,} {what}"
+    return [_text_box("more", f"… {said}", said)] if few.more else []
 
 
 def grid(boxes: list[Box], few: Few[Any], what: str) -> list[list[Box]]:

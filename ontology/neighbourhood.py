@@ -7,6 +7,7 @@ are.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -187,7 +188,10 @@ class Neighbourhood:
                 {"relation": link.relation, "source": link.name.sctid, "term": link.name.term}
                 for link in self.inbound.shown
             ],
-            "maps": list(self.maps.shown),
+            "maps": [
+                {**row, "confidence": None if math.isnan(row["confidence"]) else row["confidence"]}
+                for row in self.maps.shown
+            ],
             "history": [_as_link(link) for link in self.history.shown],
             "inactive_before": [_as_link(link) for link in self.former.shown],
             "outcome": self.outcome or None,
@@ -348,9 +352,8 @@ def _children(ontology: Ontology, node: int, below: NDArray[Any], limit: int | N
     if not len(kids):
         return Few()
     above = ontology.closure.indices
-    if (
-        len(below) < len(ontology) // 8
-    ):  # all that lies below a child is there, so its rows are enough to count by
+    # of a small subtree its own rows are enough: all that lies below a child lies in it
+    if len(below) < len(ontology) // 8:
         above, _ = gather(Adjacency(ontology.closure.indptr, above), below)
     counts = np.bincount(above, minlength=len(ontology))[kids] - 1
     starts = ontology._term_starts[kids]

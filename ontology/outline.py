@@ -51,7 +51,7 @@ def _named(name: Name) -> str:
 
 
 def _more(few: Few[Any], what: str = "") -> list[str]:
-    return [f"… {few.more:,} more{f' {what}' if what else ''}"] if few.more else []
+    return [f"… {few.more:,} more of {few.total:,}{f' {what}' if what else ''}"] if few.more else []
 
 
 def _branches(rows: Sequence[str]) -> list[str]:
@@ -130,8 +130,8 @@ def _history(of: Neighbourhood) -> list[str]:
         return []
     rows = [f"{link.relation}: {_named(link.name)}{_STATES[link.name.active]}" for link in of.history.shown]
     rows += _more(of.history)
-    count = f"{of.ends.total:,} active concept{'' if of.ends.total == 1 else 's'}"
-    rows.append(f"{of.outcome}: leads to {count if of.ends.total else 'no active concept'}")
+    leads = f"leads to {of.ends.total:,} active" if of.ends.total else "leads to no active concept"
+    rows.append(f"{of.outcome}: {leads}")
     ends = [
         f"{_named(end.name)}  ({end.kind}, confidence {end.confidence:.2f}"
         + (f", by way of {', '.join(n.identifier for n in end.path[1:-1])})" if len(end.path) > 2 else ")")
@@ -145,7 +145,7 @@ def _inbound(of: Neighbourhood) -> list[str]:
     rows = [f"<- {link.relation} of {_named(link.name)}" for link in of.inbound.shown]
     if of.inbound.more:
         each = ", ".join(f"{name} of {count:,}" for name, count in counts.items())
-        rows += [f"… {of.inbound.more:,} more; in all {each}"]
+        rows += [f"… {of.inbound.more:,} more of {of.inbound.total:,}: {each}"]
     return rows
 
 

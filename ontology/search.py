@@ -4,7 +4,7 @@ Words are compared without case and accents, and a plural finds its singular ("o
 terms that consist of the query's words, then terms that begin with them, then preferred terms, then short ones; in each
 of these three, terms of inactive concepts, where they are wanted, come last. Then the lower SCTID comes first, so that
 the answer is always the same. An identifier in any spelling finds what it is of: an SCTID of a concept or of a
-description, "DOID:1816", its local part, an IRI.
+description, "DOID:1816", an IRI; its local part, as in "1816", comes before the terms that hold that as a word.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ontology.words import Words, words, words_of
 if TYPE_CHECKING:
     from ontology.model import Ontology
 
-_LOCAL = r"[:/#_]"
+_SEPARATOR = r"[:/#_]"
 
 
 def search(ontology: Ontology, text: str, limit: int = 20, inactive: bool = False) -> list[int]:
@@ -39,7 +39,9 @@ def search(ontology: Ontology, text: str, limit: int = 20, inactive: bool = Fals
     """
     if limit < 1:
         return []
-    found = dict.fromkeys(_identified(ontology, text.strip(), inactive))
+    if exact := _identified(ontology, text.strip(), inactive):
+        return exact[:limit]
+    found = dict.fromkeys(_local(ontology, text.strip(), inactive))
     query = words_of(text)
     if query and len(found) < limit:
         for sctid in _ranked(ontology, words(ontology), query, limit, inactive):
@@ -49,25 +51,29 @@ def search(ontology: Ontology, text: str, limit: int = 20, inactive: bool = Fals
     return list(found)[:limit]
 
 
+def _known(ontology: Ontology, sctids: Iterable[int], inactive: bool) -> list[int]:
+    retired = ontology.inactive["sctid"] if inactive else None
+    return [s for s in sctids if s in ontology or (retired is not None and s in retired)]
+
+
 def _identified(ontology: Ontology, text: str, inactive: bool) -> list[int]:
-    """Give the concepts that an identifier is of; of a code system's local part there may be several."""
+    """Give the concept that an identifier is of, itself or by one of its descriptions."""
     if not text or any(map(str.isspace, text)):
         return []
     key = _codes.key(text)
+    found = _known(ontology, [key], inactive)
+    if not found and key < _codes.FIRST and key // 10 % 10 == 1:
+        found = _known(ontology, _described(ontology, key), inactive)
+    return found
 
-    def known(sctids: Iterable[int]) -> list[int]:
-        retired = ontology.inactive["sctid"] if inactive else None
-        return [s for s in sctids if s in ontology or (retired is not None and s in retired)]
 
-    if found := known([key]):
-        return found
-    if key < _codes.FIRST and key // 10 % 10 == 1 and (found := known(_described(ontology, key))):
-        return found
+def _local(ontology: Ontology, text: str, inactive: bool) -> list[int]:
+    """Give the concepts whose code is this in another case, or ends in it behind the system's name."""
     if ontology.codes.is_empty() or not any(map(str.isdecimal, text)):
         return []
     code, wanted = pl.col("code").str.to_lowercase(), _codes.canonical(text).lower()
-    local = code.str.ends_with(wanted) & code.str.strip_suffix(wanted).str.contains(f"{_LOCAL}$")
-    return known(ontology.codes.filter((code == wanted) | local)["key"].sort().to_list())
+    local = code.str.ends_with(wanted) & code.str.strip_suffix(wanted).str.contains(f"{_SEPARATOR}$")
+    return _known(ontology, ontology.codes.filter((code == wanted) | local)["key"].sort().to_list(), inactive)
 
 
 def _described(ontology: Ontology, description: int) -> list[int]:

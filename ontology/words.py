@@ -38,15 +38,7 @@ if TYPE_CHECKING:
 FOLDER = "words"
 MARKER = "words.json"
 FORMAT = 1
-_ARRAYS: dict[str, Any] = {
-    "vocabulary": np.uint8,
-    "forms": np.uint8,
-    "form_of": np.int32,
-    "rows": np.int32,
-    "alphabet": np.int32,
-    "starts": np.int64,
-    "postings": np.int32,
-}
+_ARRAYS = ("vocabulary", "forms", "form_of", "rows", "alphabet", "starts", "postings")
 _LONGEST = 4095  # longer terms are ranked as if they had as many characters
 # Sorts behind every letter and digit: the end of the words that begin with another.
 _LAST = "\U0010ffff"
@@ -192,41 +184,37 @@ class Words:
             OSError: If it cannot be written.
         """
         names = {f"{name}.npy" for name in _ARRAYS}
-        ours = (
-            directory.is_dir() and {file.name for file in directory.iterdir()} <= names
-        )  # it has lost its marker
-        with atomic_directory(directory, marker=None if ours else MARKER) as folder:
+        unmarked = directory.is_dir() and {file.name for file in directory.iterdir()} <= names
+        with atomic_directory(directory, marker=None if unmarked else MARKER) as folder:
             for name in _ARRAYS:
                 np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
             document = {
-                "format": FORMAT, "fingerprint": fingerprint, "active": self.active,
+                "format": FORMAT, "fingerprint": fingerprint,
                 "sha256": {name: sha256(folder / f"{name}.npy") for name in _ARRAYS},
             }  # fmt: skip
             (folder / MARKER).write_text(json.dumps(document, indent=1), encoding="utf-8")
 
     @classmethod
-    def open(cls, directory: Path, fingerprint: str) -> Words | None:
+    def open(cls, directory: Path, ontology: Ontology) -> Words | None:
         """Open a saved index; its arrays are mapped into memory.
 
         Args:
             directory: The folder.
-            fingerprint: That of the ontology.
+            ontology: What it should be of.
 
         Returns:
             The index; None where there is none, where it is of another ontology, or where it is damaged.
         """
         try:
             document = json.loads((directory / MARKER).read_text(encoding="utf-8"))
-            if (document["format"], document["fingerprint"]) != (FORMAT, fingerprint):
+            if (document["format"], document["fingerprint"]) != (FORMAT, ontology.fingerprint):
                 return None
             if any(sha256(directory / f"{name}.npy") != document["sha256"][name] for name in _ARRAYS):
                 return None
-            arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
-            return cls(
-                **{name: np.asarray(array) for name, array in arrays.items()}, active=document["active"]
-            )
+            arrays = {name: np.asarray(np.load(directory / f"{name}.npy", mmap_mode="r")) for name in _ARRAYS}
         except (OSError, ValueError, KeyError, TypeError):
             return None
+        return cls(**arrays, active=int((arrays["rows"] < ontology.terms.height).sum()))
 
 
 _KEPT: weakref.WeakKeyDictionary[Any, Words] = weakref.WeakKeyDictionary()
@@ -241,7 +229,7 @@ def words(ontology: Ontology) -> Words:
     found = _KEPT.get(ontology)
     if found is None:
         folder = ontology.folder / FOLDER if ontology.folder else None
-        found = Words.open(folder, ontology.fingerprint) if folder else None
+        found = Words.open(folder, ontology) if folder else None
         if found is None:
             found = Words.build(ontology)
             if folder:

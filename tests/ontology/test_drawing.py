@@ -164,6 +164,16 @@ def test_from_one_neighbour_to_forty_of_each_kind(count):
     )  # and the legend
 
 
+def test_a_very_long_picture_keeps_its_places():
+    rows = [Link("due to", name(i)) for i in range(25_000)]
+    things = boxes(ET.fromstring(draw(Neighbourhood(name(1), False, inbound=few(rows)))), "box")
+    tops = sorted(thing[1] for thing in things)
+    assert tops[-1] > 1_000_000
+    assert {round(b - a, 2) for a, b in pairwise(sorted(thing[1] for thing in things if thing[0] < 100))} == {
+        54.0
+    }
+
+
 def test_what_is_drawn(tiny):
     root = check_geometry(svg(tiny, IDS["bacterial"]))
     titles = [title.text for title in root.iter(f"{NS}title")]
@@ -198,7 +208,7 @@ def test_a_picture_is_on_its_own(tiny):
 def test_limits_say_how_many_more(tiny):
     cut = neighbourhood(tiny, IDS["finding"], 2)
     assert (len(cut.children.shown), cut.children.total) == (2, 7)
-    assert "5 more children" in draw(cut)
+    assert "5 more of 7 children" in draw(cut)
     assert "more" not in [
         r.get("class") for r in ET.fromstring(draw(neighbourhood(tiny, IDS["finding"]))).iter(f"{NS}rect")
     ]

@@ -154,7 +154,7 @@ def test_show_as_text(folder, capsys):
         "    ICD-10  J99  TRUE  ALWAYS J99",
     ]
     cut = show(capsys, folder, "Finding", "--limit", 2)
-    assert "… 3 more children" in cut
+    assert "… 3 more of 5 children" in cut
     assert "more" not in show(capsys, folder, "Finding", "--limit", 0)
     assert f"replaced by of {IDS['cough']}  Cough" in show(capsys, folder, "fever")
 
@@ -194,6 +194,14 @@ def test_show_as_json(folder, capsys):
     assert old["history"] == [
         {"association": "same as", "sctid": IDS["cough"], "term": "Cough", "active": False}
     ]
+
+
+def test_json_is_json_in_any_language(folder, capsys):
+    def refused(text):
+        raise AssertionError(text)
+
+    shown = json.loads(show(capsys, folder, "Pneumonia", "--json"), parse_constant=refused)
+    assert [row["confidence"] for row in shown["maps"]] == [None]
 
 
 def test_long_lineages_are_shortened():

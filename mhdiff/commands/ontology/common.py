@@ -14,11 +14,13 @@ from mhdiff import console
 from ontology import codes
 from ontology.errors import InputError
 from ontology.neighbourhood import name_of
+from ontology.words import FOLDER
 
 if TYPE_CHECKING:
     from ontology import Ontology
 
 BUILTIN = "builtin"
+_MANY = 100_000
 
 
 def configure_ontology(parser: argparse.ArgumentParser) -> None:
@@ -79,6 +81,7 @@ def concept(ontology: Ontology, text: str, *, inactive: bool = False) -> int:
     if text.isascii() and text.isdecimal() and len(text) <= 18:
         return int(ontology.sctids[ontology.index(text)])
     wanted = text.lower()
+    announce_index(ontology)
     found = ontology.search(text, limit=5)
     exact = [s for s in found if wanted in _terms(ontology, s)]
     if inactive and not exact:
@@ -92,6 +95,17 @@ def concept(ontology: Ontology, text: str, *, inactive: bool = False) -> int:
         f"'{text}' is the term of {'several concepts' if exact else 'no concept'} of '{ontology.name}'",
         remedy=f"Give an SCTID; near are: {near}" if near else "Look with: mhdiff ontology search",
     )
+
+
+def announce_index(ontology: Ontology) -> None:
+    """Say that the first search of a large ontology takes some seconds, as its words are indexed then.
+
+    Args:
+        ontology: The ontology.
+    """
+    terms = ontology.terms.height
+    if terms > _MANY and ontology.folder and not (ontology.folder / FOLDER).exists():
+        console.say(f"indexing the words of {terms:,} terms, which is done once")
 
 
 def _terms(ontology: Ontology, sctid: int) -> set[str]:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from mhdiff import console
 from mhdiff.commands import Verb
-from mhdiff.commands.ontology.common import concept, configure_ontology, open_ontology, print_concepts
+from mhdiff.commands.ontology.common import (
+    announce_index,
+    concept,
+    configure_ontology,
+    open_ontology,
+    print_concepts,
+)
 from ontology.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,6 +31,7 @@ def _configure_search(parser: argparse.ArgumentParser) -> None:
 
 def _search(args: argparse.Namespace) -> None:
     ontology = open_ontology(args.ontology)
+    announce_index(ontology)
     found = ontology.search(" ".join(args.words), limit=args.limit, inactive=args.inactive)
     print_concepts(ontology, found, args.json)
 
