@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+_POSSESSIVE = re.compile(r"['’][sS]$")
 # phases, metastases, metastasis and metastase; viruses and virus
 _SIBILANT = re.compile(r"[aeiouy]s(?:is|es|e)$")
 
@@ -54,6 +55,15 @@ def composed(word: str) -> str:
         word: A word.
     """
     return word if word.isascii() else unicodedata.normalize("NFKC", word)
+
+
+def without_possessive(word: str) -> str:
+    """Take "'s" off the end of a word.
+
+    Args:
+        word: A word as written.
+    """
+    return _POSSESSIVE.sub("", word)
 
 
 def fold(word: str) -> str:
