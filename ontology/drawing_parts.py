@@ -205,7 +205,10 @@ def right_blocks(of: Neighbourhood) -> list[Block]:
 
 def _mapped(row: dict[str, Any]) -> Row:
     rule = str(row["rule"])
-    said = rule if rule != "TRUE" else f"group {row['group']}, priority {row['priority']}"
+    plain = (
+        f"group {row['group']}, priority {row['priority']}" if row["group"] else row["predicate"] or "maps to"
+    )
+    said = rule if rule != "TRUE" else plain
     tip = clean(" · ".join(str(row[key]) for key in ("system", "target", "rule", "advice") if row[key]))
     return Row(said, _text_box("code", str(row["target"]) or "no code", tip), "map", tip)
 

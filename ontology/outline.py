@@ -37,7 +37,7 @@ def outline(of: Neighbourhood) -> str:
         "attributes of other concepts that lead here": _inbound(of),
         "maps": _maps(of.maps),
         "inactive concepts that lead here": [
-            *(f"{link.relation} of {_named(link.name)}" for link in of.former.shown), *_more(of.former)
+            *(f"{_named(link.name)}  ({link.relation})" for link in of.former.shown), *_more(of.former)
         ],
     }  # fmt: skip
     for title, rows in sections.items():

@@ -58,7 +58,8 @@ def neighbourhoods(draw_, terms=TERMS, most=40):
         for g in sorted(draw_(st.lists(st.integers(0, 4), max_size=most)), key=lambda g: (g == 0, g))
     ]
     maps = [
-        {"system": "ICD-10", "target": draw_(st.sampled_from(["J18.9", ""])), "advice": term(), "group": 1,
+        {"system": "ICD-10", "target": draw_(st.sampled_from(["J18.9", ""])), "advice": term(), "predicate": "",
+         "group": draw_(st.integers(0, 2)),
          "rule": draw_(st.sampled_from(["TRUE", term()])), "priority": i}
         for i in range(draw_(st.integers(0, 4)))
     ]  # fmt: skip

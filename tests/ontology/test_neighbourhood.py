@@ -156,7 +156,7 @@ def test_show_as_text(folder, capsys):
     cut = show(capsys, folder, "Finding", "--limit", 2)
     assert "… 3 more of 5 children" in cut
     assert "more" not in show(capsys, folder, "Finding", "--limit", 0)
-    assert f"replaced by of {IDS['cough']}  Cough" in show(capsys, folder, "fever")
+    assert f"{IDS['cough']}  Cough  (replaced by)" in show(capsys, folder, "fever")
 
 
 def test_show_an_inactive_concept(folder, capsys):
