@@ -163,7 +163,7 @@ LACKS: dict[str, tuple[str, ...]] = {
         "maps of no reference set, kept beside it in maps.tsv",
     ),
     "parquet": (),
-    "turtle": _RDF,
+    "turtle": (*_RDF, "blank terms"),
     "owl": (
         *_RDF,
         "reasons of inactivation",

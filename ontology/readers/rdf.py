@@ -218,6 +218,12 @@ class _Scheme:
         )  # fmt: skip
 
     def _terms(self) -> pl.DataFrame:
+        empty = 0
+        for predicate in _TERMS:
+            frame = self.get(predicate)
+            blank = (frame["kind"] == "literal") & (frame["object"].str.strip_chars() == "")
+            empty += int(blank.sum())
+            self.by[predicate] = frame.filter(~blank)
         labelled = (
             not self.get(f"{RDFS}label").filter(pl.col("subject").is_in(list(self.concepts))).is_empty()
         )
@@ -253,7 +259,8 @@ class _Scheme:
                     rows.append((key, text, "fsn", True, language))
                 if kind == "fsn" and not named:
                     rows.append((key, text, "synonym", True, language))
-        self.report.count("description", read=read, active=read - elsewhere)
+        self.report.count("description", read=read + empty, active=read + empty - elsewhere)
+        self.report.drop("description", "the term is empty", empty)
         self.report.drop("description", "it names something that is no concept", elsewhere, expected=True)
         notations = self.get(f"{SKOS}notation")
         other = sum(

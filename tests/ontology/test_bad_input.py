@@ -215,6 +215,15 @@ inverse_of: has_part
     assert dict(ontology.codes.select("code", "label").iter_rows())["slim"] == "a slim"
 
 
+def test_an_empty_label_of_rdf_is_counted_and_no_term(tmp_path):
+    text = """@prefix skos: <http://www.w3.org/2004/02/skos/core#> . @prefix x: <http://example.org/> .
+x:a a skos:Concept ; skos:prefLabel "" , "a"@en ; skos:altLabel "  " .
+"""
+    ontology = load(written(tmp_path, {"o.ttl": text}, str.encode))
+    assert ontology.report.dropped["description"] == {"the term is empty": 2}
+    assert ontology.term(int(ontology.sctids[0])) == "a"
+
+
 def test_everything_else_in_rdf_is_counted(tmp_path):
     text = """@prefix skos: <http://www.w3.org/2004/02/skos/core#> . @prefix x: <http://example.org/> .
 @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> . @prefix owl: <http://www.w3.org/2002/07/owl#> .

@@ -283,3 +283,14 @@ def test_characters_that_xml_cannot_hold_become_a_blank_and_are_counted(tmp_path
         path = FORMATS[form](ontology, tmp_path / form)
         ElementTree.parse(path)
         assert "a b" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("form", ["turtle", "rf2", "obo", "parquet"])
+def test_blank_terms_are_kept_or_counted(form, tmp_path):
+    ontology = awkward("  ")
+    before = disassemble(ontology).terms
+    blank = int((before["term"].str.strip_chars() == "").sum())
+    assert blank > 3
+    assert left_out(ontology, form).get("blank terms", 0) == (blank if form in ("turtle", "rf2") else 0)
+    after = disassemble(load(written(ontology, form, tmp_path))).terms
+    assert before.height - after.height == left_out(ontology, form).get("blank terms", 0)
