@@ -69,6 +69,7 @@ class Sentences:
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
         self._found: dict[int, list[Sentence]] = {}
+        self._starts: dict[int, list[int]] = {}
 
     def __getitem__(self, index: int) -> list[Sentence]:
         if index not in self._found:
@@ -84,7 +85,9 @@ class Sentences:
         batch = self._batch
         index = int(batch.owners(np.array([place]))[0])
         one, other = (batch.starts[place : place + 2] - batch.offsets[index]).tolist()
-        starts = [sentence.start for sentence in self[index]]
+        starts = self._starts.get(index)
+        if starts is None:
+            starts = self._starts[index] = [sentence.start for sentence in self[index]]
         return bisect(starts, one) != bisect(starts, other)
 
 

@@ -21,6 +21,7 @@ _HYPHENS, _STOPS, _MARKS = "-‐‑", ".\n", ",;?"
 # Besides white space; the last ones have no width.
 _BLANKS = frozenset("–/'’\"“”()[]+*%&\u200b\u2060\ufeff")
 _QUOTES = (ord("'"), ord("’"))
+_AT_ONCE = 1 << 18  # characters that are hashed together
 _KNOWN = 0x250  # Latin letters; other characters are looked up when they are met
 # Between the texts of a batch; no term runs over it.
 _BETWEEN = "\x00\n"
@@ -88,18 +89,21 @@ class Numbers:
             starts: Where the words begin, [n].
             ends: Where they end, [n].
         """
+        edges = np.searchsorted(starts, np.arange(0, len(codes) + _AT_ONCE, _AT_ONCE)).tolist()
         with self._lock:
-            return self._numbers(text, codes, starts, ends)
+            parts = [self._numbers(text, codes, starts[a:b], ends[a:b]) for a, b in pairwise(edges) if a < b]
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32)
 
     def _numbers(
         self, text: str, codes: NDArray[np.unsignedinteger], starts: Places, ends: Places
     ) -> NDArray[np.int32]:
-        if len(codes) > len(self._powers):
-            self._grow(max(len(codes), 1 << 14))
-        sums = np.zeros(len(codes) + 1, dtype=np.uint64)
-        np.multiply(codes, self._powers[: len(codes)], out=sums[1:])
+        first, last = int(starts[0]), int(ends[-1])
+        if last - first > len(self._powers):
+            self._grow(max(last - first, 1 << 14))
+        sums = np.zeros(last - first + 1, dtype=np.uint64)
+        np.multiply(codes[first:last], self._powers[: last - first], out=sums[1:])
         np.cumsum(sums, out=sums)
-        hashes = (sums[ends] - sums[starts]) * self._inverses[starts]
+        hashes = (sums[ends - first] - sums[starts - first]) * self._inverses[starts - first]
         slots = (hashes >> np.uint64(64 - self._BITS)).astype(np.int64)
         numbers: NDArray[np.int32] = self._values[slots]
         unknown = (self._hashes[slots] != hashes).nonzero()[0]

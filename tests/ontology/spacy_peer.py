@@ -88,7 +88,9 @@ def why_only_ours(note, span, peer):
     """Say why PhraseMatcher does not give a span that we give."""
     said = note.text[slice(*span)]
     if said.lower() in peer.lower:
-        longer = [other for other in overlapping(span, note.theirs) if other[1] - other[0] > span[1] - span[0]]
+        longer = [
+            other for other in overlapping(span, note.theirs) if other[1] - other[0] > span[1] - span[0]
+        ]
         if any(in_chain(note.text, other) for other in longer):
             return "a name with hyphens is not cut"
         return "they take the longest first" if longer else "spaCy's tokens end elsewhere"

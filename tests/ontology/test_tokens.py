@@ -88,7 +88,8 @@ def test_numbers_are_those_of_the_words(texts):
 def test_words_that_share_a_slot_are_told_apart():
     known: dict[str, int] = {}
     numbers = Numbers(lambda word: known.setdefault(word, len(known)))
-    text = " ".join(f"w{i} {i}" for i in range(150_000))  # more words than slots
+    # more words than slots, more characters than are hashed together, and a word longer than that
+    text = " ".join(f"w{i} {i}" for i in range(150_000)) + " " + "x" * 600_000 + " end"
     for _ in range(2):
         batch = Batch([text], numbers)
         assert batch.numbers.tolist() == [known[word] for word in text.split()]
