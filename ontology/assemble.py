@@ -117,6 +117,20 @@ def _ready(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.rechunk()
 
 
+def _in_order(frame: pl.DataFrame, *keys: str) -> pl.DataFrame:
+    """Sort by whole numbers, stably; a frame that is in order already, as readers give the large ones, is left alone."""
+    later = np.zeros(max(0, frame.height - 1), dtype=bool)
+    equal = ~later
+    for key in keys:
+        values = frame[key].to_numpy()
+        later |= equal & (values[1:] > values[:-1])
+        equal &= values[1:] == values[:-1]
+    if not (later | equal).all():
+        for key in reversed(keys):  # one key at a time is several times faster than all at once
+            frame = frame.sort(key, maintain_order=True)
+    return frame
+
+
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:
     array = np.ascontiguousarray(array).copy()
     array.setflags(write=False)
@@ -202,17 +216,17 @@ def _relations(
 def _terms(
     sctids: Nodes, inactive: Nodes, rows: pl.DataFrame, report: LoadReport
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    nodes = _nodes(sctids, rows["sctid"])
-    frame = rows.with_columns(concept=pl.Series(nodes, dtype=pl.Int32))
-    # kind and preference in one small number: a sort by two keys is half the work of one by three
-    order = 2 * pl.col("kind").to_physical().cast(pl.Int32) + (~pl.col("preferred")).cast(pl.Int32)
+    # kind and preference in one small number; identifiers in order first, then sorts by one key: half the work
+    order = 2 * pl.col("kind").to_physical().cast(pl.Int64) + (~pl.col("preferred")).cast(pl.Int64)
+    nodes = pl.Series("concept", _nodes(sctids, rows["sctid"]), dtype=pl.Int32)
+    frame = _in_order(rows.with_columns(nodes), "id")
     gone = frame.filter(pl.col("concept") < 0)
     retired = gone.filter(pl.col("sctid").is_in(pl.Series(inactive).implode()))
     report.drop("description", "the concept is unknown", gone.height - retired.height)
-    retired = retired.select(*INACTIVE_TERMS).sort("sctid", order, "id", maintain_order=True)
+    retired = retired.select(*INACTIVE_TERMS).sort("sctid", order, maintain_order=True)
     if gone.height:
         frame = frame.filter(pl.col("concept") >= 0)
-    frame = frame.select(*TERMS).sort(pl.col("concept").cast(pl.Int64) * 8 + order, "id", maintain_order=True)
+    frame = frame.select(*TERMS).sort(pl.col("concept").cast(pl.Int64) * 8 + order, maintain_order=True)
     report.count("description", used=frame.height + retired.height)
     named = frame.filter(pl.col("kind") == "fsn")["concept"].n_unique()
     preferred = frame.filter((pl.col("kind") == "synonym") & pl.col("preferred"))["concept"].n_unique()
@@ -227,10 +241,10 @@ def _dialects(parts: Parts, terms: pl.DataFrame, retired: pl.DataFrame, report: 
     table = parts.dialects.select(*DIALECTS)
     if terms.height + retired.height < parts.terms.height:  # otherwise every description is still there
         ids = pl.concat([terms.select("id"), retired.select("id")]).unique()
-        kept = table.join(ids, on="id", how="semi")
+        kept = table.join(ids, on="id", how="semi", maintain_order="left")
         report.drop("language", "the description's concept is unknown", table.height - kept.height)
         table = kept
-    return _ready(table.sort("id", "refset"))
+    return _ready(_in_order(table, "id", "refset"))
 
 
 def _maps(sctids: Nodes, inactive: Nodes, rows: pl.DataFrame, report: LoadReport) -> pl.DataFrame:
@@ -294,8 +308,7 @@ def _history(sctids: Nodes, inactive: Nodes, rows: pl.DataFrame, report: LoadRep
 
 
 def _refuse_cycles(ontology: Ontology, path: Path | None) -> None:
-    order = closure.levels(ontology.parent_links, ontology.child_links)
-    if sum(len(level) for level in order) == len(ontology):
+    if sum(len(level) for level in ontology._levels) == len(ontology):
         return
     # show at most five, so that the message stays readable
     cycles = closure.find_cycles(ontology.parent_links, limit=5)

@@ -136,12 +136,15 @@ class Hierarchy:
         return self._reachable(self.child_links, sctid, include_self)
 
     @cached_property
+    def _levels(self) -> list[Ints]:
+        return _closure.levels(self.parent_links, self.child_links)
+
+    @cached_property
     def closure(self) -> Any:
         """The is-a closure: scipy csr_array [N, N] of bool; row i holds i and its ancestors."""
         if "closure_indptr" in self.indexes:
             return _closure.matrix(self.indexes["closure_indptr"], self.indexes["closure_indices"])
-        order = _closure.levels(self.parent_links, self.child_links)
-        return _closure.closure(self.parent_links, order)
+        return _closure.closure(self.parent_links, self._levels)
 
     @cached_property
     def depth(self) -> NDArray[np.int32]:

@@ -73,13 +73,13 @@ def dialects(
 
     Args:
         rows: The release.
-        descriptions: The active descriptions: id, sctid, kind.
+        descriptions: The active descriptions, ascending by id: id, sctid, kind.
         names: Names of reference sets.
         wanted: The dialects asked for, the most important first.
 
     Returns:
-        The table of `tables.DIALECTS`, and for each description whether it is preferred: for each concept and kind of
-        term those count of the first reference set that prefers one.
+        The table of `tables.DIALECTS`, ordered by id and refset, and for each description whether it is preferred: for
+        each concept and kind of term those count of the first reference set that prefers one.
 
     Raises:
         InputError: If a dialect is asked for that the release does not have.
@@ -94,10 +94,14 @@ def dialects(
     report.tolerate(
         "unknown acceptability", int((~found["acceptabilityId"].is_in([PREFERRED, ACCEPTABLE])).sum())
     )
-    place = descriptions.select("id").with_row_index("place")
-    table = found.select(
-        refset="refsetId", id="referencedComponentId", preferred=pl.col("acceptabilityId") == PREFERRED
-    ).join(place, on="id", how="inner")
+    ordered = [found.filter(pl.col("refsetId") == refset) for refset in sorted(titles)] or [found]
+    # both sides ascend by id, so that the join merges them instead of hashing millions of identifiers
+    table = (
+        pl.concat(ordered)
+        .select(refset="refsetId", id="referencedComponentId", preferred=pl.col("acceptabilityId") == PREFERRED)
+        .sort("id", maintain_order=True)
+        .join(descriptions.select("id").with_row_index("place"), on="id", how="inner", maintain_order="left")
+    )
     report.drop("language", "the description is not active", found.height - table.height, expected=True)
     report.count("language", used=table.height)
     return table.drop("place"), preferred(table, descriptions, order)
@@ -118,6 +122,7 @@ def preferred(table: pl.DataFrame, descriptions: pl.DataFrame, order: list[int])
     for refset in order:
         places = table.filter((pl.col("refset") == refset) & pl.col("preferred"))["place"].to_numpy()
         if covered is not None:
+            places = places[~chosen[places]]  # dialects mostly agree
             places = places[~keys.gather(places).is_in(covered.implode()).to_numpy()]
         chosen[places] = True
         here = keys.gather(places)

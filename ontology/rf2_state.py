@@ -105,9 +105,9 @@ class Release:
         told_apart = several or (identified and kind != "identifier")
         if told_apart and (frame[key[0]] if len(key) == 1 else frame.select(key)).n_unique() < frame.height:
             frame = self._resolved(frame, kind, key, full=any(file.release == "Full" for file in files))
-        active = frame.filter(pl.col("active") == 1)
-        self.report.count(counted, active=active.height)
-        newest = active["effectiveTime"].max()
+        active = pl.col("active") == 1
+        height, newest = frame.select(active.sum(), pl.col("effectiveTime").filter(active).max()).row(0)
+        self.report.count(counted, active=height)
         self.report.effective_time = max(self.report.effective_time, str(newest or ""))
         return frame
 

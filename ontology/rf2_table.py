@@ -32,6 +32,7 @@ _CHUNK = 1 << 20
 # Tables of texts, in which published rows lack the tabs after their last text.
 MAY_END_EARLY = ("MRCM domain", "MRCM attribute domain", "MRCM attribute range")
 _BOM = b"\xef\xbb\xbf"
+_TAB, _LINE_END = 9, 10
 
 
 def schema_of(wanted: Wanted) -> dict[str, Any]:
@@ -79,27 +80,26 @@ def fast_rows(file: RF2File, wanted: Wanted, data: bytes | None) -> pl.DataFrame
     """
     if file.header_line > 1 or not file.entry.size:
         return None
-    tabs, lines, odd = _count(file, data, remarks=wanted.get("id") != ID)
-    if odd or tabs != (len(file.header) - 1) * lines:
-        return None
-    schema = {column: _TYPES[wanted.get(column, TEXT)] for column in file.header}
+    last = file.header[-1]
+    read = wanted if last in wanted else {**wanted, last: TEXT}  # a line that is too short lacks its last field
     try:
         frame = (
             pl.scan_csv(
                 file.path if data is None else data,
                 separator="\t",
                 quote_char=None,
-                schema=schema,
+                schema={column: _TYPES[wanted.get(column, TEXT)] for column in file.header},
                 glob=False,
             )
-            .select(
-                pl.col(column).fill_null("") if kind == TEXT else column for column, kind in wanted.items()
-            )
+            .select(pl.col(column).fill_null("") if kind == TEXT else column for column, kind in read.items())
             .collect(engine="streaming")
         )
     except (pl.exceptions.PolarsError, OSError):
         return None  # the exact way names the place
-    return frame if frame.height == lines - 1 and _fits(frame, wanted) else None
+    ends = frame[last]
+    filled = bool((ends != "").all()) if read[last] == TEXT else not ends.null_count()
+    regular = _regular(file, data, frame.height + 1, filled=filled, remarks=wanted.get("id") != ID)
+    return frame.select(*wanted) if regular and _fits(frame, wanted) else None
 
 
 def _fits(frame: pl.DataFrame, wanted: Wanted) -> bool:
@@ -121,27 +121,42 @@ def _fits(frame: pl.DataFrame, wanted: Wanted) -> bool:
     return bool(frame.select(pl.all_horizontal(tests)).item()) if tests else True
 
 
-def _count(file: RF2File, data: bytes | None, *, remarks: bool) -> tuple[int, int, bool]:
-    """Count tabs and lines, and say whether a byte order mark, or a comment that no number betrays, is there."""
+def _regular(file: RF2File, data: bytes | None, lines: int, *, filled: bool, remarks: bool) -> bool:
+    """Say whether every line has its tabs, and neither a byte order mark nor an unnoticed comment is there.
+
+    Args:
+        file: The file.
+        data: Its bytes, where it is in a zip.
+        lines: How many lines were read, the header among them.
+        filled: Whether every row's last field has content, so that no line is too short: then their number tells that
+            none is too long.
+        remarks: Whether a row that begins with a number sign would have been read like any other.
+    """
     if data is not None:
-        tabs, lines, hashes = _marks(np.frombuffer(data, np.uint8))
-        return tabs, lines, data.startswith(_BOM) or (remarks and hashes > 0 and data.find(b"\n#") >= 0)
+        return _looks_regular(data, len(file.header), lines, filled=filled, remarks=remarks)
     with file.path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        view = np.frombuffer(mapped, np.uint8)
-        tabs, lines, hashes = _marks(view)
-        del view  # the map cannot be closed while a view of it lives
-        return tabs, lines, mapped[:3] == _BOM or (remarks and hashes > 0 and mapped.find(b"\n#") >= 0)
+        return _looks_regular(mapped, len(file.header), lines, filled=filled, remarks=remarks)
 
 
-def _marks(view: NDArray[np.uint8]) -> tuple[int, int, int]:
-    """Count tabs, lines and number signs."""
-    tabs = lines = hashes = 0
+def _looks_regular(
+    content: bytes | mmap.mmap, width: int, lines: int, *, filled: bool, remarks: bool
+) -> bool:
+    if content[:3] == _BOM or (remarks and content.find(b"#") >= 0 and content.find(b"\n#") >= 0):
+        return False
+    view = np.frombuffer(content, np.uint8)
+    found = 0
     for start in range(0, len(view), _CHUNK):
         part = view[start : start + _CHUNK]
-        tabs += int(np.count_nonzero(part == 9))
-        lines += int(np.count_nonzero(part == 10))
-        hashes += int(np.count_nonzero(part == 35))
-    return tabs, lines + int(len(view) > 0 and view[-1] != 10), hashes
+        between = part <= _LINE_END  # tabs and line ends; other control characters are for the exact way
+        if filled:
+            found += int(np.count_nonzero(between))
+            continue
+        marks = part[between]
+        expected = np.arange(found, found + len(marks)) % width == width - 1
+        if not (marks == np.where(expected, _LINE_END, _TAB)).all():
+            return False
+        found += len(marks)
+    return found + int(view[-1] != _LINE_END) == width * lines  # the last line need not end
 
 
 def _exact(file: RF2File, wanted: Wanted, data: bytes, report: LoadReport) -> pl.DataFrame:

@@ -147,7 +147,7 @@ def _column_hash(job: tuple[str, Any]) -> str:
         lengths = column.str.len_bytes()
         digest.update(lengths.to_numpy().data)
         if lengths.sum():
-            step = 1 << 17  # in pieces, so that no second copy of all texts is made
+            step = 1 << 13  # in pieces that fit into the cache, so that no second copy of all texts is made
             for start in range(0, len(column), step):
                 digest.update(str(column[start : start + step].str.join("").item()).encode())
     else:

@@ -60,6 +60,15 @@ def test_line_ends_and_empty_last_fields_are_read_alike(tmp_path, ending, last):
         assert fast.equals(_exact(file, wanted, content, LoadReport()))
 
 
+def test_a_short_line_is_noticed_though_a_long_one_makes_up_for_its_tabs(tmp_path):
+    name = "Snapshot/Refset/der2_sRefset_TextSnapshot_X_20260101.txt"
+    header = ["id", "effectiveTime", "active", "moduleId", "refsetId", "referencedComponentId", "note"]
+    rows = [["a", "", 1, 5, 6, 7], ["b", "", 1, 5, 6, 7, "x", "lost"], ["c", "", 1, 5, 6, 7, "x"]]
+    data = "".join("\t".join(map(str, row)) + "\n" for row in [header, *rows]).encode()
+    (file,) = files_of(tmp_path / "one", {name: data}).values()
+    assert _fast(file, {"id": TEXT, "effectiveTime": TIME, "note": TEXT}, None) is None
+
+
 FIELDS = st.one_of(
     st.sampled_from(
         ["1", "0", "", "20260101", "9" * 18, "9" * 19, "-1", "+1", " 1", "1.0", "0x1", "#", "ü", '"', "1e3"]
