@@ -132,9 +132,6 @@ def read(path: Path | Sequence[Path], report: LoadReport, options: Options | Non
                 remedy=f"A release has one whose name begins with {example}_",
             )
     rows = Release(files, report, options.as_of)
-    rows.read_ahead(
-        ("relationship", "stated relationship", "OWL expression", "concept", "description", "language")
-    )
     parts = _parts(rows, options)
     rf2_refsets.check_dependencies(parts.members, report, sources[0], refuse=options.check_dependencies)
     return parts

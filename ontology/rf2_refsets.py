@@ -98,7 +98,9 @@ def dialects(
     # both sides ascend by id, so that the join merges them instead of hashing millions of identifiers
     table = (
         pl.concat(ordered)
-        .select(refset="refsetId", id="referencedComponentId", preferred=pl.col("acceptabilityId") == PREFERRED)
+        .select(
+            refset="refsetId", id="referencedComponentId", preferred=pl.col("acceptabilityId") == PREFERRED
+        )
         .sort("id", maintain_order=True)
         .join(descriptions.select("id").with_row_index("place"), on="id", how="inner", maintain_order="left")
     )

@@ -13,6 +13,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -28,6 +29,7 @@ MAX_ENTRIES = 50_000
 
 
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, struct.error)
+PIECE = 1 << 23
 _CHUNK = 1 << 20
 _BEWARE = "Do not trust this file"
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, then the lengths of name and extra field
@@ -60,30 +62,36 @@ class Entry:
         Raises:
             InputError: If it cannot be read, or the zip is damaged.
         """
-        try:
-            return (
-                self.path.read_bytes()
-                if self.zipped is None
-                else _inflated(self.zipped, self.name, self.size)
-            )
-        except OSError as error:
-            raise InputError(f"the file cannot be read ({error.strerror})", path=self.path) from error
-        except _DAMAGED as error:
-            raise InputError(
-                f"the zip is damaged or encrypted ({error})",
-                path=self.path,
-                remedy="Download the release again",
-            ) from error
+        return b"".join(self.pieces())
+
+    def pieces(self) -> Iterator[bytes]:
+        """Give the content in pieces of some megabytes.
+
+        Raises:
+            InputError: If it cannot be read, or the zip is damaged.
+        """
+        with self._named_errors():
+            if self.zipped is not None:
+                yield from _inflated(self.zipped, self.name, self.size)
+                return
+            with self.path.open("rb", buffering=0) as file:
+                while piece := file.read(PIECE):
+                    yield piece
 
     def lines(self) -> Iterator[bytes]:
         """Give the lines one by one, to look at the first ones only."""
-        try:
+        with self._named_errors():
             if self.zipped is None:
                 with self.path.open("rb") as file:
                     yield from file
             else:
                 with zipfile.ZipFile(self.zipped) as archive, archive.open(self.name) as inside:
                     yield from inside
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise InputError(f"the file cannot be read ({error.strerror})", path=self.path) from error
         except _DAMAGED as error:
@@ -94,39 +102,40 @@ class Entry:
             ) from error
 
 
-def _inflated(archive: Path, name: str, size: int) -> bytes:
-    """Inflate an entry into one buffer of the size that its header declares, and no byte further."""
+def _inflated(archive: Path, name: str, size: int) -> Iterator[bytes]:
+    """Inflate an entry to the size that its header declares, and no byte further."""
     with zipfile.ZipFile(archive) as opened:
         info = opened.getinfo(name)
         if info.compress_type != zipfile.ZIP_DEFLATED or info.flag_bits & 1:
-            return opened.read(info)
+            with opened.open(info) as inside:
+                while piece := inside.read(PIECE):
+                    yield piece
+            return
     codec = _codec()
     inflate, checksum, written = codec.decompressobj(-15), 0, 0
-    out = io.BytesIO()
-    if size:  # one allocation instead of many, each of which would be copied into the next
-        out.seek(size - 1)
-        out.write(b"\0")
-        out.seek(0)
     with archive.open("rb") as file:
         file.seek(info.header_offset)
         signature, name_length, extra_length = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
         if signature != b"PK\3\4":
             raise zipfile.BadZipFile("an entry does not begin where the directory says")
         file.seek(name_length + extra_length, io.SEEK_CUR)
-        left = info.compress_size
-        while left and (chunk := file.read(min(_CHUNK, left))):
-            left -= len(chunk)
-            while chunk:
-                piece = inflate.decompress(chunk, size - written + 1)
-                written += len(piece)
-                if written > size:
-                    raise zipfile.BadZipFile("an entry is larger than it says")
-                checksum = codec.crc32(piece, checksum)
-                out.write(piece)
-                chunk = inflate.unconsumed_tail
+        left, chunk, piece = info.compress_size, b"", b""
+        while not inflate.eof and (left or chunk or piece):  # output can be waiting though all input is taken
+            if not chunk and left:
+                chunk = file.read(min(_CHUNK, left))
+                left = left - len(chunk) if chunk else 0
+            try:
+                piece = inflate.decompress(chunk, min(PIECE, size - written + 1))
+            except codec.error as error:  # that of isal is not zlib's
+                raise zipfile.BadZipFile(str(error)) from error
+            chunk = inflate.unconsumed_tail
+            written += len(piece)
+            if written > size:
+                raise zipfile.BadZipFile("an entry is larger than it says")
+            checksum = codec.crc32(piece, checksum)
+            yield piece
     if written != size or checksum != info.CRC:
         raise zipfile.BadZipFile("the checksum of an entry differs")
-    return out.getvalue()
 
 
 def _codec() -> Any:

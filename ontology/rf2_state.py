@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
-from itertools import pairwise
 
 import polars as pl
 
 from ontology.report import LoadReport
 from ontology.rf2_files import COLUMNS, MEMBER, RF2File
 from ontology.rf2_table import ACTIVE, ID, TEXT, TIME, Wanted, read_rows, schema_of
-
-# Two files of a zip that are held inflated at the same time have at most so many bytes together.
-_AHEAD = 512 * 2**20
 
 
 class Release:
@@ -31,31 +25,6 @@ class Release:
         self, files: Sequence[RF2File], report: LoadReport, as_of: int = 0, *, state: int = 1
     ) -> None:
         self.files, self.report, self.as_of, self.state = list(files), report, as_of, state
-        self._ahead: dict[str, Future[bytes]] = {}
-        self._pool: ThreadPoolExecutor | None = None
-        self._following: dict[str, RF2File] = {}
-
-    def read_ahead(self, kinds: Sequence[str]) -> None:
-        """Say in which order kinds will be read, so that a zip's next file inflates while one is parsed.
-
-        Args:
-            kinds: Kinds of files; those that are not named are read when their turn comes.
-        """
-        zipped = [file for kind in kinds for file in self.files if file.kind == kind and file.entry.zipped]
-        self._following = {
-            str(one.path): following
-            for one, following in pairwise(zipped)
-            if one.entry.size + following.entry.size <= _AHEAD
-        }
-        if self._following:
-            self._pool = ThreadPoolExecutor(1)
-
-    def _content(self, file: RF2File) -> bytes:
-        waiting = self._ahead.pop(str(file.path), None)
-        data = waiting.result() if waiting else file.entry.read()
-        if self._pool and (following := self._following.get(str(file.path))):
-            self._ahead[str(following.path)] = self._pool.submit(following.entry.read)
-        return data
 
     def kinds(self) -> list[str]:
         """Give the kinds of files that there are, in the files' order."""
@@ -89,7 +58,7 @@ class Release:
             for column in file.header:
                 if column not in (*COLUMNS["concept"][:4], *wanted):
                     self.report.tolerate(f"column '{column[:40]}' of {kind} files is not used", 1)
-            frames.append(read_rows(file, {**own, **here}, self.report, partial(self._content, file)))
+            frames.append(read_rows(file, {**own, **here}, self.report))
         schema = schema_of({**own, **wanted})
         if not frames:
             return pl.DataFrame(schema=schema)

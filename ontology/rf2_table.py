@@ -10,8 +10,8 @@ either finds the place of the fault, or that there is none.
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,6 @@ Wanted = Mapping[str, str]
 _TYPES: dict[str, Any] = {
     ID: pl.Int64(), NUMBER: pl.Int32(), ACTIVE: pl.Int8(), TIME: pl.Int32(), TEXT: pl.String()
 }  # fmt: skip
-_CHUNK = 1 << 20
 # Tables of texts, in which published rows lack the tabs after their last text.
 MAY_END_EARLY = ("MRCM domain", "MRCM attribute domain", "MRCM attribute range")
 _BOM = b"\xef\xbb\xbf"
@@ -44,62 +43,90 @@ def schema_of(wanted: Wanted) -> dict[str, Any]:
     return {column: _TYPES[kind] for column, kind in wanted.items()}
 
 
-def read_rows(
-    file: RF2File, wanted: Wanted, report: LoadReport, content: Callable[[], bytes] | None = None
-) -> pl.DataFrame:
+def read_rows(file: RF2File, wanted: Wanted, report: LoadReport) -> pl.DataFrame:
     """Read columns of a file; a blank effectiveTime is null, an empty text is empty.
 
     Args:
         file: The file.
         wanted: Column name -> ID, NUMBER, ACTIVE, TIME or TEXT, in the order wanted.
         report: Where the file, and what was tolerated in it, is noted.
-        content: Gives the bytes of a file in a zip, where they were read ahead.
 
     Raises:
         InputError: If the file is not UTF-8, a line has too many or too few columns, or a value is not what its column
             must hold; it names the file, the line and the column.
     """
-    data = (content or file.entry.read)() if file.entry.zipped is not None else None
-    frame = fast_rows(file, wanted, data)
+    frame = fast_rows(file, wanted)
     if frame is None:
-        frame = _exact(file, wanted, file.entry.read() if data is None else data, report)
+        frame = _exact(file, wanted, file.entry.read(), report)
     report.files_read.append({"file": file.name, "kind": file.kind, "rows": frame.height})
     return frame
 
 
-def fast_rows(file: RF2File, wanted: Wanted, data: bytes | None) -> pl.DataFrame | None:
+def fast_rows(file: RF2File, wanted: Wanted) -> pl.DataFrame | None:
     """Let polars parse the columns with their types.
 
     Args:
         file: The file.
         wanted: Column name -> ID, NUMBER, ACTIVE, TIME or TEXT.
-        data: Its bytes; None reads the file on disk.
 
     Returns:
         The columns, one row for each line below the header; None if anything in the file does not fit.
     """
     if file.header_line > 1 or not file.entry.size:
         return None
+    frames = []
+    with ThreadPoolExecutor(1) as beside:  # a piece is read or inflated while the one before is parsed
+        blocks = _blocks(file.entry.pieces())
+        following = beside.submit(next, blocks, None)
+        while (block := following.result()) is not None:
+            following = beside.submit(next, blocks, None)
+            frame = _parsed(file, wanted, block)
+            if frame is None:
+                return None
+            frames.append(frame)
+    whole = pl.concat(frames)
+    return whole if _fits(whole, wanted) else None
+
+
+def _blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut pieces anew, where lines end, and begin each with the header."""
+    header, rest = b"", [b""]
+    for piece in pieces:
+        end = piece.rfind(b"\n") + 1
+        if not end:
+            rest.append(piece)
+            continue
+        block = b"".join((header, *rest, memoryview(piece)[:end]))
+        header, rest = block[: block.index(b"\n") + 1], [piece[end:]]
+        yield block
+    if any(rest):
+        yield b"".join((header, *rest))
+
+
+def _parsed(file: RF2File, wanted: Wanted, block: bytes) -> pl.DataFrame | None:
     last = file.header[-1]
-    read = wanted if last in wanted else {**wanted, last: TEXT}  # a line that is too short lacks its last field
+    read = (
+        wanted if last in wanted else {**wanted, last: TEXT}
+    )  # a line that is too short lacks its last field
     try:
         frame = (
             pl.scan_csv(
-                file.path if data is None else data,
+                block,
                 separator="\t",
                 quote_char=None,
                 schema={column: _TYPES[wanted.get(column, TEXT)] for column in file.header},
-                glob=False,
             )
             .select(pl.col(column).fill_null("") if kind == TEXT else column for column, kind in read.items())
             .collect(engine="streaming")
         )
-    except (pl.exceptions.PolarsError, OSError):
+    except pl.exceptions.PolarsError:
         return None  # the exact way names the place
     ends = frame[last]
     filled = bool((ends != "").all()) if read[last] == TEXT else not ends.null_count()
-    regular = _regular(file, data, frame.height + 1, filled=filled, remarks=wanted.get("id") != ID)
-    return frame.select(*wanted) if regular and _fits(frame, wanted) else None
+    remarks = wanted.get("id") != ID
+    if not _regular(block, len(file.header), frame.height + 1, filled=filled, remarks=remarks):
+        return None
+    return frame.select(*wanted)
 
 
 def _fits(frame: pl.DataFrame, wanted: Wanted) -> bool:
@@ -121,42 +148,27 @@ def _fits(frame: pl.DataFrame, wanted: Wanted) -> bool:
     return bool(frame.select(pl.all_horizontal(tests)).item()) if tests else True
 
 
-def _regular(file: RF2File, data: bytes | None, lines: int, *, filled: bool, remarks: bool) -> bool:
+def _regular(block: bytes, width: int, lines: int, *, filled: bool, remarks: bool) -> bool:
     """Say whether every line has its tabs, and neither a byte order mark nor an unnoticed comment is there.
 
     Args:
-        file: The file.
-        data: Its bytes, where it is in a zip.
+        block: The bytes.
+        width: How many columns there are.
         lines: How many lines were read, the header among them.
         filled: Whether every row's last field has content, so that no line is too short: then their number tells that
             none is too long.
         remarks: Whether a row that begins with a number sign would have been read like any other.
     """
-    if data is not None:
-        return _looks_regular(data, len(file.header), lines, filled=filled, remarks=remarks)
-    with file.path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        return _looks_regular(mapped, len(file.header), lines, filled=filled, remarks=remarks)
-
-
-def _looks_regular(
-    content: bytes | mmap.mmap, width: int, lines: int, *, filled: bool, remarks: bool
-) -> bool:
-    if content[:3] == _BOM or (remarks and content.find(b"#") >= 0 and content.find(b"\n#") >= 0):
+    if block.startswith(_BOM) or (remarks and b"#" in block and b"\n#" in block):
         return False
-    view = np.frombuffer(content, np.uint8)
-    found = 0
-    for start in range(0, len(view), _CHUNK):
-        part = view[start : start + _CHUNK]
-        between = part <= _LINE_END  # tabs and line ends; other control characters are for the exact way
-        if filled:
-            found += int(np.count_nonzero(between))
-            continue
-        marks = part[between]
-        expected = np.arange(found, found + len(marks)) % width == width - 1
-        if not (marks == np.where(expected, _LINE_END, _TAB)).all():
-            return False
-        found += len(marks)
-    return found + int(view[-1] != _LINE_END) == width * lines  # the last line need not end
+    between = np.frombuffer(block, np.uint8) <= _LINE_END  # other control characters are for the exact way
+    last = int(not block.endswith(b"\n"))  # the last line need not end
+    if filled:
+        return int(np.count_nonzero(between)) + last == width * lines
+    marks = np.frombuffer(block, np.uint8)[between]
+    expected = np.full(width * lines, _TAB, dtype=np.uint8)
+    expected[width - 1 :: width] = _LINE_END
+    return np.array_equal(marks, expected[: len(expected) - last])
 
 
 def _exact(file: RF2File, wanted: Wanted, data: bytes, report: LoadReport) -> pl.DataFrame:
@@ -196,23 +208,23 @@ _FAULTS = {
     TIME: "this is no date of the form YYYYMMDD",
     TEXT: "a row has no identifier",
 }
+# From and below what a number must lie.
+_RANGES = {ID: (1, 10**18), NUMBER: (0, 2**31), ACTIVE: (0, 2), TIME: (10**7, 10**8)}
 
 
 def _column(file: RF2File, values: pl.Series, kind: str, numbers: NDArray[np.int64]) -> pl.Series:
     parsed = values
     if kind == TEXT:
         wrong = (values == "") if values.name == "id" else pl.Series([False])
-    elif kind == TIME:
-        wrong = ~values.str.contains(r"^([0-9]{8})?$")
-        parsed = pl.Series(
-            values.name, values.to_frame().select(pl.when(pl.first() != "").then(pl.first())).to_series()
-        )
-    elif kind == ACTIVE:
-        wrong = ~values.is_in(["0", "1"])
     else:
         number = values.cast(pl.Int64, strict=False)
-        low, high = (1, 10**18) if kind == ID else (0, 2**31)
+        low, high = _RANGES[kind]
         wrong = number.is_null() | (number < low) | (number >= high)
+        if kind == TIME:  # a blank one is not yet released
+            wrong &= values != ""
+            parsed = pl.Series(
+                values.name, values.to_frame().select(pl.when(pl.first() != "").then(pl.first())).to_series()
+            )
     if len(places := wrong.arg_true()):
         row = int(places[0])
         raise InputError(

@@ -105,10 +105,9 @@ def read_table(file: RF2File, findings: Findings, released: int) -> Table:
         InputError: If the file cannot be read at all.
     """
     what = held(file)
-    data = file.entry.read() if file.entry.zipped is not None else None
-    rows, mentioned = fast_rows(file, what, data), set[int]()
+    rows, mentioned = fast_rows(file, what), set[int]()
     if rows is None:
-        text, mentioned = texts(file, file.entry.read() if data is None else data, findings)
+        text, mentioned = texts(file, file.entry.read(), findings)
         text = text.with_columns(pl.lit(findings.number(file.path), pl.UInt16()).alias(FILE))
         rows = _typed(text, what, findings, mentioned)
     else:

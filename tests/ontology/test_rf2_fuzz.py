@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spoil import FEW, MANY, Disk, edited, outcome, spoiled
 
-from ontology import load_rf2
+from ontology import InputError, load_rf2
+from ontology.rf2_source import entries
 
 FILES = {name: tiny_release.content(rows) for name, rows in tiny_release.tables().items()}
 MEMBER = ["id", "effectiveTime", "active", "moduleId", "refsetId", "referencedComponentId"]
@@ -105,3 +106,20 @@ def test_a_spoiled_release_gives_an_ontology_or_an_input_error(disk, release):
 @given(releases())
 def test_ten_thousand_spoiled_releases(disk, release):
     check(disk, release, deep=False)
+
+
+ZIP = zipped(dict(list(FILES.items())[:2]), zipfile.ZIP_DEFLATED)
+
+
+@settings(FEW, max_examples=300)
+@given(st.lists(st.tuples(st.integers(0, len(ZIP) - 1), st.integers(0, 255)), min_size=1, max_size=3))
+def test_a_spoiled_zip_gives_what_was_zipped_or_an_input_error(disk, changes):
+    spoiled = bytearray(ZIP)
+    for place, byte in changes:
+        spoiled[place] = byte
+    path = disk.write({"release.zip": bytes(spoiled)}) / "release.zip"
+    try:
+        found = [entry.read() for entry in entries(path)]
+    except InputError:
+        return
+    assert set(found) <= {*FILES.values(), b""}

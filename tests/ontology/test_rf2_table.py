@@ -1,15 +1,17 @@
 """The fast way of reading a table and the exact one say the same, and notice the same faults."""
 
+import zipfile
+
 import pytest
 import tiny_release
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ontology import InputError
+from ontology import InputError, rf2_source
 from ontology.report import LoadReport
 from ontology.rf2_files import find_files
 from ontology.rf2_source import entries
-from ontology.rf2_table import ACTIVE, ID, NUMBER, TEXT, TIME, _exact, fast_rows
+from ontology.rf2_table import ACTIVE, ID, NUMBER, TEXT, TIME, _blocks, _exact, fast_rows
 
 WANTED = {
     "concept": {"id": ID, "effectiveTime": TIME, "active": ACTIVE, "moduleId": ID, "definitionStatusId": ID},
@@ -31,13 +33,35 @@ def files_of(tmp_path, files):
     return {f.kind: f for f in find_files(tiny_release.write(tmp_path, files), LoadReport())}
 
 
-def test_both_ways_give_the_same_frames(tmp_path):
-    for kind, file in files_of(tmp_path / "tiny", TABLES).items():
+@pytest.mark.parametrize("piece", [1, 61, 1000, rf2_source.PIECE])
+def test_both_ways_give_the_same_frames_from_a_folder_and_a_zip_in_pieces_of_any_size(
+    tmp_path, monkeypatch, piece
+):
+    monkeypatch.setattr(rf2_source, "PIECE", piece)
+    folder = files_of(tmp_path / "tiny", TABLES)
+    with zipfile.ZipFile(tmp_path / "tiny.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in folder.values():
+            archive.write(file.path, file.name)
+    zipped = {f.kind: f for f in find_files(tmp_path / "tiny.zip", LoadReport())}
+    assert set(zipped) == set(folder)
+    for kind, file in folder.items():
         wanted = WANTED.get(kind, {"id": TEXT, "active": ACTIVE, "mapTarget": TEXT})
-        fast = fast_rows(file, wanted, None)
-        assert fast is not None
-        assert fast.equals(_exact(file, wanted, file.entry.read(), LoadReport()))
-        assert fast.equals(fast_rows(file, wanted, file.entry.read()))
+        exact = _exact(file, wanted, file.path.read_bytes(), LoadReport())
+        for one in (file, zipped[kind]):
+            assert one.entry.read() == file.path.read_bytes()
+            fast = fast_rows(one, wanted)
+            assert fast is not None
+            assert fast.equals(exact)
+
+
+@given(st.binary().map(lambda data: data.replace(b"\0", b"\n")), st.lists(st.integers(0, 30)))
+def test_blocks_are_whole_lines_each_under_the_header(body, sizes):
+    data, cut = b"head\n" + body, [0, *sorted(sizes)]
+    pieces = [data[a:b] for a, b in zip(cut, [*cut[1:], len(data)], strict=True)]
+    blocks = list(_blocks(pieces))
+    assert b"head\n" + b"".join(block.removeprefix(b"head\n") for block in blocks) == data
+    assert all(block.startswith(b"head\n") for block in blocks)
+    assert all(block.endswith(b"\n") for block in blocks[:-1])
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
@@ -54,7 +78,7 @@ def test_line_ends_and_empty_last_fields_are_read_alike(tmp_path, ending, last):
     for content in (data, data.removesuffix(ending.encode())):
         (file,) = files_of(tmp_path / "one", {name: content}).values()
         wanted = {"id": TEXT, "effectiveTime": TIME, "note": TEXT}
-        fast = fast_rows(file, wanted, None)
+        fast = fast_rows(file, wanted)
         assert fast is not None
         assert fast.rows() == [("a", None, last), ("b", 20260101, '"open'), ("c", 20260101, last)]
         assert fast.equals(_exact(file, wanted, content, LoadReport()))
@@ -66,7 +90,7 @@ def test_a_short_line_is_noticed_though_a_long_one_makes_up_for_its_tabs(tmp_pat
     rows = [["a", "", 1, 5, 6, 7], ["b", "", 1, 5, 6, 7, "x", "lost"], ["c", "", 1, 5, 6, 7, "x"]]
     data = "".join("\t".join(map(str, row)) + "\n" for row in [header, *rows]).encode()
     (file,) = files_of(tmp_path / "one", {name: data}).values()
-    assert _fast(file, {"id": TEXT, "effectiveTime": TIME, "note": TEXT}, None) is None
+    assert fast_rows(file, {"id": TEXT, "effectiveTime": TIME, "note": TEXT}) is None
 
 
 FIELDS = st.one_of(
@@ -84,7 +108,7 @@ def test_what_the_fast_way_accepts_the_exact_way_accepts_with_the_same_result(tm
     data = "\r\n".join("\t".join(row) for row in [tuple(TABLES[tiny_release.CONCEPT][0]), *rows]).encode()
     (file,) = files_of(folder, {tiny_release.CONCEPT: data}).values()
     wanted = WANTED["concept"]
-    fast = fast_rows(file, wanted, None)
+    fast = fast_rows(file, wanted)
     if fast is not None:
         assert fast.equals(_exact(file, wanted, data, LoadReport()))
         return
