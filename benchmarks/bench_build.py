@@ -1,26 +1,36 @@
-"""`python -m benchmarks.bench_build [--scale 0.1 1.0]`: a release to an ontology on disk, against a bare scan.
+"""A release to an ontology on disk, against a bare polars scan of the very columns and files that the build reads.
 
-The release is synthetic, written by `tools/make_rf2.py` of the shared folder (scale 1.0: 370,000 active concepts).
-Every figure is taken in a process of its own, so that its peak memory is its own; of three runs the median. The scan
-reads with polars the very columns of the very files that the build uses, and keeps the active rows.
+    python -m benchmarks.bench_build --release DIR [--small DIR] [--runs 3]
+
+DIR holds a release's folder and its zip, as `make_rf2.py --zip` of the shared folder writes them. The scan keeps the
+active rows and does nothing else. Scans and builds alternate; one core and all cores are measured apart, with the same
+cores for both sides.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import resource
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
+
+from benchmarks.measure import (
+    Figure,
+    Limit,
+    Result,
+    Stopwatch,
+    alternate,
+    child,
+    median,
+    run,
+    spread,
+    table,
+)
 
 _COMPONENT = ("id", "effectiveTime", "active")
 _DESCRIPTION = (*_COMPONENT, "conceptId", "languageCode", "typeId", "term", "caseSignificanceId")
 _KIND = ("relationshipGroup", "typeId", "characteristicTypeId", "modifierId")
+_OF_MEMBER = ("effectiveTime", "active", "refsetId", "referencedComponentId")
 _MEMBER = (*_COMPONENT, "moduleId", "refsetId", "referencedComponentId")
 _MAP = ("mapGroup", "mapPriority", "mapRule", "mapAdvice", "mapTarget", "correlationId", "mapCategoryId")
 COLUMNS = {
@@ -29,20 +39,8 @@ COLUMNS = {
     "sct2_TextDefinition_": _DESCRIPTION,
     "sct2_Relationship_": (*_COMPONENT, "sourceId", "destinationId", *_KIND),
     "sct2_RelationshipConcreteValues_": (*_COMPONENT, "sourceId", "value", *_KIND),
-    "sct2_sRefset_OWLExpression": (
-        "effectiveTime",
-        "active",
-        "refsetId",
-        "referencedComponentId",
-        "owlExpression",
-    ),
-    "der2_cRefset_Language": (
-        "effectiveTime",
-        "active",
-        "refsetId",
-        "referencedComponentId",
-        "acceptabilityId",
-    ),
+    "sct2_sRefset_OWLExpression": (*_OF_MEMBER, "owlExpression"),
+    "der2_cRefset_Language": (*_OF_MEMBER, "acceptabilityId"),
     "der2_cRefset_Association": (*_MEMBER, "targetComponentId"),
     "der2_cRefset_AttributeValue": (*_MEMBER, "valueId"),
     "der2_Refset_Simple": _MEMBER,
@@ -54,6 +52,11 @@ _TEXTS = {"term", "languageCode", "owlExpression", "value", "mapRule", "mapAdvic
 
 
 def scan(release: Path) -> int:
+    """Read the columns of all files, keep the active rows, and count them.
+
+    Args:
+        release: The release's folder.
+    """
     import polars as pl
 
     rows = 0
@@ -68,98 +71,124 @@ def scan(release: Path) -> int:
     return rows
 
 
-def child(work: str, source: Path, folder: Path) -> dict[str, float]:
-    if work == "scan":
-        import polars
+def _scan(source: Path) -> Result:
+    import polars  # noqa: F401
 
-        start = time.perf_counter()
-        scan(source)
-    elif work == "build":
-        from ontology import load_rf2
+    with Stopwatch() as watch:
+        rows = scan(source)
+    return watch.result(rows=rows)
 
-        start = time.perf_counter()
+
+def _build(source: Path, folder: Path) -> Result:
+    import ontology.store  # noqa: F401
+    from ontology import load_rf2
+
+    with Stopwatch() as watch:
         load_rf2(source).save(folder)
-    elif work == "open":
-        import polars  # noqa: F401
-        import scipy.sparse  # noqa: F401
+    return watch.result()
 
-        from mhdiff.commands.ontology import concept_document
-        from ontology import Ontology
 
-        start = time.perf_counter()
-        ontology = Ontology.open(folder)
-        concept_document(ontology, int(ontology.sctids[len(ontology) // 3]))
-    else:
+def _graph(source: Path) -> Result:
+    with Stopwatch() as importing:
         from graph_builders import build_ontology_graph
         from ontology import load_rf2
-
-        start = time.perf_counter()
+    with Stopwatch() as watch:
         build_ontology_graph(load_rf2(source))
-    seconds = time.perf_counter() - start
-    return {"seconds": seconds, "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    return watch.result(imports=importing.seconds)
 
 
-def measured(work: str, source: Path, folder: Path, threads: int | None, runs: int = 3) -> dict[str, float]:
-    environment = dict(os.environ) | ({"POLARS_MAX_THREADS": str(threads)} if threads else {})
-    found = []
-    for _ in range(runs):
-        command = [sys.executable, "-m", "benchmarks.bench_build", "--child", work, str(source), str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-        found.append(json.loads(done.stdout.splitlines()[-1]))
-    return {key: statistics.median(one[key] for one in found) for key in ("seconds", "mib")}
+_FROM_FOLDER, _FROM_ZIP = Limit(4, 2.5, "x scan"), Limit(5, 4, "x scan")
+_MEMORY = Limit(1.2, 0.85, "GiB")
+WORKS = {"scan": _scan, "build": _build, "graph": _graph}
+_MODULE = "benchmarks.bench_build"
 
 
-def release(root: Path, scale: float) -> tuple[Path, Path]:
-    out = root / f"rf2-{scale}"
-    if not out.is_dir():
-        tool = Path(os.environ.get("MHDIFF_SHARED", "../shared")) / "tools/make_rf2.py"
-        subprocess.run(
-            [sys.executable, str(tool), "--out", str(out), "--scale", str(scale), "--zip"],
-            check=True, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-    (zipped,) = out.glob("*.zip")
+def measure(release: Path, small: Path | None, folder: Path, runs: int = 3) -> list[Figure]:
+    """Measure building.
+
+    Args:
+        release: Holds the release's folder and its zip.
+        small: Holds a smaller release of the same kind, for the growth; None leaves it out.
+        folder: Where the ontologies are put.
+        runs: How often each figure is taken.
+    """
+    figures = []
+    folder.mkdir(parents=True, exist_ok=True)
+    source, zipped = packages(release)
+    for cores in ("one core", "all cores"):
+        one = cores == "one core"
+        found = alternate(
+            runs,
+            scan=partial(run, _MODULE, "scan", source, one_core=one),
+            folder=partial(run, _MODULE, "build", source, folder / "full", one_core=one),
+            zip=partial(run, _MODULE, "build", zipped, folder / "zip", one_core=one),
+        )
+        bare = median(found["scan"])
+        figures.append(Figure(f"bare polars scan, {cores}", _time(found["scan"])))
+        for name, limit in (("folder", _FROM_FOLDER), ("zip", _FROM_ZIP)):
+            ratio = median(found[name]) / bare
+            figures.append(Figure(f"build from the {name}, {cores}", _time(found[name]), ratio, limit))
+        for name in ("folder", "zip"):
+            peak = median(found[name], "mib") / 1024
+            words = f"{spread(found[name], 'mib', 0)} MiB"
+            figures.append(Figure(f"its peak memory from the {name}, {cores}", words, peak, _MEMORY))
+    if small is not None:
+        little = alternate(
+            runs,
+            scan=partial(run, _MODULE, "scan", packages(small)[0]),
+            folder=partial(run, _MODULE, "build", packages(small)[0], folder / "small"),
+        )
+        figures += _growth(little, found)
+    graphs = alternate(
+        runs,
+        scan=partial(run, _MODULE, "scan", source, one_core=True),
+        graph=partial(run, _MODULE, "graph", source, one_core=True),
+    )
+    bare, imports = median(graphs["scan"]), median(graphs["graph"], "imports")
+    words = f"{_time(graphs['graph'])}; {imports:.1f} s of imports come before"
+    limit = Limit(4 * bare, min(3.5, 4 * bare))
+    figures.append(Figure("RF2 -> HeteroData, one core", words, median(graphs["graph"]), limit))
+    return figures
+
+
+def _growth(small: dict[str, list[Result]], full: dict[str, list[Result]]) -> list[Figure]:
+    rows = median(full["scan"], "rows") / median(small["scan"], "rows")
+    figures = []
+    for what, key, unit in (("time", "seconds", "s"), ("peak memory", "mib", "MiB")):
+        before, after = median(small["folder"], key), median(full["folder"], key)
+        words = f"{before:,.3g} {unit} to {after:,.4g} {unit} for {rows:.1f} times the rows"
+        limit = Limit(1.1 * rows, rows, "x")  # linear, but for the noise
+        figures.append(Figure(f"growth of the build's {what}, all cores", words, after / before, limit))
+    return figures
+
+
+def packages(release: Path) -> tuple[Path, Path]:
+    """Give the folder and the zip of the one release that lies in a folder."""
+    (zipped,) = release.glob("*.zip")
     return zipped.with_suffix(""), zipped
 
 
+def _time(results: list[Result]) -> str:
+    return f"{spread(results)} s; processor {median(results, 'cpu'):.2f} s"
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scale", nargs="+", type=float, default=[0.1, 1.0])
-    parser.add_argument(
-        "--work", type=Path, help="where releases are kept between runs; a temporary folder by default"
+    """Print the table, or do one work as a child."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--child", nargs=3, metavar=("WORK", "SOURCE", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument("--release", type=Path, help="holds the release's folder and its zip")
+    parser.add_argument("--small", type=Path, help="holds a smaller one, for the growth")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        work, source, folder = args.child
-        print(json.dumps(child(work, Path(source), Path(folder))))
+        child(WORKS, args.child)
         return
-    with tempfile.TemporaryDirectory() as temporary:
-        root = args.work or Path(temporary)
-        seconds: dict[float, float] = {}
-        for scale in args.scale:
-            folder, zipped = release(root, scale)
-            print(f"scale {scale}")
-            for threads in (None, 1):
-                bare = measured("scan", folder, root, threads)
-                said = "one thread" if threads else "all threads"
-                print(f"  bare scan, {said:12} {bare['seconds']:6.2f} s  {bare['mib']:6.0f} MiB")
-                for name, source in (("folder", folder), ("zip", zipped)):
-                    built = measured("build", source, root / "ontology", threads)
-                    ratio, mib = built["seconds"] / bare["seconds"], built["mib"]
-                    print(
-                        f"  build from {name}, {said:12} {built['seconds']:6.2f} s  {mib:6.0f} MiB  {ratio:4.1f} x"
-                    )
-                    if not threads and name == "folder":
-                        seconds[scale] = built["seconds"]
-                if not threads:
-                    graph = measured("graph", folder, root, None)
-                    print(f"  RF2 -> HeteroData          {graph['seconds']:6.2f} s  {graph['mib']:6.0f} MiB  "
-                          f"{graph['seconds'] / bare['seconds']:4.1f} x")  # fmt: skip
-            opened = measured("open", folder, root / "ontology", None)
-            print(f"  Ontology.open and the first show {opened['seconds']:.3f} s")
-        if len(seconds) > 1:
-            (small, a), (large, b) = sorted(seconds.items())[0], sorted(seconds.items())[-1]
-            print(f"growth: {large / small:.0f} times the rows take {b / a:.1f} times as long")
+    if args.release is None:
+        parser.error("give --release, or run python -m benchmarks.ontology, which makes one")
+    with tempfile.TemporaryDirectory() as name:
+        print(table(measure(args.release, args.small, Path(name), args.runs)))
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ def _ready(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _in_order(frame: pl.DataFrame, *keys: str) -> pl.DataFrame:
-    """Sort by whole numbers, stably; a frame that is in order already, as readers give the large ones, is left alone."""
+    """Sort by whole numbers, stably; a frame in order already, as readers give the large ones, stays."""
     later = np.zeros(max(0, frame.height - 1), dtype=bool)
     equal = ~later
     for key in keys:

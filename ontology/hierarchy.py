@@ -112,11 +112,6 @@ class Hierarchy:
         """
         return self._neighbours(self.child_links, sctid)
 
-    def _reachable(self, links: _closure.Adjacency, sctid: int, include_self: bool) -> Ints:
-        node = self.index(sctid)
-        found = _closure.reachable(links, node)
-        return self.sctids[found if include_self else found[found != node]]
-
     def ancestors(self, sctid: int, include_self: bool = False) -> Ints:
         """Give every concept above, ascending.
 
@@ -124,7 +119,13 @@ class Hierarchy:
             sctid: The concept.
             include_self: Whether the concept itself is among them.
         """
-        return self._reachable(self.parent_links, sctid, include_self)
+        node = self.index(sctid)
+        if "closure_indptr" in self.indexes:
+            start, end = self.indexes["closure_indptr"][node : node + 2]
+            found = self.indexes["closure_indices"][start:end]
+        else:
+            found = _closure.reachable(self.parent_links, node)
+        return self.sctids[found if include_self else found[found != node]]
 
     def descendants(self, sctid: int, include_self: bool = False) -> Ints:
         """Give every concept below, ascending.
@@ -133,7 +134,9 @@ class Hierarchy:
             sctid: The concept.
             include_self: Whether the concept itself is among them.
         """
-        return self._reachable(self.child_links, sctid, include_self)
+        node = self.index(sctid)
+        found = _closure.reachable(self.child_links, node)
+        return self.sctids[found if include_self else found[found != node]]
 
     @cached_property
     def _levels(self) -> list[Ints]:

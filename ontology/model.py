@@ -142,8 +142,8 @@ class Ontology(Naming, Hierarchy, Questions):
             ConceptNotFound: If it is not among the active concepts; it says so if it is an inactive one.
         """
         sctid = _codes.key(concept) if isinstance(concept, str) else int(concept)
-        found = int(self.indices([sctid])[0])
-        if found < 0:
+        found = int(self.sctids.searchsorted(sctid))
+        if found == len(self) or self.sctids[found] != sctid:
             shown = concept if isinstance(concept, str) else self.identifier(sctid)
             inactive = bool(np.isin(sctid, self.inactive["sctid"].to_numpy()))
             raise ConceptNotFound(

@@ -161,6 +161,7 @@ def read_layer(path: Path, report: LoadReport, base: Ontology) -> Parts:
 def _parts(rows: Release, options: Options, base: Ontology | None = None) -> Parts:
     # the largest files first, while nothing else is held
     relations, stated = _relationships(rows)
+    acceptability = rf2_refsets.language(rows)
     axioms = rf2_refsets.axioms(rows)
     concepts, inactive = _concepts(rows)
     descriptions = _descriptions(rows)
@@ -169,7 +170,7 @@ def _parts(rows: Release, options: Options, base: Ontology | None = None) -> Par
     if base is not None:
         names = rf2_refsets.Names(descriptions, lambda sctid: base.fsn(sctid) if sctid in base else "")
         spoken_of = _with_those_of(base, descriptions)
-    dialects, chosen = rf2_refsets.dialects(rows, spoken_of, names, options.dialects)
+    dialects, chosen = rf2_refsets.dialects(acceptability, spoken_of, names, rows.report, options.dialects)
     members = rf2_refsets.members(rows, names)
     inactive = rf2_refsets.with_reasons(inactive, members, rows.report)
     history = rf2_refsets.history(rows, names, members)

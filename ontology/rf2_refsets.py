@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -52,29 +51,46 @@ class Names:
         return self._known[concept]
 
 
-def _note(report: LoadReport, rows: pl.DataFrame, kind: str, names: Names, **more: Any) -> dict[int, str]:
+def _note(
+    report: LoadReport, rows: pl.DataFrame, kind: str, names: Names, column: str = "refsetId"
+) -> dict[int, str]:
     """Put the reference sets of some rows into the report, and give their names."""
     titles = {}
-    for refset, n in (
-        rows["refsetId"]
-        .value_counts(sort=True, name="n")
-        .sort("n", "refsetId", descending=[True, False])
-        .iter_rows()
-    ):
+    counts = rows[column].value_counts(name="n").sort("n", column, descending=[True, False])
+    for refset, n in counts.iter_rows():
         titles[int(refset)] = names(int(refset))
         report.refsets.append({"refset": str(refset), "name": titles[int(refset)], "kind": kind, "rows": n})
     return titles
 
 
-def dialects(
-    rows: Release, descriptions: pl.DataFrame, names: Names, wanted: Sequence[int | str]
-) -> tuple[pl.DataFrame, NDArray[np.bool_]]:
-    """Read the language reference sets and decide the preferred terms.
+def language(rows: Release) -> pl.DataFrame:
+    """Read the language reference sets: refset, id (of a description), preferred.
 
     Args:
         rows: The release.
+    """
+    found = rows.active(
+        "language", {"refsetId": ID, "referencedComponentId": ID, "acceptabilityId": ID}, identified=False
+    )
+    value = found["acceptabilityId"]
+    rows.report.tolerate("unknown acceptability", int((~value.is_in([PREFERRED, ACCEPTABLE])).sum()))
+    return found.select(refset="refsetId", id="referencedComponentId", preferred=value == PREFERRED)
+
+
+def dialects(
+    acceptability: pl.DataFrame,
+    descriptions: pl.DataFrame,
+    names: Names,
+    report: LoadReport,
+    wanted: Sequence[int | str],
+) -> tuple[pl.DataFrame, NDArray[np.bool_]]:
+    """Decide the preferred terms by the language reference sets.
+
+    Args:
+        acceptability: What `language` gave.
         descriptions: The active descriptions, ascending by id: id, sctid, kind.
         names: Names of reference sets.
+        report: The account of the load.
         wanted: The dialects asked for, the most important first.
 
     Returns:
@@ -84,27 +100,18 @@ def dialects(
     Raises:
         InputError: If a dialect is asked for that the release does not have.
     """
-    report = rows.report
-    found = rows.active(
-        "language", {"refsetId": ID, "referencedComponentId": ID, "acceptabilityId": ID}, identified=False
-    )
-    titles = _note(report, found, "language", names)
+    titles = _note(report, acceptability, "language", names, "refset")
     order = _order(list(titles), titles, wanted)
     report.language_refset = str(order[0]) if order else ""
-    report.tolerate(
-        "unknown acceptability", int((~found["acceptabilityId"].is_in([PREFERRED, ACCEPTABLE])).sum())
-    )
-    ordered = [found.filter(pl.col("refsetId") == refset) for refset in sorted(titles)] or [found]
+    parted = [acceptability.filter(pl.col("refset") == refset) for refset in sorted(titles)]
     # both sides ascend by id, so that the join merges them instead of hashing millions of identifiers
     table = (
-        pl.concat(ordered)
-        .select(
-            refset="refsetId", id="referencedComponentId", preferred=pl.col("acceptabilityId") == PREFERRED
-        )
+        pl.concat(parted or [acceptability])
         .sort("id", maintain_order=True)
         .join(descriptions.select("id").with_row_index("place"), on="id", how="inner", maintain_order="left")
     )
-    report.drop("language", "the description is not active", found.height - table.height, expected=True)
+    lost = acceptability.height - table.height
+    report.drop("language", "the description is not active", lost, expected=True)
     report.count("language", used=table.height)
     return table.drop("place"), preferred(table, descriptions, order)
 

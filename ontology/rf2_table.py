@@ -104,10 +104,8 @@ def _blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _parsed(file: RF2File, wanted: Wanted, block: bytes) -> pl.DataFrame | None:
-    last = file.header[-1]
-    read = (
-        wanted if last in wanted else {**wanted, last: TEXT}
-    )  # a line that is too short lacks its last field
+    last = file.header[-1]  # what a line that is too short lacks
+    read = wanted if last in wanted else {**wanted, last: TEXT}
     try:
         frame = (
             pl.scan_csv(

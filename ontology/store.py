@@ -166,18 +166,22 @@ def save(ontology: Ontology, directory: str | Path) -> Path:
     Raises:
         InputError: If the folder holds something that is no ontology.
     """
-    with atomic_directory(directory, marker=MARKER) as folder, ThreadPoolExecutor(1) as beside:
+    members = {kind: f"members-{number}" for number, kind in enumerate(sorted(ontology.members))}
+    frames = {name: getattr(ontology, name) for name in _FRAMES}
+    frames |= {file: ontology.members[kind] for kind, file in members.items()}
+    with atomic_directory(directory, marker=MARKER) as folder, ThreadPoolExecutor() as beside:
         fingerprint = beside.submit(lambda: ontology.fingerprint)
-        for name in _FRAMES:
-            getattr(ontology, name).write_ipc(folder / f"{name}.arrow")
-        for name, array in {**_arrays(ontology), **derive(ontology)}.items():
-            np.save(folder / f"{name}.npy", array, allow_pickle=False)
-        members = {kind: f"members-{number}" for number, kind in enumerate(sorted(ontology.members))}
-        for kind, file in members.items():
-            ontology.members[kind].write_ipc(folder / f"{file}.arrow")
-        files = sorted(folder.iterdir())
-        with ThreadPoolExecutor() as pool:
-            sums = list(pool.map(sha256, files))
+        indexes = beside.submit(derive, ontology)
+        sums = {}
+        for name, frame in frames.items():
+            file = folder / f"{name}.arrow"
+            frame.write_ipc(file)
+            sums[file] = beside.submit(sha256, file)
+        for name, array in {**_arrays(ontology), **indexes.result()}.items():
+            file = folder / f"{name}.npy"
+            np.save(file, array, allow_pickle=False)
+            sums[file] = beside.submit(sha256, file)
+        files = sorted(sums)
         document = {
             "format": FORMAT,
             "name": ontology.name,
@@ -189,7 +193,7 @@ def save(ontology: Ontology, directory: str | Path) -> Path:
             "members": members,
             "layers": list(ontology.layers),
             "bytes": {file.name: file.stat().st_size for file in files},
-            "sha256": {file.name: checksum for file, checksum in zip(files, sums, strict=True)},
+            "sha256": {file.name: sums[file].result() for file in files},
             "report": ontology.report.as_dict(),
         }
         (folder / MARKER).write_text(json.dumps(document, indent=1, ensure_ascii=False), encoding="utf-8")

@@ -25,6 +25,9 @@ def test_round_trip(tiny, folder):
     assert np.array_equal(again.defined, tiny.defined)
     assert not again.sctids.flags.writeable
     assert (again.closure != tiny.closure).nnz == 0
+    for sctid in tiny.sctids.tolist():
+        for itself in (False, True):
+            assert np.array_equal(again.ancestors(sctid, itself), tiny.ancestors(sctid, itself))
 
 
 def test_saving_again_replaces_and_leaves_nothing_behind(tiny, folder):
