@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse import csgraph
 
 from ontology.closure import Adjacency, gather
 from ontology.ecl_parse import refuse
@@ -58,18 +60,17 @@ def spread(graph: Adjacency, mask: Mask) -> Mask:
         graph: The adjacency to follow.
         mask: The set, bool [N].
     """
-    reached = np.zeros(len(graph), dtype=bool)
-    slot = np.empty(len(graph), dtype=np.int32)
-    frontier: NDArray[Any] = np.flatnonzero(mask)
-    while len(frontier):
-        following, _ = gather(graph, frontier)
-        following = following[~reached[following]]
-        # each new node once: the one whose number is left standing in its slot
-        numbers = np.arange(len(following), dtype=np.int32)
-        slot[following] = numbers
-        frontier = following[slot[following] == numbers]
-        reached[frontier] = True
-    return reached
+    size = len(graph)
+    reached = np.zeros(size + 1, dtype=bool)
+    reached[gather(graph, np.flatnonzero(mask))[0]] = True
+    starts = np.flatnonzero(reached)
+    if len(starts):
+        # one node more, from which all of them are reached: then one search does
+        indices = np.concatenate((graph.indices, starts.astype(np.int32)))
+        indptr = np.append(graph.indptr, len(indices)).astype(np.int32)
+        matrix = sparse.csr_array((np.ones(len(indices)), indices, indptr), shape=(size + 1, size + 1))
+        reached[csgraph.breadth_first_order(matrix, size, return_predecessors=False)] = True
+    return reached[:size]
 
 
 @dataclass(frozen=True)
