@@ -19,6 +19,7 @@ from ontology.errors import InputError
 from ontology.identifiers import IS_A
 from ontology.model import Ontology, Relations
 from ontology.parts import Parts
+from ontology.progress import step
 from ontology.report import LoadReport
 from ontology.rules import readable
 from ontology.tables import (
@@ -64,6 +65,7 @@ def assemble(
             path=path,
             remedy="An extension on its own does not do: give the edition that it extends together with it",
         )
+    step(f"indexing {parts.concepts.height:,} concepts")
     ordered = parts.concepts.sort("sctid")
     sctids = ordered["sctid"].to_numpy()
     if len(twice := np.flatnonzero(sctids[1:] == sctids[:-1])):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from ontology.progress import step
 from ontology.report import LoadReport
 from ontology.rf2_files import COLUMNS, MEMBER, RF2File
 from ontology.rf2_table import ACTIVE, ID, TEXT, TIME, Wanted, read_rows, schema_of
@@ -25,6 +26,7 @@ class Release:
         self, files: Sequence[RF2File], report: LoadReport, as_of: int = 0, *, state: int = 1
     ) -> None:
         self.files, self.report, self.as_of, self.state = list(files), report, as_of, state
+        self._bytes, self._read = max(1, sum(file.entry.size for file in self.files)), 0
 
     def kinds(self) -> list[str]:
         """Give the kinds of files that there are, in the files' order."""
@@ -58,7 +60,9 @@ class Release:
             for column in file.header:
                 if column not in (*COLUMNS["concept"][:4], *wanted):
                     self.report.tolerate(f"column '{column[:40]}' of {kind} files is not used", 1)
+            step(f"reading {file.entry.filename}", self._read / self._bytes)
             frames.append(read_rows(file, {**own, **here}, self.report))
+            self._read += file.entry.size
         schema = schema_of({**own, **wanted})
         if not frames:
             return pl.DataFrame(schema=schema)

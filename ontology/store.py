@@ -22,6 +22,7 @@ from ontology.errors import InputError
 from ontology.files import atomic_directory, sha256
 from ontology.model import Ontology, Relations
 from ontology.parts import Parts
+from ontology.progress import step
 from ontology.report import LoadReport
 from ontology.tables import (
     AXIOMS,
@@ -173,10 +174,12 @@ def save(ontology: Ontology, directory: str | Path) -> Path:
         fingerprint = beside.submit(lambda: ontology.fingerprint)
         indexes = beside.submit(derive, ontology)
         sums = {}
-        for name, frame in frames.items():
+        for place, (name, frame) in enumerate(frames.items()):
+            step(f"writing {name}", place / (len(frames) + 1))
             file = folder / f"{name}.arrow"
             frame.write_ipc(file)
             sums[file] = beside.submit(sha256, file)
+        step("closure and indexes", len(frames) / (len(frames) + 1))
         for name, array in {**_arrays(ontology), **indexes.result()}.items():
             file = folder / f"{name}.npy"
             np.save(file, array, allow_pickle=False)
