@@ -43,13 +43,13 @@ def out_json(document: Any) -> None:
 def steps(description: str) -> Iterator[None]:
     """Show the steps of what `ontology` does inside the block, with a bar where it is known how much is left.
 
-    On a terminal it is a bar that is gone at the end; otherwise the description is one line at the start.
+    The description is one line at the start; on a terminal a bar follows, which is gone at the end.
 
     Args:
         description: What is being done.
     """
+    say(description)
     if not sys.stderr.isatty():
-        say(description)
         yield
         return
     from rich.console import Console
@@ -57,12 +57,12 @@ def steps(description: str) -> Iterator[None]:
 
     from ontology.progress import listening
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (SpinnerColumn(), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(description, total=None)
+        task = bar.add_task("", total=None)
 
         def show(what: str, done: float | None) -> None:
-            bar.update(task, description=f"{description}: {what}")
+            bar.update(task, description=what)
             if done is not None:
                 bar.update(task, completed=done, total=1.0)
 
