@@ -35,6 +35,7 @@ from ontology.functional_syntax import (
 from ontology.identifiers import IS_A, ROLE_GROUP
 from ontology.model import Ontology
 from ontology.parts import Parts
+from ontology.writers.iris import from_iri
 
 __all__ = [
     "Statements",
@@ -58,6 +59,10 @@ ROWS = {
 PROPERTIES = {"kind": pl.String(), "property": pl.Int64(), "chain": pl.List(pl.Int64())}
 
 
+def _key(name: str) -> int:
+    return codes.key(from_iri(name))
+
+
 @dataclass
 class Statements:
     """Collects what axioms say, one row a relation.
@@ -65,12 +70,14 @@ class Statements:
     Attributes:
         key: Makes the key of a name, see `ontology.codes`.
         properties: Rows of `property_axioms`.
+        data: Properties that hold concrete values.
         equivalent: Pairs of named classes that an axiom calls equivalent.
         unused: How many expressions and axioms could not be said as relations, by what they are.
     """
 
-    key: Callable[[str], int] = codes.key
+    key: Callable[[str], int] = _key
     properties: list[tuple[str, int, list[int]]] = field(default_factory=list)
+    data: set[int] = field(default_factory=set)
     equivalent: list[tuple[int, int]] = field(default_factory=list)
     unused: Counter[str] = field(default_factory=Counter)
     _rows: list[tuple[int, int, int | None, str | None, int, int, bool]] = field(default_factory=list)
@@ -99,8 +106,10 @@ class Statements:
                 self.equivalent += [(self.key(named[0]), self.key(other)) for other in named[1:]]
                 if not named:
                     self.unused["equivalent classes without a name"] += 1
-            case SubProperty(chain, above):
+            case SubProperty(chain, above, data):
                 kind = "sub" if len(chain) == 1 else "chain"
+                if data:
+                    self.data.update(self.key(p) for p in (*chain, above))
                 self.properties.append((kind, self.key(above), [self.key(p) for p in chain]))
             case PropertyTrait(trait, of):
                 self.properties.append((trait, self.key(of), []))
@@ -126,6 +135,7 @@ class Statements:
             case Some(role, str() as target):
                 self._rows.append((source, self.key(role), self.key(target), None, local, gci, defined))
             case Value(role, value):
+                self.data.add(self.key(role))
                 self._rows.append((source, self.key(role), None, value, local, gci, defined))
             case Other(kind):
                 self.unused[kind] += 1
@@ -158,6 +168,7 @@ def number_groups(rows: pl.DataFrame) -> pl.DataFrame:
     Returns:
         The rows with `group` in place of `local`, each once, in order.
     """
+    rows = rows.rechunk()  # polars 2.1 panics in format where columns lie in chunks of different lengths
     content = pl.format("{}={}", "type", pl.coalesce(pl.col("target").cast(pl.String), "value", pl.lit("")))
     scope = ["source", "gci"]
     named = (
@@ -178,14 +189,15 @@ def number_groups(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 # The ordinary shapes of a row of the OWL reference set, see the module's docstring.
-_PAIR = r"ObjectSomeValuesFrom\(:\d{1,18} :\d{1,18}\)"
-_LITERAL = r'DataHasValue\(:\d{1,18} "[^"\\]*"\^\^xsd:(?:decimal|integer|string)\)'
+_NUMBER = "[1-9][0-9]{0,17}"  # a digit of RE2 may be one of any script
+_PAIR = rf"ObjectSomeValuesFrom\(:{_NUMBER} :{_NUMBER}\)"
+_LITERAL = rf'DataHasValue\(:{_NUMBER} "[^"\\]*"\^\^xsd:(?:decimal|integer|string)\)'
 _ATOM = f"(?:{_PAIR}|{_LITERAL})"
 _GROUP = rf"ObjectSomeValuesFrom\(:{ROLE_GROUP} (?:{_ATOM}|ObjectIntersectionOf\({_ATOM}(?: {_ATOM})+\))\)"
-_ITEM = rf"(?:{_GROUP}|{_ATOM}|:\d{{1,18}})"
-_HEAD = r"^(?:SubClassOf|EquivalentClasses)\(:\d{1,18} "
+_ITEM = rf"(?:{_GROUP}|{_ATOM}|:{_NUMBER})"
+_HEAD = rf"^(?:SubClassOf|EquivalentClasses)\(:{_NUMBER} "
 ORDINARY = rf"{_HEAD}(?:{_ITEM}|ObjectIntersectionOf\({_ITEM}(?: {_ITEM})+\))\)$"
-_NAMES_ONLY = r"^EquivalentClasses\(:\d+ :\d+\)$"
+_NAMES_ONLY = rf"^EquivalentClasses\(:{_NUMBER} :{_NUMBER}\)$"
 
 
 def _ordinary(axioms: pl.DataFrame) -> pl.DataFrame:
@@ -194,7 +206,7 @@ def _ordinary(axioms: pl.DataFrame) -> pl.DataFrame:
     items = (
         axioms.lazy()
         .select(
-            source=text.str.extract(r"^[A-Za-z]+\(:(\d+)").cast(pl.Int64),
+            source=text.str.extract(r"^[A-Za-z]+\(:([0-9]+)").cast(pl.Int64),
             defined=text.str.starts_with("E"),
             item=text.str.replace(_HEAD, "").str.extract_all(_ITEM),
         )
@@ -213,7 +225,7 @@ def _ordinary(axioms: pl.DataFrame) -> pl.DataFrame:
         defined="defined",
     )
     atom = pl.col("atom")
-    literal = atom.str.extract(r'^DataHasValue\(:\d+ "([^"]*)"')
+    literal = atom.str.extract(r'^DataHasValue\(:[0-9]+ "([^"]*)"')
     attributes = (
         items.filter(~named)
         .select(
@@ -228,8 +240,8 @@ def _ordinary(axioms: pl.DataFrame) -> pl.DataFrame:
         .explode("atom", keep_nulls=False, empty_as_null=False)
         .select(
             "source",
-            type=atom.str.extract(r"\(:(\d+) ").cast(pl.Int64),
-            target=atom.str.extract(r"^ObjectSomeValuesFrom\(:\d+ :(\d+)\)").cast(pl.Int64),
+            type=atom.str.extract(r"\(:([0-9]+) ").cast(pl.Int64),
+            target=atom.str.extract(r"^ObjectSomeValuesFrom\(:[0-9]+ :([0-9]+)\)").cast(pl.Int64),
             value=pl.when(atom.str.ends_with("string)"))
             .then(pl.format('"{}"', literal))
             .otherwise(pl.format("#{}", literal)),

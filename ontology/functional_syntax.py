@@ -89,10 +89,11 @@ class Equivalent:
 
 @dataclass(frozen=True, slots=True)
 class SubProperty:
-    """The chain of properties, often only one, implies `super`."""
+    """The chain of properties, often only one, implies `super`; `data` says that they hold concrete values."""
 
     chain: tuple[str, ...]
     super: str
+    data: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ class _Note:
     """An annotation of an axiom or a declaration: read over."""
 
 
-_TOKEN = re.compile(
+TOKEN = re.compile(
     r"\s*(?:(?P<open>[A-Za-z]+)\s*\(|(?P<close>\))|<(?P<iri>[^<>\"{}|^`\\\s]*)>"
     r"|(?P<prefix>[A-Za-z][\w.\-]*)?:(?P<local>[\w.\-/#%]*)"
     r'|"(?P<text>(?:[^"\\]|\\["\\])*)"(?:\^\^(?:<(?P<typeiri>[^<>\s]*)>|(?P<type>[\w\-]*:[\w\-]+))'
@@ -157,12 +158,12 @@ _AXIOMS = frozenset({
     "ObjectPropertyAssertion", "ObjectPropertyDomain", "ObjectPropertyRange", "SameIndividual",
     "SubAnnotationPropertyOf", "SymmetricObjectProperty",
 })  # fmt: skip
-_TRAITS = {"TransitiveObjectProperty": "transitive", "ReflexiveObjectProperty": "reflexive"}
+TRAITS = {"TransitiveObjectProperty": "transitive", "ReflexiveObjectProperty": "reflexive"}
 _ENTITIES = frozenset({
     "Class", "ObjectProperty", "DataProperty", "AnnotationProperty", "NamedIndividual", "Datatype"
 })  # fmt: skip
 _KNOWN = (
-    _EXPRESSIONS | _AXIOMS | _ENTITIES | frozenset(_TRAITS)
+    _EXPRESSIONS | _AXIOMS | _ENTITIES | frozenset(TRAITS)
     | {"ObjectIntersectionOf", "ObjectSomeValuesFrom", "DataHasValue", "SubClassOf", "EquivalentClasses",
        "SubObjectPropertyOf", "SubDataPropertyOf", "ObjectPropertyChain", "Annotation"}
 )  # fmt: skip
@@ -181,7 +182,7 @@ def parse(axiom: str, prefixes: Mapping[str, str] = PREFIXES) -> Axiom:
     stack: list[_Open] = []
     place = 0
     while True:
-        found = _TOKEN.match(axiom, place)
+        found = TOKEN.match(axiom, place)
         if found is None:
             raise _wrong(axiom, place, "a name, a literal or a bracket" if stack else "an axiom")
         here, place = place, found.end()
@@ -259,13 +260,17 @@ def _classes(node: _Open, least: int, axiom: str) -> tuple[Expression, ...]:
     return parts
 
 
+def _inverse(part: Any) -> bool:
+    return isinstance(part, Other) and part.kind == "ObjectInverseOf"
+
+
 def _inner(node: _Open, axiom: str, end: int) -> Any:
     match node.kind:
         case "ObjectIntersectionOf":
             return All(_classes(node, 2, axiom))
         case "ObjectSomeValuesFrom":
             parts = _classes(node, 2, axiom)
-            if len(parts) == 2 and isinstance(parts[0], Other) and parts[0].kind == "ObjectInverseOf":
+            if len(parts) == 2 and _inverse(parts[0]):
                 return Other("ObjectInverseOf", axiom[node.start : end])
             if len(parts) != 2 or not isinstance(parts[0], str):
                 raise _wrong(axiom, node.start, "ObjectSomeValuesFrom of a property and a class expression")
@@ -279,6 +284,8 @@ def _inner(node: _Open, axiom: str, end: int) -> Any:
                 raise _wrong(axiom, node.start, "DataHasValue of a property and a literal")
             return Value(node.parts[0], node.parts[1].as_value())
         case "ObjectPropertyChain":
+            if any(_inverse(p) for p in node.parts):
+                return Other("ObjectInverseOf", axiom[node.start : end])
             if len(node.parts) < 2 or not all(isinstance(p, str) for p in node.parts):
                 raise _wrong(axiom, node.start, "ObjectPropertyChain of at least two properties")
             return _Chain(tuple(node.parts))
@@ -299,15 +306,19 @@ def _outer(node: _Open, axiom: str, end: int) -> Axiom:
             return SubClass(both[0], both[1])
         case "EquivalentClasses":
             return Equivalent(_classes(node, 2, axiom))
+        case "SubObjectPropertyOf" | "TransitiveObjectProperty" | "ReflexiveObjectProperty" if any(
+            _inverse(p) for p in parts
+        ):
+            return Other(node.kind, axiom[node.start : end].strip())
         case "SubObjectPropertyOf" if (
             len(parts) == 2 and isinstance(parts[0], _Chain) and isinstance(parts[1], str)
         ):
             return SubProperty(parts[0].properties, parts[1])
         case "SubObjectPropertyOf" | "SubDataPropertyOf":
             sub, above = _names(node, 2, axiom)
-            return SubProperty((sub,), above)
-        case kind if kind in _TRAITS:
-            return PropertyTrait(_TRAITS[kind], _names(node, 1, axiom)[0])
+            return SubProperty((sub,), above, node.kind == "SubDataPropertyOf")
+        case kind if kind in TRAITS:
+            return PropertyTrait(TRAITS[kind], _names(node, 1, axiom)[0])
         case kind if kind in _AXIOMS:
             return Other(kind, axiom[node.start : end].strip())
     raise _wrong(axiom, node.start, "an axiom")

@@ -9,51 +9,33 @@ goes to `ontology.readers.functional`. Entities are checked before any parser ex
 from __future__ import annotations
 
 import io
+import re
+import sys
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from ontology.codes import canonical
 from ontology.errors import InputError
-from ontology.functional_syntax import (
-    NUMERIC,
-    All,
-    Equivalent,
-    Expression,
-    Other,
-    PropertyTrait,
-    Some,
-    SubClass,
-    SubProperty,
-    Value,
-)
+from ontology.functional_text import text
 from ontology.parts import Parts
+from ontology.readers import functional
 from ontology.readers.owl_facts import Facts
+from ontology.readers.owl_nodes import PROPERTIES, STRUCTURE, TRAITS_UNUSED, Nodes, axioms
 from ontology.readers.rdf import OWL, RDF, RDFS
-from ontology.readers.rdf_graph import TRIPLES, check_xml, read_triples
+from ontology.readers.rdf_graph import TRIPLES, check_form, check_xml, read_triples
 from ontology.report import LoadReport
-from ontology.writers.iris import from_iri
 
-_DEPTH = 64
-_PROPERTIES = (f"{OWL}ObjectProperty", f"{OWL}DatatypeProperty", f"{OWL}AnnotationProperty")
-_TRAITS = {f"{OWL}TransitiveProperty": "transitive", f"{OWL}ReflexiveProperty": "reflexive"}
-_KINDS = ("unionOf", "complementOf", "oneOf", "allValuesFrom", "hasSelf", "minCardinality", "maxCardinality",
-          "cardinality", "qualifiedCardinality", "minQualifiedCardinality", "maxQualifiedCardinality")  # fmt: skip
-_STRUCTURE = {f"{RDFS}subClassOf", f"{OWL}equivalentClass", f"{RDF}type", f"{OWL}propertyChainAxiom",
-              f"{RDFS}subPropertyOf"}  # fmt: skip
+_ON_PROPERTIES = {
+    f"{RDFS}domain": "domain of a property", f"{RDFS}range": "range of a property",
+    f"{OWL}inverseOf": "InverseObjectProperties", f"{OWL}equivalentProperty": "EquivalentObjectProperties",
+    f"{OWL}propertyDisjointWith": "DisjointObjectProperties",
+}  # fmt: skip
 
 
 def _start(path: Path) -> bytes:
     with open(path, "rb") as file:
         return file.read(4096)
-
-
-def _is_functional(start: bytes) -> bool:
-    return start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(
-        (b"Prefix(", b"Ontology(", b"Prefix (", b"Ontology (")
-    )
 
 
 def recognises(path: Path) -> bool:
@@ -86,9 +68,7 @@ def read(path: Path, report: LoadReport, *, parser: str = "auto") -> Parts:
         start = _start(path)
     except OSError as error:
         raise InputError(f"the file cannot be read ({error.strerror})", path=path) from error
-    if _is_functional(start):
-        from ontology.readers import functional
-
+    if functional.begins(start):
         return functional.read(path, report)
     form = {".nt": "nt", ".ttl": "turtle"}.get(path.suffix.lower(), "xml")
     if form == "xml":
@@ -103,11 +83,16 @@ def _owlready(path: Path) -> pl.DataFrame:
     import owlready2
     from owlready2.base import OwlReadyOntologyParsingError
 
+    data = path.read_bytes()
+    if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<?xml"):
+        check_form(data, path)
     world = owlready2.World()
     try:
         document = world.get_ontology("urn:mh-diff:document#")
+        # the library shows its traceback by this hook, and raises as well
+        hook, sys.excepthook = sys.excepthook, lambda *_: None
         try:
-            document.graph.parse(io.BytesIO(path.read_bytes()), default_base="urn:mh-diff:document:")
+            document.graph.parse(io.BytesIO(data), default_base="urn:mh-diff:document:")
         except (
             OwlReadyOntologyParsingError,
             ValueError,
@@ -116,13 +101,15 @@ def _owlready(path: Path) -> pl.DataFrame:
             AttributeError,
             TypeError,
         ) as error:
-            cause = error.__cause__ or error
+            place = re.search(r"line (\d+), column (\d+)", str(error))
             raise InputError(
-                f"the OWL does not parse: {' '.join(str(error).split())[:200].rstrip('.')}",
+                f"owlready2 cannot read what stands {f'at column {place[2]}' if place else 'here'}",
                 path=path,
-                row=getattr(cause, "lineno", None),
-                remedy="Mend the file; RDF/XML, OWL/XML and N-Triples can be read",
+                row=int(place[1]) if place else None,
+                remedy="Mend the file; OWL/XML needs <Prefix name='' IRI='...'/> where an IRI has no '//'",
             ) from error
+        finally:
+            sys.excepthook = hook
         names = dict(world.graph.execute("SELECT storid, iri FROM resources").fetchall())
         rows: list[tuple[str, ...]] = []
 
@@ -154,7 +141,7 @@ def from_triples(triples: pl.DataFrame, report: LoadReport, origin: str, path: P
         InputError: If there is no class.
     """
     facts = Facts()
-    nodes = _Nodes(triples)
+    nodes = Nodes(triples)
     types: defaultdict[str, set[str]] = defaultdict(set)
     for subject, kind in nodes.get(f"{RDF}type"):
         types[kind].add(subject)
@@ -165,90 +152,28 @@ def from_triples(triples: pl.DataFrame, report: LoadReport, origin: str, path: P
         )
     report.files_read.append({"file": origin, "kind": "OWL", "rows": triples.height})
     facts.imports = sorted(o for _, o in nodes.get(f"{OWL}imports"))
-    for subject, above in nodes.get(f"{RDFS}subClassOf"):
-        facts.axioms.append(SubClass(nodes.expression(subject), nodes.expression(above)))
-    for subject, other in nodes.get(f"{OWL}equivalentClass"):
-        facts.axioms.append(Equivalent((nodes.expression(subject), nodes.expression(other))))
-    properties = set().union(*(types[kind] for kind in _PROPERTIES))
-    for subject, above in nodes.get(f"{RDFS}subPropertyOf"):
-        if subject in types[_PROPERTIES[0]]:
-            facts.axioms.append(SubProperty((canonical(subject),), canonical(above)))
-    for subject, chain in nodes.get(f"{OWL}propertyChainAxiom"):
-        facts.axioms.append(SubProperty(tuple(canonical(p) for p in nodes.items(chain)), canonical(subject)))
-    for kind, trait in _TRAITS.items():
-        facts.axioms += [PropertyTrait(trait, canonical(p)) for p in sorted(types[kind])]
+    properties = set().union(*(types[kind] for kind in PROPERTIES))
+    facts.axioms = [(axiom, text(axiom)) for axiom in axioms(nodes, types)]
     kept = triples.filter(
         pl.col("subject").is_in(list(facts.classes | properties))
-        & ~pl.col("predicate").is_in(list(_STRUCTURE))
+        & ~pl.col("predicate").is_in([f"{RDF}type", *STRUCTURE])
     )
     unused: Counter[str] = Counter()
-    for subject, name, text, kind, language in kept.select(
+    for subject, name, said, kind, language in kept.select(
         "subject", "predicate", "object", "kind", "language"
     ).iter_rows():
         if name == f"{RDFS}label" and subject in properties and subject not in facts.classes:
-            facts.labels.setdefault(subject, text)
-        elif name == f"{OWL}disjointWith":
-            unused["DisjointClasses"] += 1
+            facts.labels.setdefault(subject, said)
         elif kind == "blank":
             unused[f"{name} of an anonymous node"] += 1
         elif subject in facts.classes:
-            facts.annotations.append((subject, name, text, language))
+            facts.annotations.append((subject, name, said, language))
+        elif name in _ON_PROPERTIES:
+            unused[_ON_PROPERTIES[name]] += 1
+    for kind in types:
+        if kind in TRAITS_UNUSED:
+            unused[kind.removeprefix(OWL)] += len(types[kind])
     unused["individual"] = len(types[f"{OWL}NamedIndividual"])
     unused["annotation of an axiom"] = len(types[f"{OWL}Axiom"])
-    unused["AllDisjointClasses"] = len(types[f"{OWL}AllDisjointClasses"])
     facts.unused = +unused
     return facts.parts(report, origin)
-
-
-class _Nodes:
-    """Class expressions from the blank nodes that say them."""
-
-    def __init__(self, triples: pl.DataFrame) -> None:
-        self._by: dict[str, list[tuple[str, str]]] = {}
-        wanted = [f"{RDF}type", f"{OWL}imports", f"{RDFS}subClassOf", f"{OWL}equivalentClass",
-                  f"{RDFS}subPropertyOf", f"{OWL}propertyChainAxiom"]  # fmt: skip
-        for name in wanted:
-            found = triples.filter((pl.col("predicate") == name) & (pl.col("kind") != "literal"))
-            self._by[name] = list(found.select("subject", "object").iter_rows())
-        self._blank: defaultdict[str, dict[str, tuple[str, str]]] = defaultdict(dict)
-        blank = triples.filter(pl.col("subject").str.starts_with("_:"))
-        for s, p, o, datatype in blank.select("subject", "predicate", "object", "datatype").iter_rows():
-            self._blank[s][p] = (o, datatype)
-            if p == f"{RDF}type" and o == f"{OWL}Axiom":
-                self._blank[s]["axiom"] = (o, "")
-
-    def get(self, predicate: str) -> list[tuple[str, str]]:
-        return self._by[predicate]
-
-    def items(self, node: str) -> list[str]:
-        """Give the members of an RDF list."""
-        found: list[str] = []
-        seen: set[str] = set()
-        while node != f"{RDF}nil" and node not in seen:
-            seen.add(node)
-            here = self._blank.get(node, {})
-            if f"{RDF}first" in here:
-                found.append(here[f"{RDF}first"][0])
-            node = here.get(f"{RDF}rest", (f"{RDF}nil", ""))[0]
-        return found
-
-    def expression(self, node: str, depth: int = 0) -> Expression:
-        """Give the class expression of a node."""
-        if not node.startswith("_:"):
-            return from_iri(node)
-        here: dict[str, Any] = self._blank.get(node, {})
-        if depth > _DEPTH:
-            return Other("expression nested too deep")
-        if (members := here.get(f"{OWL}intersectionOf")) is not None:
-            parts = tuple(self.expression(part, depth + 1) for part in self.items(members[0]))
-            return parts[0] if len(parts) == 1 else All(parts)
-        role, filler = here.get(f"{OWL}onProperty"), here.get(f"{OWL}someValuesFrom")
-        if role and filler and not role[0].startswith("_:"):
-            return Some(from_iri(role[0]), self.expression(filler[0], depth + 1))
-        if role and (value := here.get(f"{OWL}hasValue")) and not role[0].startswith("_:"):
-            text, datatype = value
-            if text.startswith("_:") or (datatype == "" and "://" in text):
-                return Other("hasValue of an individual")
-            return Value(from_iri(role[0]), f"#{text}" if datatype in NUMERIC else f'"{text}"')
-        kind = next((name for name in _KINDS if f"{OWL}{name}" in here), "expression of an unknown kind")
-        return Other(kind)

@@ -1,8 +1,9 @@
 """OWL facts to `Parts`: what both the triples of `readers.owl` and the components of `readers.functional` end in.
 
 A label is the FSN and, where no class of the document has a `skos:prefLabel`, also the preferred term; the label of a
-SNOMED CT class that ends in a tag is the FSN alone. Role groups are numbered as in `ontology.axioms`. Unions,
-complements, cardinalities, individuals and other axioms are counted as not used.
+SNOMED CT class that ends in a tag is the FSN alone. Role groups are numbered as in `ontology.axioms`. Every axiom on
+classes and properties is also kept as text, for `ontology.classify`; what it says beyond relations (unions, general
+class axioms, chains ...) is counted. Individuals and axioms of other kinds are counted as not used.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import polars as pl
 from ontology.axioms import Statements, number_groups
 from ontology.codes import FIRST, Keys
 from ontology.functional_syntax import Axiom
+from ontology.functional_text import subject as subject_of
 from ontology.identifiers import (
     ASSOCIATIONS,
     FULLY_DEFINED,
@@ -26,7 +28,7 @@ from ontology.model import untagged
 from ontology.parts import CONCEPTS, PART_MAPS, PART_VALUES, RELATIONS, TERMS, Parts
 from ontology.readers.rdf import MATCHES, OWL, RDFS, SKOS, map_target
 from ontology.report import LoadReport
-from ontology.tables import HISTORY, INACTIVE, fill
+from ontology.tables import AXIOMS, HISTORY, INACTIVE, fill
 from ontology.writers.iris import BASE, DEFINITION_STATUS, from_iri
 from ontology.writers.owl import ASSOCIATION
 
@@ -56,7 +58,8 @@ class Facts:
     Attributes:
         classes: IRIs of the classes.
         annotations: subject, property, text or IRI, language.
-        axioms: Its class and property axioms, names as `ontology.codes.canonical` spells them.
+        axioms: Its class and property axioms, names as `ontology.codes.canonical` spells them, each with its text as
+            `functional_text` writes it, or without one where that cannot be said.
         labels: Names of properties by IRI.
         unused: What is read over, by kind.
         imports: IRIs of documents that it imports; they are never fetched.
@@ -64,7 +67,7 @@ class Facts:
 
     classes: set[str] = field(default_factory=set)
     annotations: list[tuple[str, str, str, str]] = field(default_factory=list)
-    axioms: list[Axiom] = field(default_factory=list)
+    axioms: list[tuple[Axiom, str | None]] = field(default_factory=list)
     labels: dict[str, str] = field(default_factory=dict)
     unused: Counter[str] = field(default_factory=Counter)
     imports: list[str] = field(default_factory=list)
@@ -78,11 +81,12 @@ class Facts:
         """
         keys = Keys()
         for iri, label in self.labels.items():
-            keys(from_iri(iri), label)
+            if iri not in self.classes:
+                keys(from_iri(iri), label)
         concepts = {iri: keys(from_iri(iri)) for iri in sorted(self.classes) if not iri.startswith(f"{OWL}")}
         statements = Statements(key=lambda name: keys(from_iri(name)))
         defined: set[int] = set()
-        for axiom in self.axioms:
+        for axiom, _ in self.axioms:
             statements.say(axiom)
         rows = number_groups(statements.rows())
         defined |= set(rows.filter("defined")["source"].to_list())
@@ -98,8 +102,12 @@ class Facts:
         report.drop(
             "axiom", "rows of general class axioms, which are no relations", gcis.height, expected=True
         )
-        report.drop("axiom", "two named classes that are equivalent", len(statements.equivalent))
-        for what, n in (self.unused + statements.unused).items():
+        report.drop(
+            "axiom", "two named classes that are equivalent, which is no relation", len(statements.equivalent)
+        )
+        for what, n in statements.unused.items():
+            report.drop("axiom", f"{what} is no relation", n, expected=True)
+        for what, n in self.unused.items():
             report.drop("axiom", f"{what} is not used", n, expected=True)
         for iri in self.imports:
             report.files_not_read.append({"file": iri, "reason": "an import, which is never fetched"})
@@ -107,6 +115,12 @@ class Facts:
         report.count("relationship", read=edges.height, active=edges.height)
 
         annotated = _Annotations(self, concepts, keys, report, origin)
+        texts = [(keys(from_iri(subject_of(axiom))), said) for axiom, said in self.axioms if said is not None]
+        silent = sum(said is None for _, said in self.axioms)
+        report.drop(
+            "axiom", "it holds what cannot be written, and is not kept for a reasoner", silent, expected=True
+        )
+        report.count("axiom", read=len(self.axioms), active=len(self.axioms), used=len(texts))
         active = [
             (k, k in defined or k in annotated.defined) for k in concepts.values() if k not in annotated.gone
         ]
@@ -120,6 +134,7 @@ class Facts:
             values=fill(PART_VALUES, values),
             maps=annotated.maps,
             history=annotated.history,
+            axioms=pl.DataFrame(texts, schema=dict(AXIOMS), orient="row").unique(maintain_order=True),
             codes=keys.frame(),
         )  # fmt: skip
 

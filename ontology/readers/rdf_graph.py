@@ -34,7 +34,10 @@ FORMATS = {
 XSD = "http://www.w3.org/2001/XMLSchema#"
 _OXIGRAPH = {"turtle": "TURTLE", "nt": "N_TRIPLES", "nquads": "N_QUADS", "trig": "TRIG", "xml": "RDF_XML"}
 _LIMIT = 256  # characters of a namespace, and how many of them
-_PLACE = re.compile(r"(?:at |^)(?:<unknown>:)?line (\d+)(?: of <>)?(?:,? column (\d+))?|(\d+):(\d+)")
+_PLACE = re.compile(
+    r"(?:at |^)(?:<unknown>:)?line (\d+)(?: of <>)?(?:,? column (\d+))?|(?:^|:|\s)(\d+):(\d+)"
+)
+_OFFSETS = re.compile(r"^at \d+\.\.\d+: ")  # pyoxigraph's places inside one attribute
 
 
 def check_xml(data: bytes, path: Path, report: LoadReport) -> None:
@@ -102,6 +105,29 @@ def check_xml(data: bytes, path: Path, report: LoadReport) -> None:
             remedy="Save it as UTF-8",
         ) from error
     report.tolerate("namespace abbreviated by an entity of the document type", len(declared), expected=True)
+
+
+def check_form(data: bytes, path: Path) -> None:
+    """Refuse XML that is not well-formed, with the line; the entities were checked before, by `check_xml`.
+
+    Args:
+        data: The file's bytes.
+        path: The file, for the message.
+
+    Raises:
+        InputError: If it is not.
+    """
+    from xml.parsers import expat
+
+    try:
+        expat.ParserCreate(namespace_separator=" ").Parse(data, True)
+    except expat.ExpatError as error:
+        raise InputError(
+            f"the XML does not parse at column {error.offset + 1}: {expat.ErrorString(error.code)}",
+            path=path,
+            row=error.lineno,
+            remedy="Mend the file",
+        ) from error
 
 
 def _check_json(data: bytes, path: Path) -> None:
@@ -221,7 +247,7 @@ def _oxigraph(data: bytes, form: str, path: Path, report: LoadReport) -> list[tu
                     (start, quad.predicate.value, f"_:{getattr(value, 'value', value)}", "blank", "", "")
                 )
     except (SyntaxError, ValueError, OSError) as error:
-        raise _does_not_parse(error, path) from error
+        raise _does_not_parse(error, path, data, form) from error
     report.tolerate(_NAMED, named)
     return rows
 
@@ -247,7 +273,7 @@ def _rdflib(data: bytes, form: str, path: Path, report: LoadReport) -> list[tupl
     except (BadSyntax, ParseError, SAXException, SyntaxError, ValueError, AssertionError, LookupError, NameError,
             TypeError, AttributeError, RecursionError) as error:  # fmt: skip
         # its parsers say little of what is wrong by their errors: JSON-LD fails wherever a value is not of its kind
-        raise _does_not_parse(error, path) from error
+        raise _does_not_parse(error, path, data, form) from error
     finally:
         rdflib.NORMALIZE_LITERALS, noise.level = normalises, level
     if isinstance(graph, rdflib.Dataset):
@@ -276,7 +302,7 @@ def _rdflib_rows(graph: Any) -> Iterator[tuple[str, ...]]:
             yield (start, str(predicate), str(value), "iri", "", "")
 
 
-def _does_not_parse(error: Exception, path: Path) -> InputError:
+def _does_not_parse(error: Exception, path: Path, data: bytes, form: str) -> InputError:
     row = getattr(error, "lineno", None) or getattr(error, "lines", None)
     said = " ".join(str(error).split())
     if hasattr(error, "getLineNumber"):
@@ -285,6 +311,10 @@ def _does_not_parse(error: Exception, path: Path) -> InputError:
         row += 1  # rdflib counts from 0
     if row is None and (found := _PLACE.search(said)):
         row = int(found[1] or found[3])
+    if form == "xml" and (row is None or _OFFSETS.search(said)):
+        row = _line_of_xml(data, str(error))
+    elif row is None and isinstance(error, UnicodeDecodeError):
+        row = data.count(b"\n", 0, error.start) + 1
     offset = getattr(error, "offset", None)
     column = f", column {offset}" if isinstance(offset, int) else ""
     return InputError(
@@ -293,3 +323,31 @@ def _does_not_parse(error: Exception, path: Path) -> InputError:
         row=row if isinstance(row, int) else None,
         remedy="Mend the file, or give it the ending of its format",
     )
+
+
+def _line_of_xml(data: bytes, said: str) -> int | None:
+    """Find the line that pyoxigraph does not tell: where XML breaks, else what it quotes, else where rdflib stops."""
+    from xml.parsers import expat
+
+    import rdflib
+    from rdflib.exceptions import ParserError
+
+    parser = expat.ParserCreate(namespace_separator=" ")
+    try:
+        parser.Parse(data, True)
+    except expat.ExpatError as error:
+        return error.lineno
+    for quoted in re.findall(r"'(.+?)'|`(.+?)`", said, re.DOTALL):
+        place = data.find(next(filter(None, quoted)).strip().encode())
+        if place >= 0:
+            return data.count(b"\n", 0, place) + 1
+    try:
+        rdflib.Graph().parse(data=data, format="xml", publicID="urn:mh-diff:document:")
+    except ParserError as error:
+        if found := _PLACE.search(str(error)):
+            return int(found[1] or found[3])
+    except (
+        ValueError
+    ):  # a language tag that is none; what is wrong is said already, only the line is looked for
+        pass
+    return None

@@ -24,7 +24,8 @@ CODE = "urn:mh-diff:code:"
 MAP = "urn:mh-diff:map:"
 DEFINITION_STATUS = 900000000000225001
 HISTORICAL_ASSOCIATION = 900000000000522004
-ROLE, VALUE = "#role", "#value"
+# Spelled so that nobody's own IRI ends in it: `...#role` is the name of somebody's class.
+ROLE, VALUE = "#mh-diff-role", "#mh-diff-value"
 
 SYSTEMS = {
     "ICD-10": "http://hl7.org/fhir/sid/icd-10",

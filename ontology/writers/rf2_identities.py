@@ -9,6 +9,7 @@ import polars as pl
 
 from ontology.codes import FIRST
 from ontology.errors import InputError
+from ontology.functional_text import renamed
 from ontology.identifiers import DIALECTS, US_ENGLISH
 from ontology.model import Ontology
 from ontology.parts import Parts
@@ -134,6 +135,12 @@ def with_sctids(parts: Parts, onto: Ontology, minter: Minter) -> Parts:
     parts = parts.copy()
     for name, columns in _KEYED.items():
         setattr(parts, name, getattr(parts, name).with_columns(known(column) for column in columns))
+    if new and parts.axioms.height:
+        names = {onto.identifier(old): str(sctid) for old, sctid in new.items()}
+        texts = [
+            renamed(axiom, lambda name: names.get(name, name)) for axiom in parts.axioms["axiom"].to_list()
+        ]
+        parts.axioms = parts.axioms.with_columns(axiom=pl.Series(texts, dtype=pl.String))
     parts.members = {
         kind: frame.with_columns(known("component"), known("refset")) for kind, frame in parts.members.items()
     }
