@@ -23,6 +23,7 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from ontology import reasoners
+from ontology.assemble import assemble
 from ontology.axioms import number_groups, state
 from ontology.codes import key
 from ontology.disassemble import disassemble
@@ -31,10 +32,11 @@ from ontology.logical import VALUE, active_axioms, document, logical_axioms, wit
 from ontology.model import Ontology
 from ontology.parts import PART_VALUES, RELATIONS, Parts
 from ontology.reasoners import NOTHING, REASONERS, THING
+from ontology.report import LoadReport
 from ontology.tables import fill
 from ontology.writers.iris import from_iri
 
-__all__ = ["REASONERS", "Classification", "classify", "with_inferred"]
+__all__ = ["REASONERS", "Classification", "classified", "classify", "with_inferred"]
 
 _PAIRS = {"source": pl.Int64(), "target": pl.Int64()}
 
@@ -214,3 +216,25 @@ def with_inferred(
     return done, replace(
         found, added=added, removed=taken_out.select("source", "target").unique().sort("source", "target")
     )
+
+
+def classified(ontology: Ontology, *, reasoner: str = "auto") -> tuple[Ontology, Classification]:
+    """Give an ontology with the is-a that a reasoner infers from its axioms; `layers` says what that changed.
+
+    Args:
+        ontology: The ontology.
+        reasoner: As in `classify`.
+
+    Raises:
+        InputError: As `classify`, or if what is inferred goes in circles.
+    """
+    parts, found = with_inferred(disassemble(ontology), reasoner=reasoner)
+    made = assemble(ontology.name, parts, LoadReport())
+    changes = {
+        "inferred is-a": found.added.height,
+        "is-a replaced by inferred ones": found.removed.height,
+        "equivalent concepts": found.equivalent.height,
+        "unsatisfiable concepts": len(found.unsatisfiable),
+    }
+    entry = {**ontology.layers[-1], "reasoner": found.reasoner, "classified": changes}
+    return replace(made, report=ontology.report, layers=(*ontology.layers[:-1], entry)), found

@@ -28,7 +28,7 @@ from ontology.errors import InputError
 from ontology.formats import FORMATS, detect
 from ontology.identifiers import ASSOCIATIONS, GB_ENGLISH, IS_A, NAMES, US_ENGLISH
 from ontology.model import Ontology
-from ontology.overlay import Changes, lay_over
+from ontology.overlay import Changes, lay_over, minus
 from ontology.parts import SCHEMAS, Parts
 from ontology.report import LoadReport
 
@@ -38,6 +38,7 @@ EXAMPLES = 20
 SUSPECT = (
     "dangling relations", "dangling maps", "dangling concrete values", "dangling historical associations",
     "mentions of inactive concepts", "states older than the base's", "concepts without a parent",
+    "unsatisfiable concepts",
 )  # fmt: skip
 
 
@@ -97,7 +98,11 @@ class Layer:
 
 
 def extend(
-    base: Ontology, *layers: str | Path | Parts | Layer, name: str | None = None, strict: bool = False
+    base: Ontology,
+    *layers: str | Path | Parts | Layer,
+    name: str | None = None,
+    strict: bool = False,
+    reasoner: str = "",
 ) -> Ontology:
     """Lay layers over an ontology, one after another.
 
@@ -106,6 +111,7 @@ def extend(
         layers: Files and folders of any format, parts made in Python, or `Layer`s.
         name: What to call the result; by default the names of the base and of its layers.
         strict: Refuse a layer in whose reading anything was dropped, or that changes what `SUSPECT` names.
+        reasoner: Infer the parents of concepts that a layer describes by axioms: one of `classify.REASONERS`.
 
     Returns:
         The extended ontology; `layers` says what each of them changed.
@@ -117,19 +123,20 @@ def extend(
         if isinstance(given, Parts):
             given = Layer("layer made in Python", given, LoadReport())
         layer = given if isinstance(given, Layer) else Layer.read(given, base)
-        base, changes = lay(base, layer)
+        base, changes = lay(base, layer, reasoner=reasoner)
         if strict:
             refuse_suspect(layer, changes)
         base = replace(base, name=f"{base.name} + {layer.name}")
     return replace(base, name=name) if name else base
 
 
-def lay(base: Ontology, layer: Layer) -> tuple[Ontology, Changes]:
+def lay(base: Ontology, layer: Layer, *, reasoner: str = "") -> tuple[Ontology, Changes]:
     """Lay one layer over an ontology, and give all rows that it changed.
 
     Args:
         base: The ontology.
         layer: The layer.
+        reasoner: As in `extend`.
 
     Raises:
         InputError: If it makes is-a go in circles.
@@ -139,6 +146,8 @@ def lay(base: Ontology, layer: Layer) -> tuple[Ontology, Changes]:
     chosen = [int(refset) for refset in (base.report.language_refset, layer.report.language_refset) if refset]
     order = list(dict.fromkeys([*chosen, US_ENGLISH, GB_ENGLISH]))
     parts = lay_over(below, layer.parts, changes, number=len(base.layers), dialects=order)
+    if reasoner and layer.parts.axioms.height:
+        parts = _classified(parts, layer, changes, reasoner)
     if layer.format == "rf2":
         from ontology.rf2_refsets import check_dependencies
 
@@ -165,6 +174,33 @@ def lay(base: Ontology, layer: Layer) -> tuple[Ontology, Changes]:
     return replace(extended, report=base.report, layers=(*below_entries, entry)), changes
 
 
+def _classified(parts: Parts, layer: Layer, changes: Changes, reasoner: str) -> Parts:
+    """Put inferred is-a in place of stated ones, and note what that changed."""
+    from ontology.axioms import stated_relations
+    from ontology.classify import with_inferred
+
+    axioms = layer.parts.axioms
+    said = stated_relations(layer.parts)
+    # What only says more of its own concepts can put no other concept below them: then these alone are asked about.
+    own = axioms["sctid"].unique().to_list()
+    describes = (
+        axioms["axiom"].str.starts_with("SubClassOf(").all()
+        and not said.filter((pl.col("gci") > 0) | pl.col("defined") | ~pl.col("source").is_in(own)).height
+    )
+    done, found = with_inferred(parts, reasoner=reasoner, about=own if describes else None)
+    changes.note("inferred is-a", found.added)
+    changes.note("is-a replaced by inferred ones", found.removed)
+    changes.note("equivalent concepts", found.equivalent)
+    changes.note("unsatisfiable concepts", pl.DataFrame({"sctid": found.unsatisfiable}, {"sctid": pl.Int64}))
+    # an inferred parent is no orphan's
+    alone = changes.tables.pop("concepts without a parent", None)
+    if alone is not None:
+        changes.note(
+            "concepts without a parent", minus(alone, found.added.rename({"source": "sctid"}), ("sctid",))
+        )
+    return done
+
+
 def refuse_suspect(layer: Layer, changes: Changes) -> None:
     """Raise if a layer was not read whole, or does what its author may not have meant.
 
@@ -187,10 +223,16 @@ def refuse_suspect(layer: Layer, changes: Changes) -> None:
 
 def _redundant(base: Ontology, extended: Ontology, changes: Changes) -> None:
     """Note the is-a that say what other paths say already: of the layer, and of the base because of the layer."""
-    new = changes.tables.get("new relations")
-    if new is None:
+    ends = ["source", "target"]
+    new = [
+        rows.filter(pl.col("type") == IS_A).select(ends) if "type" in rows.columns else rows.select(ends)
+        for what in ("new relations", "inferred is-a")
+        if (rows := changes.tables.get(what)) is not None
+    ]
+    if not new:
         return
-    sources = extended.indices(new.filter(pl.col("type") == IS_A)["source"].unique().to_numpy())
+    told = set(pl.concat(new).rows())
+    sources = extended.indices(np.array(sorted({source for source, _ in told}), dtype=np.int64))
     if not len(sources):
         return
     closure = extended.closure
@@ -200,7 +242,6 @@ def _redundant(base: Ontology, extended: Ontology, changes: Changes) -> None:
     nodes = np.flatnonzero(closure @ touched)
     pairs = _doubled(extended, nodes)
     before = _doubled(base, base.indices(extended.sctids[nodes]))
-    told = {(s, t) for s, t in new.filter(pl.col("type") == IS_A).select("source", "target").iter_rows()}
     schema = {"source": pl.Int64(), "target": pl.Int64()}
     own = [pair for pair in pairs if pair in told]
     others = [pair for pair in pairs if pair not in told and pair not in before]

@@ -33,6 +33,10 @@ def _configure_build(parser: argparse.ArgumentParser) -> None:
         help="lay a file or folder of any format over it: concepts, terms, relations, maps; may be repeated",
     )  # fmt: skip
     parser.add_argument(
+        "--classify", metavar="REASONER",
+        help="infer is-a from OWL axioms, those of the layers or else of the source: hermit, pellet, elk, auto",
+    )  # fmt: skip
+    parser.add_argument(
         "--as-of", metavar="YYYYMMDD", help="RF2: the state at this effectiveTime, from the Full"
     )
     parser.add_argument(
@@ -73,9 +77,14 @@ def _build(args: argparse.Namespace) -> None:
 
         for source in args.extend:
             with console.steps(f"laying over {source}"):
-                ontology = extend(ontology, source, strict=args.strict)
+                ontology = extend(ontology, source, strict=args.strict, reasoner=args.classify or "")
         if args.name:
             ontology = replace(ontology, name=args.name)
+    elif args.classify:
+        from ontology.classify import classified
+
+        with console.steps(f"classifying with {args.classify}"):
+            ontology, _ = classified(ontology, reasoner=args.classify)
     if args.out:
         with console.steps(f"writing {args.out}"):
             ontology.save(args.out)
@@ -188,6 +197,10 @@ def _print_info(ontology: Ontology, as_json: bool) -> None:
     console.out(f"hierarchy        {int(ontology.depth.max())} levels below {roots}{more}")
     for line in ontology.report.lines():
         console.out(line)
+    for layer in ontology.layers:
+        if inferred := layer.get("classified"):
+            told = ", ".join(f"{count:,} {what}" for what, count in inferred.items())
+            console.out(f"classified       {layer['name']} by {layer['reasoner']}: {told}")
     for layer in ontology.layers[1:]:
         _print_layer(layer)
 
