@@ -19,6 +19,7 @@ from ontology.functional_syntax import Axiom
 from ontology.functional_text import subject as subject_of
 from ontology.identifiers import (
     ASSOCIATIONS,
+    CONCEPT_INACTIVATION,
     FULLY_DEFINED,
     POSSIBLY_EQUIVALENT_TO,
     REPLACED_BY,
@@ -48,6 +49,7 @@ _TERMS = {
 }
 _HISTORY = {f"{OBO}IAO_0100001": REPLACED_BY, f"{IN_OWL}consider": POSSIBLY_EQUIVALENT_TO}
 _STATUS = f"{ASSOCIATION}_{DEFINITION_STATUS}"
+_REASON = f"{ASSOCIATION}_{CONCEPT_INACTIVATION}"
 _PREFIXES = (ASSOCIATION + "_", BASE)
 
 
@@ -128,7 +130,9 @@ class Facts:
         return Parts(
             concepts=fill(CONCEPTS, pl.DataFrame(active, orient="row", schema={
                 "sctid": pl.Int64, "defined": pl.Boolean})),
-            inactive=fill(INACTIVE, pl.DataFrame({"sctid": sorted(annotated.gone)}, schema={"sctid": pl.Int64})),
+            inactive=fill(INACTIVE, pl.DataFrame(
+                [(k, annotated.reasons.get(k, 0)) for k in sorted(annotated.gone)], orient="row",
+                schema={"sctid": pl.Int64, "reason": pl.Int64})),
             terms=annotated.terms,
             relations=fill(RELATIONS, edges),
             values=fill(PART_VALUES, values),
@@ -148,6 +152,7 @@ class _Annotations:
         history: list[tuple[int, int, int]] = []
         self.gone: set[int] = set()
         self.defined: set[int] = set()
+        self.reasons: dict[int, int] = {}
         other: Counter[str] = Counter()
         preferred = any(p == f"{SKOS}prefLabel" and s in concepts for s, p, _, _ in facts.annotations)
         for subject, name, text, language in facts.annotations:
@@ -179,6 +184,8 @@ class _Annotations:
             elif name == _STATUS:
                 if text == f"{BASE}{FULLY_DEFINED}":
                     self.defined.add(key)
+            elif name == _REASON:
+                self.reasons[key] = keys(from_iri(text))
             elif refset:
                 history.append((key, refset, keys(from_iri(text))))
             else:

@@ -4,11 +4,13 @@
 An attribute in a role group is `609096000 some (attribute some target and ...)`, one in group 0 stands by itself; the
 numbers of the groups are not said, and a group said twice is said once. A fully defined concept is equivalent to the
 intersection of all that is said of it; where that would be a single parent, the definition status is an annotation. A
-concrete value is `owl:hasValue`. Where a property's concept is a class too, the property is `<...>#role` (`#value` for
-data), since no IRI should be both. Inactive concepts are deprecated, with IAO:0100001 and other associations.
+concrete value is `owl:hasValue`. Where a property's concept is a class too, the property is `<...>#mh-diff-role` (or
+`#mh-diff-value` for data), since no IRI should be both. Inactive concepts are deprecated, with the reason, IAO:0100001
+and other associations. Of the axioms, general class axioms and those on properties are said, see `writers.owl_axioms`;
+those that describe concepts are not, because the relations are what was inferred from them.
 
-Not said: maps other than `oboInOwl:hasDbXref`, ids, modules, dialects, axioms. Characters that XML 1.0 cannot hold
-become a blank.
+Not said: maps other than `oboInOwl:hasDbXref` (a row of a classification table is no annotation of a class: RF2, Turtle
+and Parquet keep them), ids, modules, dialects, other reference sets. Characters that XML 1.0 cannot hold become a blank.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
-from ontology.identifiers import FULLY_DEFINED, IS_A, REPLACED_BY, ROLE_GROUP
+from ontology.codes import key
+from ontology.functional_syntax import All, Expression, Some, Value
+from ontology.identifiers import CONCEPT_INACTIVATION, FULLY_DEFINED, IS_A, REPLACED_BY, ROLE_GROUP
 from ontology.obo_spelling import HAS_DBXREF, split_xref
 from ontology.writers.iris import (
     BASE,
@@ -27,11 +31,14 @@ from ontology.writers.iris import (
     ILLEGAL_IN_XML,
     ROLE,
     VALUE,
+    from_iri,
     identity,
     iri_of,
     iris,
     put,
+    to_iri,
 )
+from ontology.writers.owl_axioms import Beyond
 
 if TYPE_CHECKING:
     from ontology.model import Ontology
@@ -57,7 +64,7 @@ _SAYS = {
     "other": "skos:hiddenLabel",
 }
 _ANNOTATIONS = (
-    f"{ASSOCIATION}_{DEFINITION_STATUS}",
+    f"{ASSOCIATION}_{DEFINITION_STATUS}", f"{ASSOCIATION}_{CONCEPT_INACTIVATION}",
     *(f"{PREFIXES['skos']}{n}" for n in ("prefLabel", "altLabel", "hiddenLabel", "definition")),
     f"{PREFIXES['oboInOwl']}hasDbXref", f"{PREFIXES['obo']}IAO_0100001", f"{PREFIXES['dc']}title",
 )  # fmt: skip
@@ -82,10 +89,11 @@ class _Expressions:
     def __init__(self, onto: Ontology) -> None:
         self.known = iris(onto)
         self.onto = onto
-        self.roles = {k: self._name(k, ROLE) for k in [*onto.relation_types.tolist()[1:], ROLE_GROUP]}
-        self.data = {
-            k: self._name(k, VALUE, k in self.roles) for k in onto.values["type"].unique().sort().to_list()
-        }
+        self.beyond = Beyond.of(onto)
+        roles = dict.fromkeys([*onto.relation_types.tolist()[1:], ROLE_GROUP, *sorted(self.beyond.objects)])
+        self.roles = {k: self._name(k, ROLE) for k in roles}
+        data = sorted({*onto.values["type"].to_list(), *self.beyond.data})
+        self.data = {k: self._name(k, VALUE, k in self.roles) for k in data}
 
     def _name(self, key: int, suffix: str, taken: bool = False) -> str:
         return iri_of(key, self.known) + (suffix if taken or key in self.onto else "")
@@ -105,6 +113,20 @@ class _Expressions:
             shown, datatype = _text(number), "integer" if re.fullmatch(r"[+-]?[0-9]+", number) else "decimal"
         inner = f'<owl:hasValue rdf:datatype="{_XSD}{datatype}">{shown}</owl:hasValue>'
         return f"<owl:Restriction>{_resource('owl:onProperty', self.data[kind])}{inner}</owl:Restriction>"
+
+    def any(self, expression: Expression) -> str:
+        """Give a class expression of any depth."""
+        match expression:
+            case str() as named:
+                return f"<owl:Class rdf:about={quoteattr(to_iri(from_iri(named)))}/>"
+            case All(parts):
+                return intersection([self.any(part) for part in parts])
+            case Some(role, filler):
+                inner = f"<owl:someValuesFrom>{self.any(filler)}</owl:someValuesFrom>"
+                return self.some(key(from_iri(role)), inner)
+            case Value(role, value):
+                return self.value(key(from_iri(role)), value)
+        raise AssertionError(expression)
 
     def group(self, parts: list[str]) -> str:
         if len(parts) == 1:
@@ -149,11 +171,14 @@ def write_owl(onto: Ontology, path: str | Path) -> Path:
     lines += [f"<owl:AnnotationProperty rdf:about={quoteattr(iri)}/>" for iri in _ANNOTATIONS]
     for kind, iri in express.roles.items():
         name = onto.relation_name(kind) if kind in onto.relation_types else "role group"
-        lines.append(
-            f"<owl:ObjectProperty rdf:about={quoteattr(iri)}>{_literal('rdfs:label', name)}</owl:ObjectProperty>"
+        said_of_it = _literal("rdfs:label", name) + express.beyond.property_facts(
+            kind, express.roles.__getitem__
         )
+        lines.append(f"<owl:ObjectProperty rdf:about={quoteattr(iri)}>{said_of_it}</owl:ObjectProperty>")
     for kind, iri in express.data.items():
         label = _literal("rdfs:label", onto.identifier(kind))
+        if kind not in express.roles:
+            label += express.beyond.property_facts(kind, express.data.__getitem__)
         lines.append(f"<owl:DatatypeProperty rdf:about={quoteattr(iri)}>{label}</owl:DatatypeProperty>")
     history = onto.history["refset"].unique().sort().to_list()
     lines += [
@@ -182,8 +207,13 @@ def write_owl(onto: Ontology, path: str | Path) -> Path:
                 said.append(_resource(f"sct:_{DEFINITION_STATUS}", f"{BASE}{FULLY_DEFINED}"))
         lines.append(_class(iri_of(sctid, known), said))
     deprecated = f'<owl:deprecated rdf:datatype="{_XSD}boolean">true</owl:deprecated>'
-    for sctid in onto.inactive["sctid"].to_list():
-        lines.append(_class(iri_of(sctid, known), [*terms.get(sctid, []), deprecated]))
+    for sctid, reason in onto.inactive.select("sctid", "reason").iter_rows():
+        why = [_resource(f"sct:_{CONCEPT_INACTIVATION}", iri_of(reason, known))] if reason else []
+        lines.append(_class(iri_of(sctid, known), [*terms.get(sctid, []), deprecated, *why]))
+    for expression, sctid in express.beyond.general:
+        end = _resource("rdfs:subClassOf", iri_of(sctid, known))
+        start, tag = express.any(expression).rsplit("</", 1)
+        lines.append(f"{start}{end}</{tag}")
     return put(path, "\n".join([*lines, "</rdf:RDF>", ""]).encode())
 
 

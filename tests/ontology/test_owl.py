@@ -280,3 +280,59 @@ def test_the_release_written_as_owl_has_the_axioms_of_its_relations(tmp_path):
     relations = onto.relations
     assert rows.filter(rows["type"] == IS_A).height == int((relations.type == 0).sum())
     assert set(rows["source"].to_list()) <= set(onto.sctids.tolist())
+
+
+def test_axioms_and_reasons_come_back_from_owl(tmp_path, release):
+    """General class axioms, chains, traits, properties above others, and why a concept was retired."""
+    from tiny_release import CONCEPT, HEADERS, IDS, MODULE, SIMPLE_MAP
+
+    files, load_release = release
+    lung, viral, fever = IDS["lung"], IDS["viral"], IDS["fever"]
+    site = 363698007
+    axioms = [
+        f"SubClassOf(ObjectIntersectionOf(:{lung} ObjectSomeValuesFrom(:{ROLE_GROUP} ObjectIntersectionOf("
+        f'ObjectSomeValuesFrom(:{site} :{lung}) DataHasValue(:31 "5.10"^^xsd:decimal)))) :{viral})',
+        f"SubClassOf(ObjectSomeValuesFrom(:246075003 ObjectSomeValuesFrom(:{site} :{lung})) :{viral})",
+        f"SubObjectPropertyOf(ObjectPropertyChain(:{site} :123005000) :{site})",
+        f"SubObjectPropertyOf(:{site} :762705008)", "SubDataPropertyOf(:31 :32)",
+        "TransitiveObjectProperty(:123005000)", "ReflexiveObjectProperty(:123005000)",
+    ]  # fmt: skip
+    unsaid = [f"SubClassOf(ObjectUnionOf(:{lung} :{fever}) :{viral})", f"DisjointClasses(:{lung} :{viral})"]
+    header = HEADERS[SIMPLE_MAP].replace("mapTarget", "owlExpression").split()
+    files["Snapshot/Terminology/sct2_sRefset_OWLExpressionSnapshot_TINY_20260101.txt"] = [
+        header, *([f"o{i}", 20260101, 1, MODULE, 733073007, viral, text] for i, text in enumerate(axioms + unsaid)),
+    ]  # fmt: skip
+    retired = IDS["cough"]
+    files[CONCEPT] = [[*row[:2], 0, *row[3:]] if row[0] == retired else row for row in files[CONCEPT]]
+    header = HEADERS[SIMPLE_MAP].replace("mapTarget", "valueId").split()
+    files["Snapshot/Refset/Content/der2_cRefset_AttributeValueSnapshot_TINY_20260101.txt"] = [
+        header, ["v1", 20260101, 1, MODULE, 900000000000489007, retired, 900000000000483008],
+    ]  # fmt: skip
+    onto = load_release()
+    assert onto.inactive.select("sctid", "reason").rows() == [(retired, 900000000000483008)]
+    again = load(FORMATS["owl"](onto, tmp_path / "o.owl"))
+    assert again.inactive.select("sctid", "reason").rows() == [(retired, 900000000000483008)]
+    assert again.history.is_empty()
+    assert (
+        property_axioms(again).sort("kind", "property").equals(property_axioms(onto).sort("kind", "property"))
+    )
+    assert set(axioms) <= set(again.axioms["axiom"].to_list())
+    assert not set(unsaid) & set(again.axioms["axiom"].to_list())
+    assert again.sctids.tolist() == onto.sctids.tolist()
+
+
+def test_a_property_that_is_a_concept_too_keeps_both_names(tmp_path, release):
+    """The suffix of ours is taken off again, and an IRI of somebody else that ends in #role is left whole."""
+    path = tmp_path / "o.owl"
+    path.write_text(
+        f'{XML}<owl:Class rdf:about="http://example.org/mine#role"/><owl:Class rdf:about="21"/>'
+        f'<owl:Class rdf:about="http://example.org/mine#value"><rdfs:subClassOf>{some(21, named(21))}</rdfs:subClassOf>'
+        "</owl:Class></rdf:RDF>"
+    )
+    first = load(path)
+    again = load(FORMATS["owl"](first, tmp_path / "again.owl"))
+    for onto in (first, again):
+        assert sorted(onto.identifier(int(s)) for s in onto.sctids) == [
+            "21", "http://example.org/mine#role", "http://example.org/mine#value",
+        ]  # fmt: skip
+        assert onto.relation_types.tolist() == [IS_A, 21]
