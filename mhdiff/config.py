@@ -1,4 +1,4 @@
-"""Where the shipped YAML files are: `configs/` in a checkout, `mhdiff/configs/` in an installed package."""
+"""Where the shipped YAML files and shapes are: `configs/` in a checkout, `mhdiff/configs/` in an installed package."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from ontology.errors import InputError
 
 _HERE = Path(__file__).resolve().parent
+_SUFFIXES = (".yaml", ".ttl")
 _ROOTS = (_HERE / "configs", _HERE.parent / "configs")
 
 
@@ -24,10 +25,12 @@ def find(name: str | Path) -> Path:
         return given
     parts = given.parts[1:] if given.parts and given.parts[0] == "configs" else given.parts
     for root in _ROOTS:
-        for candidate in (root.joinpath(*parts), root.joinpath(*parts).with_suffix(".yaml")):
+        for candidate in (root.joinpath(*parts), *(root.joinpath(*parts).with_suffix(s) for s in _SUFFIXES)):
             if candidate.is_file():
                 return candidate
-    known = sorted({str(p.relative_to(r)) for r in _ROOTS if r.is_dir() for p in r.rglob("*.yaml")})
+    known = sorted(
+        {str(p.relative_to(r)) for r in _ROOTS if r.is_dir() for p in r.rglob("*") if p.suffix in _SUFFIXES}
+    )
     raise InputError(
         "there is no such configuration file",
         path=given,

@@ -329,3 +329,14 @@ def test_the_command_line(builtin, tmp_path, capsys, shapes):
     assert main(["ontology", "shapes", folder, str(shapes("")), "--select", f"< {sctid} MINUS *"]) == 0
     assert "not one shape has a target" in capsys.readouterr().err
     assert main(["ontology", "shapes", folder, str(RULES), "--limit", "-1"]) == 2
+    assert "0 prints all" in capsys.readouterr().err
+    assert main(["ontology", "shapes", folder, "shapes/mine.ttl"]) == 2
+    assert "shapes/house_rules.ttl" in capsys.readouterr().err
+
+
+def test_the_shipped_rules_are_found_from_anywhere(builtin, tmp_path, capsys, monkeypatch):
+    folder = str(builtin.save(tmp_path / "o"))
+    monkeypatch.chdir(tmp_path)
+    for name in ("configs/shapes/house_rules.ttl", "shapes/house_rules"):
+        assert main(["ontology", "shapes", folder, name, "--select", f"{builtin.roots[0]}"]) == 0
+    assert "1 concept, 6 shapes: no violation" in capsys.readouterr().out

@@ -8,6 +8,7 @@ from collections import Counter
 from mhdiff import console
 from mhdiff.commands import Verb
 from mhdiff.commands.ontology.common import configure_ontology, open_ontology
+from mhdiff.config import find
 from ontology.errors import InputError
 
 
@@ -28,6 +29,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> None:
     from ontology.shapes import check_shapes
 
+    shapes = find(args.shapes)
     if args.limit < 0:
         raise InputError(f"--limit {args.limit} is less than 0", remedy="0 prints all")
     ontology = open_ontology(args.ontology)
@@ -37,7 +39,7 @@ def _run(args: argparse.Namespace) -> None:
 
         focus = select(ontology, args.select).tolist()
     console.say(f"checking {_many(len(ontology) if focus is None else len(focus), 'concept')}")
-    report = check_shapes(ontology, args.shapes, focus=focus)
+    report = check_shapes(ontology, shapes, focus=focus)
     for iri in report.imports:
         console.say(f"not read: {iri}, which the shapes import; nothing is ever fetched")
     if not report.shapes:
