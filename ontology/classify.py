@@ -76,6 +76,7 @@ def classify(
     *,
     reasoner: str = "auto",
     about: Iterable[int] | None = None,
+    trust_relations: bool = False,
     memory_mb: int = 2000,
     timeout_s: float = 600.0,
 ) -> Classification:
@@ -86,6 +87,9 @@ def classify(
         reasoner: One of `REASONERS`; "auto" is "hermit" where there is Java, else "elk".
         about: Only what is above these concepts is asked for. The reasoner then gets the axioms that decide it
             (`ontology.locality`), and the answer about these concepts is the same as that of the whole.
+        trust_relations: Whether the relations of a concept with axioms hold as well. In an edition of SNOMED CT they
+            were inferred from its axioms, and are found again. Where the base is not written as axioms (the built-in
+            terminology, OBO, tables) and an extension's axioms speak of the base's concepts, they have to be trusted.
         memory_mb: The most memory that Java may take.
         timeout_s: The most seconds that the reasoner may take.
 
@@ -100,7 +104,7 @@ def classify(
     started = time.perf_counter()
     parts = content if isinstance(content, Parts) else disassemble(content)
     wanted = None if about is None else {int(sctid) for sctid in about}
-    axioms, classes = logical_axioms(parts, wanted)
+    axioms, classes = logical_axioms(parts, wanted, trust_relations)
     if chosen == "elk":
         axioms = [said for axiom in axioms if (said := without_values(axiom))]
     edges, same = reasoners.run(chosen, document(axioms, classes, parts), memory_mb, timeout_s)
@@ -161,6 +165,7 @@ def with_inferred(
     *,
     reasoner: str = "auto",
     about: Iterable[int] | None = None,
+    trust_relations: bool = False,
     memory_mb: int = 2000,
     timeout_s: float = 600.0,
 ) -> tuple[Parts, Classification]:
@@ -175,6 +180,7 @@ def with_inferred(
         reasoner: As in `classify`.
         about: Only these concepts are changed; as in `classify`. Concepts that belong below one of them by its
             definition are then not found: leave it out where new concepts are defined and not only described.
+        trust_relations: As in `classify`; without it, is-a of a concept with axioms goes where it follows from none.
         memory_mb: As in `classify`.
         timeout_s: As in `classify`.
 
@@ -185,7 +191,14 @@ def with_inferred(
         InputError: As `classify`.
     """
     wanted = None if about is None else {int(sctid) for sctid in about}
-    found = classify(parts, reasoner=reasoner, about=wanted, memory_mb=memory_mb, timeout_s=timeout_s)
+    found = classify(
+        parts,
+        reasoner=reasoner,
+        about=wanted,
+        trust_relations=trust_relations,
+        memory_mb=memory_mb,
+        timeout_s=timeout_s,
+    )
     rows, _ = state(active_axioms(parts))
     stated = number_groups(rows).filter(pl.col("gci") == 0)
     scope = pl.col("source").is_in(parts.concepts["sctid"].implode())

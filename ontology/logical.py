@@ -1,6 +1,7 @@
 """The logical content of `Parts` as axioms: what a reasoner is given.
 
-A concept that no axiom describes is described by its relations, each role group as one restriction.
+A concept that no axiom describes is described by its relations, each role group as one restriction. The relations of
+one that axioms do describe are what was once inferred from them, and do not count unless they are trusted.
 """
 
 from __future__ import annotations
@@ -44,23 +45,26 @@ def write_axioms(parts: Parts) -> str:
     Raises:
         InputError: If an axiom does not parse.
     """
-    axioms, classes = logical_axioms(parts, None)
+    axioms, classes = logical_axioms(parts)
     return document(axioms, classes, parts)
 
 
-def logical_axioms(parts: Parts, about: set[int] | None) -> tuple[list[str], set[int]]:
+def logical_axioms(
+    parts: Parts, about: set[int] | None = None, trust_relations: bool = False
+) -> tuple[list[str], set[int]]:
     """Give the axioms, those that relations state too, and the concepts to classify.
 
     Args:
         parts: The content.
         about: Leave out what does not decide what is above these concepts; None leaves out nothing.
+        trust_relations: Whether relations count for concepts with axioms too.
 
     Raises:
         InputError: If an axiom does not parse.
     """
     kept = active_axioms(parts)
     rows, _ = state(kept)  # each axiom is parsed here, so that none can break the document
-    told = rows.filter(pl.col("gci") == 0)["source"].unique().implode()
+    told = rows.filter((pl.col("gci") == 0) & (not trust_relations))["source"].unique().implode()
     codes = dict(parts.codes.select("key", "code").iter_rows())
     untold = parts.relations.filter(~pl.col("source").is_in(told)).select(
         "source", "type", "target", value=pl.lit(None, dtype=pl.String), group="group"

@@ -476,6 +476,18 @@ def test_only_the_new_concepts_are_changed_if_so_wanted(reasoner):
     assert rows(done, 21, 22) == {(1, 21, 6, 1, 0), (2, 21, 6, 1, 0), (2, 22, 7, 1, 0), (3, 21, 8, 1, 2)}
 
 
+def test_relations_of_a_base_without_axioms_are_trusted_if_so_wanted(reasoner):
+    """An axiom that speaks of a concept of the base adds to what its relations say, and does not replace it."""
+    content = parts([(3, "SubClassOf(:3 :7)"), (1, f"EquivalentClasses(:1 {both(5, group(some(21, 6)))})")],
+                    relations=BASE)  # fmt: skip
+    done, found = with_inferred(content, reasoner=reasoner, trust_relations=True)
+    assert found.added.rows() == [(1, 5), (3, 1), (3, 7)]
+    assert found.removed.rows() == [(3, 5), (3, 9)], "they follow from the new parent"
+    done, found = with_inferred(content, reasoner=reasoner)
+    assert found.added.rows() == [(1, 5), (3, 7)]
+    assert {t for s, _, t, _, _ in rows(done, IS_A) if s == 3} == {7}
+
+
 def test_an_attribute_that_is_there_is_not_written_anew(reasoner):
     """Those of a release are inferred ones, with inherited attributes: what an axiom states is less."""
     done, _ = with_inferred(parts(EXTENSION, relations=[*BASE, (1, 22, 8, 3)]), reasoner=reasoner)
