@@ -218,17 +218,17 @@ def _relations(
 def _terms(
     sctids: Nodes, inactive: Nodes, rows: pl.DataFrame, report: LoadReport
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    # kind and preference in one small number; identifiers in order first, then sorts by one key: half the work
-    order = 2 * pl.col("kind").to_physical().cast(pl.Int64) + (~pl.col("preferred")).cast(pl.Int64)
     nodes = pl.Series("concept", _nodes(sctids, rows["sctid"]), dtype=pl.Int32)
-    frame = _in_order(rows.with_columns(nodes), "id")
-    gone = frame.filter(pl.col("concept") < 0)
+    frame = rows.with_columns(nodes)
+    if (nodes < 0).any():
+        gone = frame.filter(pl.col("concept") < 0)
+        frame = frame.filter(pl.col("concept") >= 0)
+    else:
+        gone = frame.clear()
     retired = gone.filter(pl.col("sctid").is_in(pl.Series(inactive).implode()))
     report.drop("description", "the concept is unknown", gone.height - retired.height)
-    retired = retired.select(*INACTIVE_TERMS).sort("sctid", order, maintain_order=True)
-    if gone.height:
-        frame = frame.filter(pl.col("concept") >= 0)
-    frame = frame.select(*TERMS).sort(pl.col("concept").cast(pl.Int64) * 8 + order, maintain_order=True)
+    retired = _in_term_order(retired, "sctid").select(*INACTIVE_TERMS)
+    frame = _in_term_order(frame, "concept").select(*TERMS)
     report.count("description", used=frame.height + retired.height)
     named = frame.filter(pl.col("kind") == "fsn")["concept"].n_unique()
     preferred = frame.filter((pl.col("kind") == "synonym") & pl.col("preferred"))["concept"].n_unique()
@@ -237,6 +237,18 @@ def _terms(
         "concept without a preferred term: its first synonym or FSN is used", len(sctids) - preferred
     )
     return _ready(frame), _ready(retired)
+
+
+def _in_term_order(frame: pl.DataFrame, concept: str) -> pl.DataFrame:
+    """Sort terms by concept, kind, the preferred ones first, and id.
+
+    Only the keys are sorted, one after the other, and the rows are moved once: less time and memory than all at once.
+    """
+    rank = 2 * pl.col("kind").to_physical().cast(pl.Int64) + (~pl.col("preferred")).cast(pl.Int64)
+    keys = frame.select(concept, rank.alias("rank"), "id").with_row_index("row").sort("id", maintain_order=True)
+    for key in ("rank", concept):
+        keys = keys.sort(key, maintain_order=True)
+    return frame[keys["row"]]
 
 
 def _dialects(parts: Parts, terms: pl.DataFrame, retired: pl.DataFrame, report: LoadReport) -> pl.DataFrame:

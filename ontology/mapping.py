@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import polars as pl
 
 from ontology.identifiers import normalise_code, normalise_system
@@ -183,13 +184,10 @@ def map_concept(
     node = ontology.index(sctid)
     known = normalise_system(system)
     table = keyed(ontology)
-    start, end = (
-        table["concept"].search_sorted(node, side="left"),
-        table["concept"].search_sorted(node, side="right"),
-    )
-    rows = table.slice(int(start), int(end) - int(start)).filter(pl.col("system") == known)
+    start, end = np.searchsorted(table["concept"].to_numpy(), (node, node + 1)).tolist()
+    rows = [row for row in table.slice(start, end - start).to_dicts() if row["system"] == known]
     groups: dict[tuple[str, int], list[Mapped]] = {}
-    for row in rows.sort("origin", "group", "priority", maintain_order=True).iter_rows(named=True):
+    for row in sorted(rows, key=lambda row: (row["origin"], row["group"], row["priority"])):
         groups.setdefault((row["origin"], row["group"]), []).append(_mapped(row, patient))
     return [_chosen(origin, group, members) for (origin, group), members in groups.items()]
 

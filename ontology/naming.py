@@ -10,11 +10,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ontology.errors import InputError
+from ontology.tables import KIND
 
 if TYPE_CHECKING:
     from ontology.model import Ontology
 
 Ints = NDArray[np.int64]
+_SYNONYM = KIND.categories.to_list().index("synonym")
 
 
 class Naming:
@@ -60,11 +62,31 @@ class Naming:
         Args:
             sctid: The concept.
         """
+        if "name_starts" in self.indexes:
+            node = self.index(sctid)
+            start, end = self.indexes["name_starts"][node : node + 2]
+            return self.indexes["name_bytes"][start:end].tobytes().decode()
         rows = self._terms_of(sctid)
         kinds = rows["kind"].to_list()
         if "synonym" in kinds:  # preferred ones come first within a kind
             return str(rows["term"][kinds.index("synonym")])
         return untagged(str(rows["term"][0])) if kinds[:1] == ["fsn"] else self.identifier(sctid)
+
+    def _names(self) -> tuple[Ints, NDArray[np.uint8]]:
+        """Give what `term` says of every concept as UTF-8: where each begins [N + 1], and all bytes."""
+        kinds = self.terms["kind"].to_physical().to_numpy()
+        concepts = self.terms["concept"].to_numpy()
+        synonyms = np.flatnonzero(kinds == _SYNONYM)
+        first = synonyms[np.flatnonzero(np.diff(concepts[synonyms], prepend=-1))]
+        row = np.full(len(self.sctids), -1)
+        row[concepts[first]] = first
+        names = self.terms["term"].gather(row[row >= 0])
+        if len(without := np.flatnonzero(row < 0)):
+            named = pl.Series([self.term(sctid) for sctid in self.sctids[without].tolist()], dtype=pl.String)
+            order = np.argsort(np.concatenate((np.flatnonzero(row >= 0), without)), kind="stable")
+            names = pl.concat([names, named]).gather(order)
+        starts = np.concatenate(([0], np.cumsum(names.str.len_bytes().to_numpy(), dtype=np.int64)))
+        return starts, np.frombuffer(str(names.str.join("").item()).encode(), dtype=np.uint8)
 
     def synonyms(self, sctid: int) -> list[str]:
         """Give the synonyms, the preferred term first.

@@ -227,7 +227,7 @@ def _descriptions(rows: Release) -> pl.DataFrame:
         found = found.filter(~blank)
     report.tolerate("description of an unknown type", int((~found["typeId"].is_in(list(KINDS))).sum()))
     report.tolerate("unknown case significance", int((~found["caseSignificanceId"].is_in(list(CASES))).sum()))
-    return found.sort("id").select(
+    return found.select(
         "id",
         "term",
         sctid="conceptId",

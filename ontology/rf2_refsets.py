@@ -88,7 +88,7 @@ def dialects(
 
     Args:
         acceptability: What `language` gave.
-        descriptions: The active descriptions, ascending by id: id, sctid, kind.
+        descriptions: The active descriptions: id, sctid, kind.
         names: Names of reference sets.
         report: The account of the load.
         wanted: The dialects asked for, the most important first.
@@ -105,10 +105,11 @@ def dialects(
     report.language_refset = str(order[0]) if order else ""
     parted = [acceptability.filter(pl.col("refset") == refset) for refset in sorted(titles)]
     # both sides ascend by id, so that the join merges them instead of hashing millions of identifiers
+    places = descriptions.select("id").with_row_index("place").sort("id")
     table = (
         pl.concat(parted or [acceptability])
         .sort("id", maintain_order=True)
-        .join(descriptions.select("id").with_row_index("place"), on="id", how="inner", maintain_order="left")
+        .join(places, on="id", how="inner", maintain_order="left")
     )
     lost = acceptability.height - table.height
     report.drop("language", "the description is not active", lost, expected=True)

@@ -70,7 +70,7 @@ class Release:
         for column in wanted:
             if column not in frame.columns:
                 frame = frame.with_columns(pl.lit("").alias(column))
-            elif len(files) > 1 and schema[column] == pl.String():
+            elif len(files) > 1 and schema[column] == pl.String() and frame[column].null_count():
                 frame = frame.with_columns(pl.col(column).fill_null(""))
         counted = counted or kind
         self.report.count(counted, read=frame.height)

@@ -3,7 +3,7 @@
 `ontology.json` is the marker of the folder; it holds the format's version, the fingerprint, the load
 report, and size and SHA-256 of every other file. `open_ontology` compares the sizes before anything is used, and the
 checksums too where that costs nothing, or on demand. What is derived from the columns (is-a both ways, its closure,
-depths, where each concept's terms begin) is stored beside them.
+depths, what each concept is called and where its terms begin) is stored beside them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from ontology.tables import (
 )
 
 MARKER = "ontology.json"
-FORMAT = 2
+FORMAT = 3
 _REBUILD = "Build it again with: mhdiff ontology build SOURCE --out DIR"
 _ARRAYS = {
     "sctids": np.int64,
@@ -85,6 +85,8 @@ def _arrays(ontology: Ontology) -> dict[str, NDArray[Any]]:
 # What `save` derives, so that an opened ontology need not.
 INDEXES = {
     "term_starts": np.int64,
+    "name_starts": np.int64,
+    "name_bytes": np.uint8,
     "parents_indptr": np.int64,
     "parents_indices": np.int32,
     "children_indptr": np.int64,
@@ -93,6 +95,10 @@ INDEXES = {
     "closure_indices": np.int32,
     "depth": np.int32,
 }
+# Rows in a batch of an Arrow file: a few rows are read without the whole.
+_BATCH = 1 << 16
+# So many concepts' terms are read one by one; then the table is.
+_FEW = 4
 # Up to this size all checksums are compared at every open.
 ALWAYS_VERIFIED = 64 * 2**20
 
@@ -104,8 +110,11 @@ def derive(ontology: Ontology) -> dict[str, NDArray[Any]]:
         ontology: The ontology; what it has in `indexes` already is taken from there.
     """
     parents, children, closure = ontology.parent_links, ontology.child_links, ontology.closure
+    name_starts, name_bytes = ontology._names()
     found = {
         "term_starts": ontology._term_starts,
+        "name_starts": name_starts,
+        "name_bytes": name_bytes,
         "parents_indptr": parents.indptr,
         "parents_indices": parents.indices,
         "children_indptr": children.indptr,
@@ -177,7 +186,7 @@ def save(ontology: Ontology, directory: str | Path) -> Path:
         for place, (name, frame) in enumerate(frames.items()):
             step(f"writing {name}", place / (len(frames) + 1))
             file = folder / f"{name}.arrow"
-            frame.write_ipc(file)
+            frame.write_ipc(file, record_batch_size=_BATCH)
             sums[file] = beside.submit(sha256, file)
         step("closure and indexes", len(frames) / (len(frames) + 1))
         for name, array in {**_arrays(ontology), **indexes.result()}.items():
@@ -252,15 +261,29 @@ def open_ontology(directory: str | Path, *, verify: bool | None = None) -> Ontol
         indexes={name: arrays[name] for name in INDEXES},
         folder=folder,
         _members=document["members"],
+        _slices={},
     )
     return ontology
 
 
 class _Opened(Ontology):
-    """An ontology whose tables are read when they are first asked for: most questions need one or two of them."""
+    """An ontology whose tables are read when they are first asked for: most questions need one or two of them.
+
+    Of the terms, the largest table, only the rows of a concept are read as long as few concepts are asked for.
+    """
 
     folder: Path
     _members: dict[str, str]
+    _slices: dict[int, pl.DataFrame]
+
+    def _terms_of(self, sctid: int) -> pl.DataFrame:
+        node = self.index(sctid)
+        if node not in self._slices and ("terms" in self.__dict__ or len(self._slices) == _FEW):
+            return super()._terms_of(sctid)
+        if node not in self._slices:
+            start, end = (int(place) for place in self._term_starts[node : node + 2])
+            self._slices[node] = _frame(self.folder / "terms.arrow", TERMS, slice(start, end))
+        return self._slices[node]
 
     def __getattr__(self, name: str) -> Any:
         if name in _FRAMES:
@@ -337,9 +360,13 @@ def _array(path: Path, dtype: Any) -> NDArray[Any]:
     return np.asarray(array)
 
 
-def _frame(path: Path, schema: Schema | None) -> pl.DataFrame:
+def _frame(path: Path, schema: Schema | None, rows: slice | None = None) -> pl.DataFrame:
     try:
-        frame = pl.read_ipc(path)
+        frame = (
+            pl.read_ipc(path)
+            if rows is None
+            else pl.scan_ipc(path).slice(rows.start, rows.stop - rows.start).collect()
+        )
     except (pl.exceptions.PolarsError, OSError) as error:
         raise InputError(f"the table cannot be read ({error})", path=path, remedy=_REBUILD) from error
     named = dict(frame.schema)

@@ -26,6 +26,7 @@ def test_round_trip(tiny, folder):
     assert not again.sctids.flags.writeable
     assert (again.closure != tiny.closure).nnz == 0
     for sctid in tiny.sctids.tolist():
+        assert again.term(sctid) == tiny.term(sctid)
         for itself in (False, True):
             assert np.array_equal(again.ancestors(sctid, itself), tiny.ancestors(sctid, itself))
 
@@ -40,7 +41,7 @@ def test_saving_again_replaces_and_leaves_nothing_behind(tiny, folder):
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
 def test_every_damaged_file_is_noticed(folder, damage):
     columns = sorted(path for path in folder.iterdir() if path.name != "ontology.json")
-    assert len(columns) == 27
+    assert len(columns) == 29
     for path in columns:
         whole = path.read_bytes()
         if damage == "remove":
