@@ -166,7 +166,6 @@ LACKS: dict[str, tuple[str, ...]] = {
     "turtle": (*_RDF, "blank terms"),
     "owl": (
         *_RDF,
-        "reasons of inactivation",
         "terms with characters that XML cannot hold",
         "numbers of role groups",
         "attributes of a role group that is there twice",

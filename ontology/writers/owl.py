@@ -9,8 +9,9 @@ concrete value is `owl:hasValue`. Where a property's concept is a class too, the
 and other associations. Of the axioms, general class axioms and those on properties are said, see `writers.owl_axioms`;
 those that describe concepts are not, because the relations are what was inferred from them.
 
-Not said: maps other than `oboInOwl:hasDbXref` (a row of a classification table is no annotation of a class; RF2, Turtle
-and Parquet keep them), ids, modules, dialects, other reference sets. What XML 1.0 cannot hold becomes a blank.
+Not said: maps other than `oboInOwl:hasDbXref` (a row of a classification table is no annotation of a class: RF2,
+Turtle and Parquet keep them), ids, modules, dialects, other reference sets. Characters that XML 1.0 cannot hold become
+a blank.
 """
 
 from __future__ import annotations
