@@ -147,7 +147,7 @@ def lay(base: Ontology, layer: Layer, *, reasoner: str = "") -> tuple[Ontology, 
     order = list(dict.fromkeys([*chosen, US_ENGLISH, GB_ENGLISH]))
     parts = lay_over(below, layer.parts, changes, number=len(base.layers), dialects=order)
     if reasoner and layer.parts.axioms.height:
-        parts = _classified(parts, layer, changes, reasoner)
+        parts = _classified(below, parts, layer, changes, reasoner)
     if layer.format == "rf2":
         from ontology.rf2_refsets import check_dependencies
 
@@ -174,7 +174,7 @@ def lay(base: Ontology, layer: Layer, *, reasoner: str = "") -> tuple[Ontology, 
     return replace(extended, report=base.report, layers=(*below_entries, entry)), changes
 
 
-def _classified(parts: Parts, layer: Layer, changes: Changes, reasoner: str) -> Parts:
+def _classified(base: Parts, parts: Parts, layer: Layer, changes: Changes, reasoner: str) -> Parts:
     """Put inferred is-a in place of stated ones, and note what that changed."""
     from ontology.axioms import stated_relations
     from ontology.classify import with_inferred
@@ -187,7 +187,13 @@ def _classified(parts: Parts, layer: Layer, changes: Changes, reasoner: str) -> 
         axioms["axiom"].str.starts_with("SubClassOf(").all()
         and not said.filter((pl.col("gci") > 0) | pl.col("defined") | ~pl.col("source").is_in(own)).height
     )
-    done, found = with_inferred(parts, reasoner=reasoner, about=own if describes else None)
+    done, found = with_inferred(
+        parts,
+        reasoner=reasoner,
+        about=own if describes else None,
+        # where the base has no axioms, its relations are all that is known of its concepts
+        trust_relations=base.axioms.is_empty(),
+    )
     changes.note("inferred is-a", found.added)
     changes.note("is-a replaced by inferred ones", found.removed)
     changes.note("equivalent concepts", found.equivalent)

@@ -150,6 +150,7 @@ _RDF = (
 _EDGES_ONLY = (
     *_RF2_ALONE,
     "inactive concepts",
+    "reasons of inactivation",
     "historical associations",
     "languages of terms",
     "concrete values",

@@ -221,6 +221,18 @@ def header_faults(
         for column in header
         if not column
     ]
+    faults += [
+        InputError(
+            "a column's name is a pattern and no name",
+            path=entry.path,
+            row=line,
+            column=column,
+            remedy=FORMAT,
+        )
+        for column in header
+        if column == "*"
+        or (column[:1] == "^" and column[-1:] == "$")  # polars would take several columns for it
+    ]
     twice = dict.fromkeys(column for column in header if column and header.count(column) > 1)
     return faults + [
         InputError(

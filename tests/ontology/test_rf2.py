@@ -202,3 +202,14 @@ def test_role_groups_and_parallel_edges_are_kept(release):
     assert set(np.unique(ontology.relations.group)) == {0, 1, 2, 7}
     assert ontology.relation_types[0] == IS_A
     assert (ontology.relations.type == 0).sum() == 25
+
+
+@pytest.mark.parametrize("name", ["*", "^a.*$"])
+def test_a_column_is_called_by_a_name_and_not_by_a_pattern(release, name):
+    files, load = release
+    files["Snapshot/Refset/Content/der2_cRefset_OddSnapshot_T_20260101.txt"] = [
+        ["id", "effectiveTime", "active", "moduleId", "refsetId", "referencedComponentId", name],
+        ["o1", "20260101", 1, tiny_release.MODULE, 5550, tiny_release.IDS["lung"], "x"],
+    ]
+    with pytest.raises(InputError, match=r"line 1, column .*is a pattern"):
+        load()
