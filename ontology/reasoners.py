@@ -19,6 +19,8 @@ from pathlib import Path
 from ontology.errors import InputError
 from ontology.functional_syntax import PREFIXES
 
+# How Java ends at once with ExitOnOutOfMemoryError; without it, it may have no memory left to say what is wrong.
+_OUT_OF_MEMORY = 3
 REASONERS = ("auto", "hermit", "pellet", "elk")
 NOTHING, THING = f"{PREFIXES['owl']}Nothing", f"{PREFIXES['owl']}Thing"
 # Direct pairs (below, above), and groups of classes that mean the same; IRIs without brackets.
@@ -86,7 +88,7 @@ def run(reasoner: str, document: str, memory_mb: int, timeout_s: float) -> Taxon
     with tempfile.TemporaryDirectory(prefix="mh-diff-") as folder:
         file = Path(folder) / "axioms.ofn"
         file.write_text(document, "utf-8")
-        java = [shutil.which("java") or "java", f"-Xmx{memory_mb}M", "-cp"]
+        java = [shutil.which("java") or "java", f"-Xmx{memory_mb}M", "-XX:+ExitOnOutOfMemoryError", "-cp"]
         if reasoner == "hermit":
             path = os.pathsep.join(str(p) for p in (home / "hermit", home / "hermit" / "HermiT.jar"))
             ask = ["org.semanticweb.HermiT.cli.CommandLine", "-c", "-O", "-D", "-I", file.as_uri()]
@@ -136,7 +138,7 @@ def _call(reasoner: str, command: list[str], memory_mb: int, timeout_s: float) -
     said = done.stderr.decode("utf-8", "replace")  # without the output, whose names may be called anything
     if re.search(r"\bInconsistentOntologyException\b|^ERROR: Ontology is inconsistent", said, re.MULTILINE):
         raise _inconsistent()
-    if re.search(r"\bjava\.lang\.OutOfMemoryError\b|\bMemoryError\b", said):
+    if done.returncode == _OUT_OF_MEMORY or re.search(r"\bOutOfMemoryError\b|\bMemoryError\b", said):
         raise InputError(
             f"the reasoner '{reasoner}' needs more than {memory_mb} MB", remedy="Give it more with memory_mb"
         )
