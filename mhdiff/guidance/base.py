@@ -3,10 +3,21 @@ r"""One small interface: concept graph + evidence -> concept tokens and the bias
 Tokens stand in this order: first one a modality, :math:`z_1 .. z_M`, then the evidence, `slot` places for each
 modality. The bias :math:`A_{ij}` is per patient; what is the same for every patient, or constant along a row,
 would carry no knowledge of the patient or cancel in the softmax.
+
+A member says what the states of the concepts are and how each pair of concept tokens scores. What a modality's token
+and another one have between them is made of the scores of their concepts, so it can be told pair by pair:
+
+.. math::
+    A_{mn} = \frac{1}{|m||n|} \sum_{a \in m} \sum_{b \in n} A_{ab}  \quad (\text{mean}), \qquad
+    A_{mn} = \max_{a \in m, b \in n} A_{ab}  \quad (\text{any})
+
+Modalities without evidence have no bias.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -14,7 +25,11 @@ from torch import Tensor, nn
 
 from graph_builders import ConceptGraph
 from mhdiff.batch import EvidenceBatch
+from ontology.errors import InputError
 from ontology.recognise import POLARITIES
+
+#: Node attributes of this name are features.
+FEATURE = "x_"
 
 
 @dataclass
@@ -35,26 +50,34 @@ class GuidanceOutput:
 class Guidance(nn.Module, ABC):
     r"""Base of the family. A concept c of polarity p and weight w gives the token
 
-    .. math:: t = w \cdot (h_c + e_p), \qquad h = \mathrm{states}(E),
+    .. math:: t = w \cdot (h_c + e_p), \qquad h = \mathrm{states}(h^0), \qquad
+              h^0_c = E_c + \sum_f W_f \, \mathrm{LN}(x_{f,c})
 
-    with a learned embedding E and e_p of each polarity. Subclasses say what `states` and the bias are. It does not
-    know modalities' latents: those meet the evidence in the attention.
+    with a learned embedding E, the features x_f that the graph was built with, and e_p of each polarity. Subclasses say
+    what `states` and `pairs` are. It does not know modalities' latents: those meet the evidence in the attention.
 
     Args:
         graph: The concept side of the graph.
         dim: Width of a token.
         heads: Number of attention heads.
         embedding_dropout: Probability that a concept's own embedding is blanked in a training step, so that its
-            neighbours (where there are any) must speak for it, as they must for a concept never seen.
+            neighbours and features (where there are any) must speak for it, as they must for a concept never seen.
         embedding_std: Standard deviation of the initial embedding.
+        features: Which features of the concept nodes (`x_...`) are read: all that the graph has, or those named.
+        learn_embedding: Whether concepts have embeddings of their own; without, the features must speak for them.
 
     Attributes:
         gives_bias: Whether there is a bias at all; without one lambda has nothing to scale and is not trained.
         learns_bias: Whether the bias depends on parameters.
+        summary: How the scores of concepts become that of their modalities.
+
+    Raises:
+        InputError: If the graph lacks a feature, or nothing is left to tell concepts apart.
     """  # noqa: D415
 
     gives_bias = False
     learns_bias = False
+    summary: ClassVar[Literal["mean", "any"]] = "mean"
 
     def __init__(
         self,
@@ -63,40 +86,79 @@ class Guidance(nn.Module, ABC):
         heads: int,
         embedding_dropout: float = 0.2,
         embedding_std: float = 0.1,
+        features: Literal["all"] | Sequence[str] = "all",
+        learn_embedding: bool = True,
     ) -> None:
         super().__init__()
         self.dim, self.heads, self.embedding_dropout = dim, heads, embedding_dropout
-        self.embedding = nn.Embedding(graph.num_nodes, dim)
-        nn.init.normal_(self.embedding.weight, std=embedding_std)
+        self.num_nodes = graph.num_nodes
+        self.features = _chosen(graph, features)
+        if not self.features and not learn_embedding:
+            raise InputError(
+                "model.guidance has neither embeddings nor features to tell concepts apart",
+                remedy="Set learn_embedding: true, or build the graph with features",
+            )
+        self.embedding = nn.Embedding(graph.num_nodes, dim) if learn_embedding else None
+        if self.embedding is not None:
+            nn.init.normal_(self.embedding.weight, std=embedding_std)
+        self.readers = nn.ModuleDict()
+        for name in self.features:
+            value = graph.node[name].float().reshape(graph.num_nodes, -1)
+            self.register_buffer(f"feature_{name}", value, persistent=False)
+            width = value.shape[1]
+            norm = nn.LayerNorm(width, elementwise_affine=False) if width > 1 else nn.Identity()
+            self.readers[name] = nn.Sequential(norm, nn.Linear(width, dim, bias=False))
         self.polarity = nn.Embedding(len(POLARITIES), dim)
         nn.init.normal_(self.polarity.weight, std=embedding_std)
 
     def embedded(self) -> Float[Tensor, "concept dim"]:
-        """Give each concept's own embedding, some of them blanked while training."""
-        weight = self.embedding.weight
-        if not self.training or self.embedding_dropout == 0:
-            return weight
-        keep = torch.rand(weight.shape[0], 1, device=weight.device) >= self.embedding_dropout
-        return weight * keep
+        """Give each concept's h^0: its own embedding, blanked for some while training, and what its features say."""
+        read = [self.readers[name](self.get_buffer(f"feature_{name}")) for name in self.features]
+        if self.embedding is not None:
+            own = self.embedding.weight
+            if self.training and self.embedding_dropout > 0:
+                own = own * (torch.rand(own.shape[0], 1, device=own.device) >= self.embedding_dropout)
+            read.append(own)
+        total = read[0]
+        for part in read[1:]:
+            total = total + part
+        return total
 
     @abstractmethod
     def states(self) -> Float[Tensor, "concept dim"]:
         """Give the state of every concept of the graph, once a step for the whole batch."""
 
     @abstractmethod
-    def bias(
+    def pairs(
         self,
         evidence: EvidenceBatch,
         tokens: Float[Tensor, "batch evidence dim"],
         mask: Bool[Tensor, "batch evidence"],
-    ) -> Float[Tensor, "batch #heads token token"] | None:
-        """Give A between all tokens, modalities first.
+    ) -> Float[Tensor, "batch #heads evidence evidence"] | None:
+        """Score every pair of concept tokens; what stands where `mask` is False does not matter.
 
         Args:
             evidence: The batch's evidence.
             tokens: Its concept tokens.
             mask: Which of them hold evidence of a present modality.
+
+        Returns:
+            A between concept tokens; None where the member gives no bias.
         """
+
+    def tell(
+        self, states: Float[Tensor, "concept dim"], evidence: EvidenceBatch, mask: Bool[Tensor, "batch evidence"]
+    ) -> Float[Tensor, "batch evidence dim"]:
+        """Give the tokens t of a batch's evidence, 0 where there is none.
+
+        Args:
+            states: h of every concept.
+            evidence: The batch's evidence.
+            mask: Which places hold evidence of a present modality.
+        """
+        state = states[evidence.concept.clamp(min=0)] + self.polarity(evidence.polarity.clamp(min=0))
+        tokens = (state * evidence.weight[..., None]).flatten(1, 2)
+        return torch.where(mask[..., None], tokens, tokens.new_zeros(()))
 
     def forward(self, evidence: EvidenceBatch, present: Bool[Tensor, "batch modality"]) -> GuidanceOutput:
         """Give concept tokens and bias for a batch.
@@ -106,20 +168,69 @@ class Guidance(nn.Module, ABC):
             present: Which modalities may be used; evidence of the others counts as not there.
         """
         mask = (evidence.mask & present[:, :, None]).flatten(1)
-        states = self.states()[evidence.concept.clamp(min=0)] + self.polarity(evidence.polarity.clamp(min=0))
-        tokens = (states * evidence.weight[..., None]).flatten(1, 2)
-        tokens = torch.where(mask[..., None], tokens, tokens.new_zeros(()))
+        tokens = self.tell(self.states(), evidence, mask)
         return GuidanceOutput(tokens, mask, self.bias(evidence, tokens, mask))
+
+    def bias(
+        self,
+        evidence: EvidenceBatch,
+        tokens: Float[Tensor, "batch evidence dim"],
+        mask: Bool[Tensor, "batch evidence"],
+    ) -> Float[Tensor, "batch #heads token token"] | None:
+        """Give A between all tokens, modalities first: the scores of pairs, and what they come to for modalities.
+
+        Args:
+            evidence: The batch's evidence.
+            tokens: Its concept tokens.
+            mask: Which of them hold evidence of a present modality.
+        """
+        scores = self.pairs(evidence, tokens, mask)
+        if scores is None:
+            return None
+        batch, modalities, slots = evidence.concept.shape
+        scores = torch.where((mask[:, :, None] & mask[:, None, :])[:, None], scores, scores.new_zeros(()))
+        if self.summary == "any":
+            rows = scores.unflatten(2, (modalities, slots)).amax(3)
+            columns = scores.unflatten(3, (modalities, slots)).amax(4)
+            between = rows.unflatten(3, (modalities, slots)).amax(4)
+        else:
+            count = mask.view(batch, modalities, slots).sum(-1).clamp(min=1).to(scores.dtype)
+            rows = scores.unflatten(2, (modalities, slots)).sum(3) / count[:, None, :, None]
+            columns = scores.unflatten(3, (modalities, slots)).sum(4) / count[:, None, None, :]
+            between = rows.unflatten(3, (modalities, slots)).sum(4) / count[:, None, None, :]
+        return torch.cat([torch.cat([between, rows], 3), torch.cat([columns, scores], 3)], 2)
 
 
 class NoGuidance(Guidance):
-    """No ontology: concept tokens are plain learned embeddings and there is no bias (lambda = 0)."""
+    """No ontology: concept tokens are plain learned embeddings and there is no bias (lambda = 0).
+
+    Args:
+        graph: The concept side of the graph.
+        dim: Width of a token.
+        heads: Number of attention heads.
+        embedding_dropout: See `Guidance`.
+        embedding_std: See `Guidance`.
+        features: See `Guidance`; none by default, since most features come from the ontology.
+        learn_embedding: See `Guidance`.
+    """
+
+    def __init__(
+        self,
+        graph: ConceptGraph,
+        dim: int,
+        heads: int,
+        embedding_dropout: float = 0.2,
+        embedding_std: float = 0.1,
+        features: Literal["all"] | Sequence[str] = (),
+        learn_embedding: bool = True,
+    ) -> None:
+        super().__init__(graph, dim, heads, embedding_dropout, embedding_std, features, learn_embedding)
 
     def states(self) -> Float[Tensor, "concept dim"]:
         """Give the embeddings as they are."""
         return self.embedded()
 
-    def bias(
+    def pairs(
         self,
         evidence: EvidenceBatch,
         tokens: Float[Tensor, "batch evidence dim"],
@@ -133,3 +244,18 @@ class NoGuidance(Guidance):
             mask: Not read.
         """
         return
+
+
+def _chosen(graph: ConceptGraph, features: Literal["all"] | Sequence[str]) -> tuple[str, ...]:
+    known = sorted(name for name in graph.node if name.startswith(FEATURE))
+    if features == "all":
+        return tuple(known)
+    if isinstance(features, str):
+        features = (features,)
+    lost = [name for name in features if name not in known]
+    if lost:
+        raise InputError(
+            f"model.guidance.features names '{lost[0]}', which the graph does not have",
+            remedy=f"It has: {', '.join(known) or 'none'}; features are chosen when a graph is built",
+        )
+    return tuple(features)

@@ -3,21 +3,24 @@ r"""The founding proposal's binary A_onto.
 .. math:: A_{ij} = 1 \text{ if a concept of token } i \text{ and one of token } j \text{ are at most } k
           \text{ relations apart, else } 0
 
-A modality's concepts are all its evidence; a concept token's is itself. Which pairs are linked is looked up in the
-sorted keys :math:`iN + j`, so that no N x N matrix is ever made.
+A modality's concepts are all its evidence; a concept token's is itself. Two concepts are at most k steps apart exactly
+when the ball of radius :math:`\lceil k/2 \rceil` around one and that of radius :math:`\lfloor k/2 \rfloor` around the other
+share a concept, so small balls are all that is stored.
 """
 
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from graph_builders import ConceptGraph
-from graph_builders.adjacency import pair_keys, within_hops
-from mhdiff.batch import EvidenceBatch
-from mhdiff.guidance.base import Guidance
+from graph_builders.reach import meets, reach_around
+from mhdiff.guidance.lookup import PairLookup, ReachIndex
 
 
-class Linked(Guidance):
+class Linked(PairLookup):
     """Binary links between evidence within `hops` relations; concept tokens are plain embeddings.
 
     Args:
@@ -25,12 +28,18 @@ class Linked(Guidance):
         dim: Width of a token.
         heads: Number of attention heads.
         hops: How many relations, in either direction, still count as linked.
+        relations: Names of the relations that link, as the graph has them; all by default.
+        polarity_gain: See `PairLookup`.
         embedding_dropout: See `Guidance`.
         embedding_std: See `Guidance`.
+        features: See `Guidance`.
+        learn_embedding: See `Guidance`.
+
+    Raises:
+        InputError: If the graph has no such relation, or hops is negative.
     """
 
-    gives_bias = True
-    keys: Tensor
+    summary: ClassVar[Literal["mean", "any"]] = "any"
 
     def __init__(
         self,
@@ -38,38 +47,27 @@ class Linked(Guidance):
         dim: int,
         heads: int,
         hops: int = 2,
+        relations: Sequence[str] | None = None,
+        polarity_gain: Literal["ignore", "learned"] = "ignore",
         embedding_dropout: float = 0.2,
         embedding_std: float = 0.1,
+        features: Literal["all"] | Sequence[str] = "all",
+        learn_embedding: bool = True,
     ) -> None:
-        super().__init__(graph, dim, heads, embedding_dropout, embedding_std)
-        self.num_nodes = graph.num_nodes
-        keys = pair_keys(within_hops(graph.edge_index, graph.num_nodes, hops))
-        self.register_buffer("keys", keys, persistent=False)
+        super().__init__(
+            graph, dim, heads, polarity_gain, embedding_dropout, embedding_std, features, learn_embedding
+        )
+        if polarity_gain == "learned":
+            self.summary = "mean"  # type: ignore[misc]  # "any" of numbers that may be negative means nothing
+        self.near = ReachIndex(reach_around(graph, hops // 2, relations))
+        self.far = ReachIndex(reach_around(graph, hops - hops // 2, relations))
 
-    def states(self) -> Float[Tensor, "concept dim"]:
-        """Give the embeddings as they are: here the graph speaks through the bias alone."""
-        return self.embedded()
-
-    def bias(
-        self,
-        evidence: EvidenceBatch,
-        tokens: Float[Tensor, "batch evidence dim"],
-        mask: Bool[Tensor, "batch evidence"],
-    ) -> Float[Tensor, "batch heads token token"]:
-        """Look every pair of concepts up.
+    def look_up(self, a: Int64[Tensor, " pairs"], b: Int64[Tensor, " pairs"]) -> Float[Tensor, "1 pairs"]:
+        """Say which pairs are linked.
 
         Args:
-            evidence: The batch's evidence.
-            tokens: Read for its dtype only.
-            mask: Which places hold evidence of a present modality.
+            a: First concepts.
+            b: Second concepts.
         """
-        concept = evidence.concept.flatten(1).clamp(min=0)
-        query = concept[:, :, None] * self.num_nodes + concept[:, None, :]
-        place = torch.searchsorted(self.keys, query).clamp(max=len(self.keys) - 1)
-        linked = (self.keys[place] == query) & mask[:, :, None] & mask[:, None, :]
-        batch, modalities, slots = evidence.concept.shape
-        to_modality = linked.view(batch, modalities * slots, modalities, slots).any(-1)
-        between = to_modality.view(batch, modalities, slots, modalities).any(2)
-        top = torch.cat([between, to_modality.transpose(1, 2)], 2)
-        bottom = torch.cat([to_modality, linked], 2)
-        return torch.cat([top, bottom], 1)[:, None].to(tokens.dtype)
+        linked = meets(self.far.meet(a, b, self.near), len(a))
+        return linked[None].to(torch.get_default_dtype())

@@ -1,30 +1,34 @@
 r"""Guidance by message passing over the ontology, with any PyTorch Geometric convolution.
 
-States and bias, with one convolution for each relation r and its reverse:
+States and bias:
 
 .. math::
-    h^{l+1}_i &= h^l_i + \mathrm{GELU}\big(\mathrm{LN}\big(\tfrac{1}{|R_i|} \sum_{r \in R_i}
-    \mathrm{conv}^l_r(h^l)_i\big)\big), \qquad h^0 = E \\
-    A^{head}_{ij} &= \frac{(s_i U^{head}) (s_j V^{head})^T}{\sqrt{d_{head}}}
+    m^l &= \mathrm{round}^l(h^l), \qquad
+    h^{l+1} = h^l + \mathrm{dropout}(\mathrm{GELU}(\mathrm{norm}(m^l))) \\
+    A^{head}_{ij} &= \frac{(t_i U^{head}) (t_j V^{head})^T}{\sqrt{d_{head}}}
 
-R_i are the relations through which something reaches concept i: a mean over all relations would drown the one
-parent of a leaf in what most convolutions make of the leaf itself. s of a concept token is the token; s of a
-modality is the mean over its evidence, 0 where it has none, so that a pair without evidence has no bias.
+A round with one convolution a relation is the mean over the relations :math:`R_i` through which something reaches i,
+:math:`m_i = \tfrac{1}{|R_i|} \sum_{r \in R_i} \mathrm{conv}_r(h)_i`; the other two forms weigh relations themselves (see
+`mhdiff.guidance.convolutions`). A concept that nothing reaches keeps its state. t are the tokens; since the score is
+bilinear, a modality's is that of the mean of its tokens.
 """
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch_geometric.nn import HeteroConv, SAGEConv
-from torch_geometric.nn.conv import MessagePassing as Convolution
+from torch_geometric.nn import GraphNorm, JumpingKnowledge, PairNorm, SAGEConv
 
 from graph_builders import ConceptGraph
 from mhdiff.batch import EvidenceBatch
 from mhdiff.guidance.base import Guidance, GuidanceOutput
+from mhdiff.guidance.convolutions import ConvFactory, rounds
+from mhdiff.guidance.free import BilinearScore
 from ontology.errors import InputError
+
+_NORMS = {"layer": nn.LayerNorm, "batch": nn.BatchNorm1d, "graph": GraphNorm}
 
 
 class MessagePassing(Guidance):
@@ -34,84 +38,102 @@ class MessagePassing(Guidance):
         graph: The concept side of the graph.
         dim: Width of a token.
         heads: Number of attention heads.
-        conv: Any convolution that is built from (in_channels, out_channels) and gives `out_channels` back.
+        conv: Any convolution of the three forms that `mhdiff.guidance.convolutions` names.
         layers: Number of rounds.
         channels: What the graph may reach: the `bias`, the concept `tokens`, or `both`.
+        residual: Whether a round adds to the states, or replaces them.
+        norm: Normalisation of messages: `layer` (each concept alone), `batch`, `graph` (over all concepts), `pair`, `none`.
+        jumping: How the states of all rounds become one: the `last`, or by jumping knowledge (Xu et al., 2018) `cat`, `max`
+            or `lstm`; `cat` and `lstm` are followed by a linear map back to the width.
         dropout: Dropout on each round's messages.
+        edge_attributes: For keywords of the convolution (`edge_attr`, `edge_weight`) the edge attribute that it is given,
+            such as {edge_weight: weight}.
         embedding_dropout: See `Guidance`.
         embedding_std: See `Guidance`.
+        features: See `Guidance`.
+        learn_embedding: See `Guidance`.
 
     Raises:
-        InputError: If the convolution cannot be built from two widths, or gives another width.
+        InputError: If the convolution has none of the forms or gives another width, or an attribute is not in the graph.
     """
 
     share: Tensor
+    reached: Tensor
 
     def __init__(
         self,
         graph: ConceptGraph,
         dim: int,
         heads: int,
-        conv: Callable[[int, int], Convolution] = SAGEConv,
+        conv: ConvFactory = SAGEConv,
         layers: int = 2,
         channels: Literal["bias", "tokens", "both"] = "both",
+        residual: bool = True,
+        norm: Literal["layer", "batch", "graph", "pair", "none"] = "layer",
+        jumping: Literal["last", "cat", "max", "lstm"] = "last",
         dropout: float = 0.1,
+        edge_attributes: Mapping[str, str] | None = None,
         embedding_dropout: float = 0.2,
         embedding_std: float = 0.1,
+        features: Literal["all"] | Sequence[str] = "all",
+        learn_embedding: bool = True,
     ) -> None:
-        super().__init__(graph, dim, heads, embedding_dropout, embedding_std)
-        self.channels = channels
+        super().__init__(graph, dim, heads, embedding_dropout, embedding_std, features, learn_embedding)
+        if layers < 0:
+            raise InputError(f"guidance cannot have {layers} rounds", remedy="Give layers >= 0")
+        self.channels, self.residual, self.jumping = channels, residual, jumping
         self.gives_bias = self.learns_bias = channels != "tokens"
         self.relations = [relation for relation, edges in graph.edge_index.items() if edges.shape[1]]
-        for position, relation in enumerate(self.relations):
-            self.register_buffer(f"edges_{position}", graph.edge_index[relation], persistent=False)
+        self.attributes = dict(edge_attributes or {})
+        self._register_edges(graph)
+        attributes = self._edge_attributes()
+        self.rounds = rounds(conv, dim, self.relations, layers if self.relations else 0, attributes)
+        self.norms = nn.ModuleList(_norm(norm, dim) for _ in self.rounds)
+        self.dropout = nn.Dropout(dropout)
+        self.jump, self.land = _jumping(jumping, dim, len(self.rounds))
+        self.score = BilinearScore(dim, heads) if channels != "tokens" else None
+
+    def _register_edges(self, graph: ConceptGraph) -> None:
         reached = torch.zeros(graph.num_nodes, len(self.relations))
         for position, relation in enumerate(self.relations):
-            reached[graph.edge_index[relation][1], position] = 1.0
-        share = reached / reached.sum(1, keepdim=True).clamp(min=1.0)
-        self.register_buffer("share", share[..., None], persistent=False)
-        self.rounds = nn.ModuleList(self._round(conv, dim) for _ in range(layers))
-        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(layers))
-        self.dropout = nn.Dropout(dropout)
-        if channels != "tokens":
-            self.query = nn.Linear(dim, dim, bias=False)
-            self.key = nn.Linear(dim, dim, bias=False)
+            edges = graph.edge_index[relation]
+            self.register_buffer(f"edges_{position}", edges, persistent=False)
+            reached[edges[1], position] = 1.0
+            for keyword, name in self.attributes.items():
+                known = graph.edge.get(relation, {})
+                if name not in known:
+                    raise InputError(
+                        f"model.guidance.edge_attributes names '{name}', which edges of '{relation}' do not have",
+                        remedy=f"They have: {', '.join(sorted(known)) or 'none'}",
+                    )
+                self.register_buffer(f"{keyword}_{position}", known[name].float(), persistent=False)
+        count = reached.sum(1, keepdim=True)
+        self.register_buffer("share", reached / count.clamp(min=1.0), persistent=False)
+        self.register_buffer("reached", count > 0, persistent=False)
 
-    def _round(self, conv: Callable[[int, int], Convolution], dim: int) -> nn.Module:
-        """Build one convolution a relation and try it on two nodes, so that a misfit is said at once."""
-        try:
-            sample = conv(dim, dim)
-            width = sample(torch.zeros(2, dim), torch.tensor([[0, 1], [1, 0]])).shape[-1]
-        except (TypeError, ValueError, RuntimeError, AttributeError) as error:
-            raise InputError(
-                f"model.guidance.conv cannot be used between concepts ({error})",
-                remedy="Give a convolution that is built from (in_channels, out_channels) and called with "
-                "(x, edge_index), such as SAGEConv or GATv2Conv",
-            ) from error
-        if width != dim:
-            raise InputError(
-                f"model.guidance.conv {type(sample).__name__} gives {width} channels where {dim} are wanted",
-                remedy="With several heads set concat: false",
-            )
-        return HeteroConv({("concept", r, "concept"): conv(dim, dim) for r in self.relations}, aggr=None)
-
-    def _edges(self) -> dict[tuple[str, str, str], Tensor]:
+    def _edge_attributes(self) -> dict[str, dict[str, Tensor]]:
         return {
-            ("concept", relation, "concept"): getattr(self, f"edges_{position}")
-            for position, relation in enumerate(self.relations)
+            keyword: {r: self.get_buffer(f"{keyword}_{p}") for p, r in enumerate(self.relations)}
+            for keyword in self.attributes
         }
 
     def states(self) -> Float[Tensor, "concept dim"]:
         """Pass the messages."""
         state = self.embedded()
-        if not self.relations:
+        if not len(self.rounds):
             return state
-        edges = self._edges()
-        for convolution, norm in zip(self.rounds, self.norms, strict=True):
-            by_relation = convolution({"concept": state}, edges)["concept"]  # concept, relation, dim
-            message = norm((self.share * by_relation).sum(1))
-            state = state + self.dropout(nn.functional.gelu(message))
-        return state
+        edges = {r: self.get_buffer(f"edges_{p}") for p, r in enumerate(self.relations)}
+        attributes = self._edge_attributes()
+        seen = [state]
+        for round_, norm in zip(self.rounds, self.norms, strict=True):
+            message = norm(round_(state, edges, attributes, self.share))
+            message = self.dropout(nn.functional.gelu(message))
+            following = state + message if self.residual else message
+            state = torch.where(self.reached, following, state)
+            seen.append(state)
+        if self.jump is None:
+            return state
+        return cast(Tensor, self.land(self.jump(seen)))
 
     def forward(self, evidence: EvidenceBatch, present: Bool[Tensor, "batch modality"]) -> GuidanceOutput:
         """Give concept tokens and bias for a batch.
@@ -122,33 +144,42 @@ class MessagePassing(Guidance):
         """
         guided = super().forward(evidence, present)
         if self.channels == "bias":  # tokens that the graph did not touch
-            plain = self.embedded()[evidence.concept.clamp(min=0)] + self.polarity(
-                evidence.polarity.clamp(min=0)
-            )
-            plain = (plain * evidence.weight[..., None]).flatten(1, 2)
-            guided.tokens = torch.where(guided.mask[..., None], plain, plain.new_zeros(()))
+            guided.tokens = self.tell(self.embedded(), evidence, guided.mask)
         return guided
 
-    def bias(
+    def pairs(
         self,
         evidence: EvidenceBatch,
         tokens: Float[Tensor, "batch evidence dim"],
         mask: Bool[Tensor, "batch evidence"],
-    ) -> Float[Tensor, "batch #heads token token"] | None:
+    ) -> Float[Tensor, "batch heads evidence evidence"] | None:
         """Score every pair of tokens by their states.
 
         Args:
-            evidence: Read for its shape only.
+            evidence: Not read.
             tokens: Concept tokens after message passing.
-            mask: Which of them count.
+            mask: Not read.
         """
-        if self.channels == "tokens":
-            return None
-        batch, modalities, slots = evidence.concept.shape
-        count = mask.view(batch, modalities, slots).sum(-1, keepdim=True).clamp(min=1)
-        pooled = tokens.view(batch, modalities, slots, -1).sum(2) / count
-        states = torch.cat([pooled, tokens], 1)
-        shape = (batch, states.shape[1], self.heads, self.dim // self.heads)
-        query = self.query(states).view(shape).transpose(1, 2)
-        key = self.key(states).view(shape).transpose(1, 2)
-        return query @ key.transpose(-1, -2) / shape[-1] ** 0.5
+        return None if self.score is None else cast(Tensor, self.score(tokens))
+
+
+def _norm(name: str, dim: int) -> nn.Module:
+    if name == "none":
+        return nn.Identity()
+    if name == "pair":
+        return PairNorm()
+    if name not in _NORMS:
+        raise InputError(f"there is no norm '{name}'", remedy=f"Choose {', '.join(_NORMS)}, pair or none")
+    return _NORMS[name](dim)
+
+
+def _jumping(name: str, dim: int, layers: int) -> tuple[nn.Module | None, nn.Module]:
+    if name == "last" or not layers:
+        return None, nn.Identity()
+    if name == "cat":
+        return JumpingKnowledge("cat"), nn.Linear((layers + 1) * dim, dim)
+    if name == "max":
+        return JumpingKnowledge("max"), nn.Identity()
+    if name == "lstm":
+        return JumpingKnowledge("lstm", dim, layers + 1), nn.Linear(dim, dim)
+    raise InputError(f"there is no jumping knowledge '{name}'", remedy="Choose last, cat, max or lstm")

@@ -1,0 +1,255 @@
+"""Three kinds of PyTorch Geometric convolutions behind one call, and which of them a factory is.
+
+- by relation: built from (in_channels, out_channels); one for each relation (SAGEConv, GATv2Conv, TransformerConv, `GIN`);
+- with a number of relations: built from (in_channels, out_channels, num_relations) and called with the type of every edge
+  (RGCNConv, RGATConv, FiLMConv);
+- with metadata: built from (in_channels, out_channels, metadata) and called with dictionaries (HGTConv, HANConv).
+
+A factory is tried on two nodes before anything is trained, so that a misfit is said at once and with what would fit.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch_geometric.nn import GINConv, HeteroConv
+from torch_geometric.nn.conv import MessagePassing as Convolution
+
+from ontology.errors import InputError
+
+#: Node types and edge types, as PyG's heterogeneous convolutions want them.
+Metadata = tuple[list[str], list[tuple[str, str, str]]]
+ConvFactory = (
+    Callable[[int, int], Convolution]
+    | Callable[[int, int, int], Convolution]
+    | Callable[[int, int, Metadata], Convolution]
+)
+_FORMS = (
+    "A convolution is built from (in_channels, out_channels) like SAGEConv, GATv2Conv or mhdiff.guidance.GIN, from "
+    "(in_channels, out_channels, num_relations) like RGCNConv and RGATConv, or from (in_channels, out_channels, metadata) "
+    "like HGTConv and HANConv"
+)
+_MISFIT = (TypeError, ValueError, RuntimeError, AttributeError, AssertionError, IndexError, KeyError)
+
+
+class GIN(GINConv):
+    """Graph isomorphism convolution built from two widths, its perceptron included (Xu et al., 2019, equation 4.1).
+
+    Args:
+        in_channels: Width of what comes in.
+        out_channels: Width of what goes out.
+        eps: How much a node's own state counts beyond 1.
+        train_eps: Whether eps is learned.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, eps: float = 0.0, train_eps: bool = False
+    ) -> None:
+        perceptron = nn.Sequential(
+            nn.Linear(in_channels, out_channels), nn.GELU(), nn.Linear(out_channels, out_channels)
+        )
+        super().__init__(perceptron, eps=eps, train_eps=train_eps)
+        self.in_channels, self.out_channels = in_channels, out_channels
+
+
+class Round(nn.Module):
+    """One round of messages over all relations: states [N, in] to messages [N, out]."""
+
+    def forward(
+        self,
+        state: Float[Tensor, "concept dim"],
+        edges: Mapping[str, Int64[Tensor, "2 edges"]],
+        attributes: Mapping[str, Mapping[str, Tensor]],
+        share: Float[Tensor, "concept relation"],
+    ) -> Float[Tensor, "concept dim"]:
+        """Pass messages once.
+
+        Args:
+            state: State of every concept.
+            edges: Edges by relation.
+            attributes: For each keyword of the convolution, edge attributes by relation.
+            share: How much each relation counts for each concept; rows sum to 1, or to 0 where nothing arrives.
+        """
+        raise NotImplementedError
+
+
+class ByRelation(Round):
+    """One convolution a relation, averaged over the relations that reach a concept.
+
+    A mean over all relations would drown the one parent of a leaf in what most convolutions make of the leaf itself.
+
+    Args:
+        build: Gives one convolution.
+        relations: Names.
+    """
+
+    def __init__(self, build: Callable[[], Convolution], relations: Sequence[str]) -> None:
+        super().__init__()
+        self.relations = list(relations)
+        self.convolutions = HeteroConv({_edge_type(r): build() for r in relations}, aggr=None)
+
+    def forward(
+        self,
+        state: Float[Tensor, "concept dim"],
+        edges: Mapping[str, Int64[Tensor, "2 edges"]],
+        attributes: Mapping[str, Mapping[str, Tensor]],
+        share: Float[Tensor, "concept relation"],
+    ) -> Float[Tensor, "concept dim"]:
+        """Pass messages once; see `Round`."""
+        typed = {
+            f"{keyword}_dict": {_edge_type(r): value for r, value in by_relation.items()}
+            for keyword, by_relation in attributes.items()
+        }
+        ends = {_edge_type(r): edges[r] for r in self.relations}
+        message = self.convolutions({"concept": state}, ends, **typed)["concept"]  # concept, relation, dim
+        return cast(Tensor, (share[..., None].to(message.dtype) * message).sum(1))
+
+
+class ByNumber(Round):
+    """One convolution for all relations, which is told the number of each edge's relation.
+
+    Args:
+        build: Gives the convolution.
+        relations: Names.
+    """
+
+    def __init__(self, build: Callable[[], Convolution], relations: Sequence[str]) -> None:
+        super().__init__()
+        self.relations = list(relations)
+        self.convolution = build()
+
+    def forward(
+        self,
+        state: Float[Tensor, "concept dim"],
+        edges: Mapping[str, Int64[Tensor, "2 edges"]],
+        attributes: Mapping[str, Mapping[str, Tensor]],
+        share: Float[Tensor, "concept relation"],
+    ) -> Float[Tensor, "concept dim"]:
+        """Pass messages once; see `Round`."""
+        ends = torch.cat([edges[r] for r in self.relations], 1)
+        number = torch.cat(
+            [torch.full_like(edges[r][0], position) for position, r in enumerate(self.relations)]
+        )
+        extra = {k: torch.cat([by[r] for r in self.relations]) for k, by in attributes.items()}
+        return cast(Tensor, self.convolution(state, ends, number, **extra))
+
+
+class ByMetadata(Round):
+    """One convolution that knows all relations by name.
+
+    Args:
+        build: Gives the convolution.
+        relations: Names.
+    """
+
+    def __init__(self, build: Callable[[], Convolution], relations: Sequence[str]) -> None:
+        super().__init__()
+        self.relations = list(relations)
+        self.convolution = build()
+
+    def forward(
+        self,
+        state: Float[Tensor, "concept dim"],
+        edges: Mapping[str, Int64[Tensor, "2 edges"]],
+        attributes: Mapping[str, Mapping[str, Tensor]],
+        share: Float[Tensor, "concept relation"],
+    ) -> Float[Tensor, "concept dim"]:
+        """Pass messages once; see `Round`."""
+        ends = {_edge_type(r): edges[r] for r in self.relations}
+        message = self.convolution({"concept": state}, ends)["concept"]
+        return cast(Tensor, state.new_zeros(state.shape) if message is None else message)
+
+
+def rounds(
+    conv: ConvFactory,
+    dim: int,
+    relations: Sequence[str],
+    layers: int,
+    attributes: Mapping[str, Mapping[str, Tensor]],
+) -> nn.ModuleList:
+    """Find out which of the three forms a factory has, and build its rounds.
+
+    Args:
+        conv: The factory.
+        dim: Width of states.
+        relations: Names of the relations, reverse ones included.
+        layers: Number of rounds.
+        attributes: For each keyword of the convolution, edge attributes by relation.
+
+    Raises:
+        InputError: If the factory fits no form, or gives another width than it got.
+    """
+    build, form = _form(conv, dim, relations)
+    made = nn.ModuleList(form(build, relations) for _ in range(layers))
+    if layers and relations:
+        _try(form(build, relations), dim, relations, attributes)
+    return made
+
+
+def _form(
+    conv: ConvFactory, dim: int, relations: Sequence[str]
+) -> tuple[Callable[[], Convolution], type[ByRelation | ByNumber | ByMetadata]]:
+    """Build it from two widths if that is enough, else with a number of relations, else with metadata."""
+    factory = cast(Callable[..., Convolution], conv)
+    third: list[tuple[tuple[Any, ...], type[ByRelation | ByNumber | ByMetadata]]] = [
+        ((), ByRelation),
+        ((max(len(relations), 1),), ByNumber),
+        (((["concept"], [_edge_type(r) for r in relations]),), ByMetadata),
+    ]
+    refused: list[Exception] = []
+    for extra, form in third:
+        try:
+            factory(dim, dim, *extra)
+        except _MISFIT as error:
+            refused.append(error)
+        else:
+            return lambda: factory(dim, dim, *extra), form  # noqa: B023  # returned at once
+    raise InputError(
+        f"model.guidance.conv cannot be built between concepts: from two widths, {_said(refused[0])}; with a number of "
+        f"relations, {_said(refused[1])}; with metadata, {_said(refused[2])}",
+        remedy=f"{_FORMS}. A class that needs more than that takes a subclass of yours",
+    )
+
+
+def _try(
+    round_: ByRelation | ByNumber | ByMetadata,
+    dim: int,
+    relations: Sequence[str],
+    attributes: Mapping[str, Mapping[str, Tensor]],
+) -> None:
+    """Pass messages between two nodes and look at what comes back."""
+    edges = {r: torch.tensor([[0, 1], [1, 0]]) for r in relations}
+    extra = {
+        keyword: {r: torch.zeros(2, *by[r].shape[1:]) for r in relations} for keyword, by in attributes.items()
+    }
+    inside = round_.convolution if not isinstance(round_, ByRelation) else None
+    name = type(inside or next(iter(round_.convolutions.convs.values()))).__name__  # type: ignore[union-attr]
+    if attributes and isinstance(round_, ByMetadata):
+        raise InputError(
+            f"model.guidance.conv {name} takes no edge attributes ({', '.join(attributes)})",
+            remedy="Leave model.guidance.edge_attributes empty, or take a convolution of another form",
+        )
+    form = {ByRelation: "(x, edge_index)", ByNumber: "(x, edge_index, edge_type)", ByMetadata: "dictionaries"}
+    try:
+        with torch.no_grad():
+            given = round_.eval()(torch.randn(2, dim), edges, extra, torch.ones(2, len(relations)))
+    except _MISFIT as error:
+        raise InputError(
+            f"model.guidance.conv {name} cannot be called with {form[type(round_)]} between concepts ({_said(error)})",
+            remedy=f"{_FORMS}. Edge attributes are named in model.guidance.edge_attributes",
+        ) from error
+    if given.shape != (2, dim):
+        raise InputError(
+            f"model.guidance.conv {name} gives {given.shape[-1]} channels where {dim} are wanted",
+            remedy="With several heads set concat: false, or choose heads so that the width comes back",
+        )
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0] if str(error) else type(error).__name__
+
+
+def _edge_type(relation: str) -> tuple[str, str, str]:
+    return ("concept", relation, "concept")

@@ -1,0 +1,92 @@
+r"""A bias that is learned freely, without any ontology: what an ontology must beat to be worth having.
+
+.. math:: A^{head}_{ij} = \frac{(t_i U^{head}) (t_j V^{head})^T}{\sqrt{d_{head}}}
+
+with tokens t made of the concepts' own embeddings. The same score over states that messages have passed through is
+`MessagePassing`; for an arm with exactly its number of parameters see the null graph `severed`.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from graph_builders import ConceptGraph
+from mhdiff.batch import EvidenceBatch
+from mhdiff.guidance.base import Guidance
+
+
+class BilinearScore(nn.Module):
+    """Scores of all pairs of tokens, by head.
+
+    Args:
+        dim: Width of a token.
+        heads: Number of heads.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(dim, dim, bias=False)
+        self.key = nn.Linear(dim, dim, bias=False)
+
+    def forward(self, tokens: Float[Tensor, "batch token dim"]) -> Float[Tensor, "batch heads token token"]:
+        """Score every pair.
+
+        Args:
+            tokens: t.
+        """
+        query = self.query(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        key = self.key(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        scores: Tensor = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
+        return scores
+
+
+class Free(Guidance):
+    """A learned bias between concepts that knows no ontology.
+
+    Args:
+        graph: The concept side of the graph; only its number of nodes is read.
+        dim: Width of a token.
+        heads: Number of attention heads.
+        embedding_dropout: See `Guidance`.
+        embedding_std: See `Guidance`.
+        features: See `Guidance`; none by default, since most features come from the ontology.
+        learn_embedding: See `Guidance`.
+    """
+
+    gives_bias = learns_bias = True
+
+    def __init__(
+        self,
+        graph: ConceptGraph,
+        dim: int,
+        heads: int,
+        embedding_dropout: float = 0.2,
+        embedding_std: float = 0.1,
+        features: Literal["all"] | Sequence[str] = (),
+        learn_embedding: bool = True,
+    ) -> None:
+        super().__init__(graph, dim, heads, embedding_dropout, embedding_std, features, learn_embedding)
+        self.score = BilinearScore(dim, heads)
+
+    def states(self) -> Float[Tensor, "concept dim"]:
+        """Give the embeddings as they are."""
+        return self.embedded()
+
+    def pairs(
+        self,
+        evidence: EvidenceBatch,
+        tokens: Float[Tensor, "batch evidence dim"],
+        mask: Bool[Tensor, "batch evidence"],
+    ) -> Float[Tensor, "batch heads evidence evidence"]:
+        """Score every pair by its tokens.
+
+        Args:
+            evidence: Not read.
+            tokens: Concept tokens.
+            mask: Not read.
+        """
+        scores: Tensor = self.score(tokens)
+        return scores

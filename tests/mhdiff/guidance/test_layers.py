@@ -1,0 +1,147 @@
+"""Graph layers: what the graph may reach, which forms there are, and what is refused with what would fit."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch_geometric.nn import (
+    GATv2Conv,
+    GCNConv,
+    GINConv,
+    GraphConv,
+    HGTConv,
+    PNAConv,
+    RGCNConv,
+    SAGEConv,
+    TransformerConv,
+)
+from torch_geometric.nn.conv import MessagePassing as Convolution
+
+from graph_builders import ConceptGraph
+from mhdiff.guidance import MessagePassing
+from mhdiff.guidance.convolutions import ByMetadata, ByNumber, ByRelation
+from ontology.errors import InputError
+from tests import small_model as small
+
+
+def run(part):
+    return part.eval()(small.batch(4).evidence, torch.ones(4, 4, dtype=torch.bool))
+
+
+def weighted_graph():
+    graph = small.concept_graph()
+    edge = {r: {"weight": torch.rand(e.shape[1]), "kind": torch.rand(e.shape[1], 3)} for r, e in graph.edge_index.items()}
+    return ConceptGraph(graph.num_nodes, graph.edge_index, graph.modalities, edge=edge)
+
+
+@pytest.mark.parametrize("channels", ["bias", "tokens", "both"])
+def test_the_graph_reaches_only_the_channels_that_are_on(channels):
+    torch.manual_seed(0)
+    part = MessagePassing(small.concept_graph(), small.DIM, 2, channels=channels)
+    before = run(part)
+    for parameter in part.rounds.parameters():  # other messages
+        parameter.data += 1.0
+    after = run(part)
+    assert torch.equal(before.tokens, after.tokens) == (channels == "bias")
+    assert (before.bias is None) == (channels == "tokens")
+    if before.bias is not None:
+        assert not torch.equal(before.bias, after.bias)
+
+
+@pytest.mark.parametrize(
+    ("conv", "form"), [(SAGEConv, ByRelation), (RGCNConv, ByNumber), (lambda i, o, m: HGTConv(i, o, m), ByMetadata)]
+)
+def test_the_form_is_found_out(conv, form):
+    part = MessagePassing(small.concept_graph(), small.DIM, 2, conv=conv)
+    assert {type(r) for r in part.rounds} == {form}
+
+
+def test_a_modality_has_the_score_of_the_mean_of_its_tokens():
+    part = MessagePassing(small.concept_graph(), small.DIM, 2)
+    out, e = run(part), small.batch(4).evidence
+    count = out.mask.view(4, 4, small.SLOTS).sum(-1, keepdim=True).clamp(min=1)
+    pooled = out.tokens.view(4, 4, small.SLOTS, -1).sum(2) / count
+    torch.testing.assert_close(out.bias[:, :, :4, :4], part.score(pooled), atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(
+        out.bias[:, :, :4, 4:], part.score(torch.cat([pooled, out.tokens], 1))[:, :, :4, 4:], atol=1e-6, rtol=1e-4
+    )
+    assert e.concept.shape == (4, 4, small.SLOTS)
+
+
+class Needy(Convolution):
+    def __init__(self, in_channels: int, out_channels: int, degree: nn.Module, bins: int) -> None:
+        super().__init__()
+
+
+class Strange(Convolution):
+    """Built like any other, and called like none."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+
+    def forward(self, x, edge_index, adjacency):
+        return x
+
+
+@pytest.mark.parametrize(
+    ("conv", "words"),
+    [
+        (lambda i, o: GATv2Conv(i, o, heads=4), "64 channels.*concat: false"),
+        (GINConv, "mhdiff.guidance.GIN"),
+        (Needy, "num_relations.*RGCNConv"),
+        (PNAConv, "metadata"),
+        (Strange, r"Strange cannot be called with \(x, edge_index\)"),
+        (lambda i, o, r: RGCNConv(i, 2 * o, r), "32 channels where 16"),
+        (lambda i, o, m: HGTConv(i, o, m, heads=3), "heads"),
+    ],
+)
+def test_a_convolution_that_does_not_fit_is_refused_with_what_would(conv, words):
+    with pytest.raises(InputError, match=words):
+        MessagePassing(small.concept_graph(), 16, 2, conv=conv)
+
+
+@pytest.mark.parametrize(
+    ("conv", "keyword", "name"),
+    [
+        (GraphConv, "edge_weight", "weight"),
+        (GCNConv, "edge_weight", "weight"),
+        (lambda i, o: GATv2Conv(i, o, edge_dim=3), "edge_attr", "kind"),
+        (lambda i, o: TransformerConv(i, o, edge_dim=3), "edge_attr", "kind"),
+    ],
+)
+def test_edge_attributes_reach_the_messages(conv, keyword, name):
+    torch.manual_seed(0)
+    part = MessagePassing(weighted_graph(), small.DIM, 2, conv=conv, edge_attributes={keyword: name})
+    before = run(part).tokens
+    for position in range(len(part.relations)):
+        part.get_buffer(f"{keyword}_{position}").mul_(3.0)
+    assert not torch.allclose(before, run(part).tokens)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"edge_attributes": {"edge_weight": "ic"}}, "names 'ic'.*do not have"),
+        ({"conv": SAGEConv, "edge_attributes": {"edge_weight": "weight"}}, "SAGEConv cannot be called"),
+        ({"conv": lambda i, o, m: HGTConv(i, o, m), "edge_attributes": {"edge_attr": "kind"}}, "takes no edge attr"),
+        ({"norm": "instance"}, "norm 'instance'"),
+        ({"jumping": "sum"}, "jumping knowledge 'sum'"),
+        ({"layers": -1}, "rounds"),
+    ],
+)
+def test_what_does_not_fit_is_refused(options, words):
+    with pytest.raises(InputError, match=words):
+        MessagePassing(weighted_graph(), small.DIM, 2, **options)
+
+
+def test_a_leaf_is_not_drowned_by_relations_that_do_not_reach_it():
+    """Messages are averaged over the relations that arrive at a concept, not over all of them."""
+    edges = {"is_a": torch.tensor([[0], [1]]), "rev_is_a": torch.tensor([[1], [0]])}
+    more = {f"r{i}": torch.tensor([[2], [3]]) for i in range(6)}
+    torch.manual_seed(0)
+    few = MessagePassing(ConceptGraph(4, edges), 16, 2, layers=1, norm="none", dropout=0.0).eval()
+    torch.manual_seed(0)
+    many = MessagePassing(ConceptGraph(4, edges | more), 16, 2, layers=1, norm="none", dropout=0.0).eval()
+    many.load_state_dict(few.state_dict(), strict=False)
+    torch.testing.assert_close(few.states()[:2], many.states()[:2])
