@@ -26,8 +26,8 @@ class ConceptGraph:
     num_nodes: int
     edge_index: dict[str, Int64[Tensor, "2 edges"]]
     modalities: tuple[str, ...] = ()
-    node: dict[str, Shaped[Tensor, "concept *features"]] = field(default_factory=dict)
-    edge: dict[str, dict[str, Shaped[Tensor, "edges *features"]]] = field(default_factory=dict)
+    node: dict[str, Shaped[Tensor, " concept *features"]] = field(default_factory=dict)
+    edge: dict[str, dict[str, Shaped[Tensor, " edges *features"]]] = field(default_factory=dict)
 
     @classmethod
     def from_data(cls, data: HeteroData, modalities: tuple[str, ...] = ()) -> ConceptGraph:

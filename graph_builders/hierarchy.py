@@ -1,7 +1,8 @@
 """What the hierarchy of a graph alone says of its concepts: information content and depth.
 
-`ontology.information` and `ontology.ancestry` say the same of a whole terminology. Here the numbers come from the edges that
-a graph has, so that a slice, a rewired graph or a graph without its deepest levels gets numbers of its own.
+`ontology.information` and `ontology.ancestry` say the same of a whole terminology. Here the numbers come from the
+edges that a graph has, so that a slice, a rewired graph or a graph without its deepest levels gets numbers of its
+own.
 """
 
 from __future__ import annotations

@@ -5,9 +5,10 @@ Two kinds of reach are made once for a graph and then looked up:
 - upward: along relations in the direction that the ontology states (is-a to parents, finding site to the site, and on),
 - around: along relations in either direction.
 
-A pair (a, b) then meets in every node x that both reach, after :math:`h_{ax} + h_{bx}` steps. Upward, the nearest such x is
-the nearest common ancestor or attribute; around, two balls of radius r and s share a node exactly when a and b are at most
-r + s undirected steps apart. No N x N matrix is made: work and memory grow with what the pairs themselves reach.
+A pair (a, b) then meets in every node x that both reach, after :math:`h_{ax} + h_{bx}` steps. Upward, the nearest
+such x is the nearest common ancestor or attribute; around, two balls of radius r and s share a node exactly when a
+and b are at most r + s undirected steps apart. No N x N matrix is made: work and memory grow with what the pairs
+themselves reach.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class Reach:
         node: Nodes reached, ascending within a row [entries].
         hops: Fewest steps to them [entries].
         kind: Index into `relations` of the first relation on the way that is not `relations[0]`; 0 where there is none.
-            Of equally short ways to a concept the one with the smallest index is kept, and goes on from there [entries].
+            Of equally short ways to a concept the one with the smallest index is kept, and goes on from there
+            [entries].
         relations: Names of the relations walked; the hierarchy is the first where it is among them.
     """
 
@@ -164,8 +166,8 @@ def _spread(count: int, names: tuple[str, ...], ends: Sequence[Ints], max_hops: 
     row, node = np.divmod(key[order], max(count, 1))
     start = np.searchsorted(row, np.arange(count + 1))
     relations = names if shift == 0 else ("", *names)
-    tensors = (torch.from_numpy(np.ascontiguousarray(a)) for a in (start, node, hops[order], kind[order]))
-    return Reach(*tensors, relations)
+    columns = [torch.from_numpy(np.ascontiguousarray(a)) for a in (start, node, hops[order], kind[order])]
+    return Reach(columns[0], columns[1], columns[2], columns[3], relations)
 
 
 class Shared(NamedTuple):
@@ -296,6 +298,6 @@ def _entry(reach: Reach, a: int, x: int) -> tuple[int, int]:
 
 
 def _leads(reach: Reach, a: int, before: int, number: int, hops: int, kind: int) -> bool:
-    """Whether the way that was kept to `before`, and a step by relation `number`, make one of these hops and this kind."""
+    """Whether the way kept to `before` and a step by relation `number` make one of these hops and this kind."""
     so_far, came = _entry(reach, a, before)
     return so_far == hops - 1 and (came or number) == kind

@@ -94,8 +94,10 @@ class MHDiff(nn.Module):
             for name, parameter in fusion.named_parameters():
                 if name.endswith("lambda_"):
                     parameter.requires_grad_(False)
-        if granularity == "modality" and not guidance.learns_bias:
-            guidance.requires_grad_(False)
+        if granularity == "modality":
+            idle = [] if guidance.reads_tokens else guidance.token_parameters()
+            for parameter in idle if guidance.learns_bias else guidance.parameters():
+                parameter.requires_grad_(False)
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
         """Give for each modality the tensor that attributions attach to.

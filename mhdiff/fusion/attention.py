@@ -8,7 +8,7 @@ r"""Ontology-biased attention.
 - A_ij: the ontology's word on the pair (i, j), per patient and head; finite. A term that is constant along
   the row i cancels in the softmax, and one that is the same for all patients carries no knowledge of the
   patient;
-- lambda: one number per head, learned or fixed. With lambda = 0 this is plain attention, bit for bit;
+- lambda: one number per head or for all, learned or fixed. With lambda = 0 this is plain attention, bit for bit;
 - an absent token is no key: its logit is -inf. If no key is left the row of alpha is 0, never NaN.
 
 Written out in matrix products on purpose: fused attention kernels have no second derivative on the CPU, and a
@@ -34,11 +34,19 @@ class OntologyBiasedAttention(nn.Module):
         heads: Number of heads.
         lambda_init: Value of lambda at the start, in every head.
         learn_lambda: Whether lambda is a parameter. If it is and `bias` is None, it receives no gradient.
+        lambda_per_head: Whether each head has a lambda of its own, or all share one.
     """
 
     lambda_: Tensor
 
-    def __init__(self, dim: int, heads: int = 4, lambda_init: float = 1.0, learn_lambda: bool = True) -> None:
+    def __init__(
+        self,
+        dim: int,
+        heads: int = 4,
+        lambda_init: float = 1.0,
+        learn_lambda: bool = True,
+        lambda_per_head: bool = True,
+    ) -> None:
         super().__init__()
         if heads < 1 or dim % heads:
             raise InputError(
@@ -50,11 +58,16 @@ class OntologyBiasedAttention(nn.Module):
         self.key = nn.Linear(dim, dim, bias=False)
         self.value = nn.Linear(dim, dim, bias=False)
         self.out = nn.Linear(dim, dim, bias=False)
-        start = torch.full((heads,), float(lambda_init))
+        start = torch.full((heads if lambda_per_head else 1,), float(lambda_init))
         if learn_lambda:
             self.lambda_ = nn.Parameter(start)
         else:
             self.register_buffer("lambda_", start)
+
+    @property
+    def strength(self) -> Float[Tensor, " heads"]:
+        """Lambda of every head."""
+        return self.lambda_.expand(self.heads)
 
     def forward(
         self,

@@ -47,13 +47,22 @@ class FusionLayer(nn.Module):
         heads: Number of attention heads.
         lambda_init: Value of lambda at the start.
         learn_lambda: Whether lambda is a parameter.
+        lambda_per_head: Whether each head has its own.
         dropout: Probability of dropping a coordinate of what is added to the residual.
     """
 
-    def __init__(self, dim: int, heads: int, lambda_init: float, learn_lambda: bool, dropout: float) -> None:
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        lambda_init: float,
+        learn_lambda: bool,
+        lambda_per_head: bool,
+        dropout: float,
+    ) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim)
-        self.attention = OntologyBiasedAttention(dim, heads, lambda_init, learn_lambda)
+        self.attention = OntologyBiasedAttention(dim, heads, lambda_init, learn_lambda, lambda_per_head)
         self.dropout = nn.Dropout(dropout)
         self.perceptron = nn.Sequential(
             nn.LayerNorm(dim),
@@ -80,6 +89,7 @@ class CrossModalFusion(nn.Module):
         pooling: `mean` over the pooled queries and a normalisation, or the plain `sum`.
         lambda_init: Value of lambda at the start; 0 with `learn_lambda: false` is plain attention.
         learn_lambda: Whether lambda is a parameter.
+        lambda_per_head: Whether each head has a lambda of its own, or all heads of a layer share one.
         dropout: Dropout on what the layers add.
     """
 
@@ -91,6 +101,7 @@ class CrossModalFusion(nn.Module):
         pooling: Literal["mean", "sum"] = "mean",
         lambda_init: float = 1.0,
         learn_lambda: bool = True,
+        lambda_per_head: bool = True,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -100,14 +111,15 @@ class CrossModalFusion(nn.Module):
             raise InputError(f"fusion cannot have {layers} layers", remedy="Give 1 or more.")
         self.dim, self.pooling = dim, pooling
         self.layers = nn.ModuleList(
-            FusionLayer(dim, heads, lambda_init, learn_lambda, dropout) for _ in range(layers)
+            FusionLayer(dim, heads, lambda_init, learn_lambda, lambda_per_head, dropout)
+            for _ in range(layers)
         )
         self.norm = nn.LayerNorm(dim) if pooling == "mean" else nn.Identity()
 
     @property
     def lambdas(self) -> list[Float[Tensor, " heads"]]:
         """Lambda of each layer and head, detached, for logging."""
-        return [cast(FusionLayer, layer).attention.lambda_.detach() for layer in self.layers]
+        return [cast(FusionLayer, layer).attention.strength.detach() for layer in self.layers]
 
     def forward(
         self,

@@ -69,6 +69,7 @@ class Guidance(nn.Module, ABC):
     Attributes:
         gives_bias: Whether there is a bias at all; without one lambda has nothing to scale and is not trained.
         learns_bias: Whether the bias depends on parameters.
+        reads_tokens: Whether the bias depends on the concepts' embeddings and features.
         summary: How the scores of concepts become that of their modalities.
 
     Raises:
@@ -77,6 +78,7 @@ class Guidance(nn.Module, ABC):
 
     gives_bias = False
     learns_bias = False
+    reads_tokens = False
     summary: ClassVar[Literal["mean", "any"]] = "mean"
 
     def __init__(
@@ -124,6 +126,11 @@ class Guidance(nn.Module, ABC):
             total = total + part
         return total
 
+    def token_parameters(self) -> list[nn.Parameter]:
+        """Give the parameters that concept tokens are made of before the graph speaks."""
+        parts = [self.polarity, self.readers, *([] if self.embedding is None else [self.embedding])]
+        return [parameter for part in parts for parameter in part.parameters()]
+
     @abstractmethod
     def states(self) -> Float[Tensor, "concept dim"]:
         """Give the state of every concept of the graph, once a step for the whole batch."""
@@ -147,7 +154,10 @@ class Guidance(nn.Module, ABC):
         """
 
     def tell(
-        self, states: Float[Tensor, "concept dim"], evidence: EvidenceBatch, mask: Bool[Tensor, "batch evidence"]
+        self,
+        states: Float[Tensor, "concept dim"],
+        evidence: EvidenceBatch,
+        mask: Bool[Tensor, "batch evidence"],
     ) -> Float[Tensor, "batch evidence dim"]:
         """Give the tokens t of a batch's evidence, 0 where there is none.
 

@@ -1,8 +1,9 @@
 """Three kinds of PyTorch Geometric convolutions behind one call, and which of them a factory is.
 
-- by relation: built from (in_channels, out_channels); one for each relation (SAGEConv, GATv2Conv, TransformerConv, `GIN`);
-- with a number of relations: built from (in_channels, out_channels, num_relations) and called with the type of every edge
-  (RGCNConv, RGATConv, FiLMConv);
+- by relation: built from (in_channels, out_channels); one for each relation (SAGEConv, GATv2Conv, TransformerConv,
+  `GIN`);
+- with a number of relations: built from (in_channels, out_channels, num_relations) and called with the type of every
+  edge (RGCNConv, RGATConv, FiLMConv);
 - with metadata: built from (in_channels, out_channels, metadata) and called with dictionaries (HGTConv, HANConv).
 
 A factory is tried on two nodes before anything is trained, so that a misfit is said at once and with what would fit.
@@ -28,8 +29,8 @@ ConvFactory = (
 )
 _FORMS = (
     "A convolution is built from (in_channels, out_channels) like SAGEConv, GATv2Conv or mhdiff.guidance.GIN, from "
-    "(in_channels, out_channels, num_relations) like RGCNConv and RGATConv, or from (in_channels, out_channels, metadata) "
-    "like HGTConv and HANConv"
+    "(in_channels, out_channels, num_relations) like RGCNConv and RGATConv, or from (in_channels, out_channels, "
+    "metadata) like HGTConv and HANConv"
 )
 _MISFIT = (TypeError, ValueError, RuntimeError, AttributeError, AssertionError, IndexError, KeyError)
 
@@ -222,10 +223,10 @@ def _try(
     """Pass messages between two nodes and look at what comes back."""
     edges = {r: torch.tensor([[0, 1], [1, 0]]) for r in relations}
     extra = {
-        keyword: {r: torch.zeros(2, *by[r].shape[1:]) for r in relations} for keyword, by in attributes.items()
+        keyword: {r: torch.zeros(2, *by[r].shape[1:]) for r in relations}
+        for keyword, by in attributes.items()
     }
-    inside = round_.convolution if not isinstance(round_, ByRelation) else None
-    name = type(inside or next(iter(round_.convolutions.convs.values()))).__name__  # type: ignore[union-attr]
+    name = next(type(m).__name__ for m in round_.modules() if isinstance(m, Convolution))
     if attributes and isinstance(round_, ByMetadata):
         raise InputError(
             f"model.guidance.conv {name} takes no edge attributes ({', '.join(attributes)})",

@@ -3,10 +3,11 @@ r"""A learned bias for how far apart two concepts are and by which relations, pe
 .. math:: A^{head}_{ij} = b^{head}_{h_{ij}} + r^{head}_{k_i} + r^{head}_{k_j}, \qquad
           h_{ij} = \min_x \, (h_{ix} + h_{jx})
 
-x runs over what both concepts reach by going along the relations as the ontology states them: the nearest common ancestor,
-the body structure that both findings lie in. k is the first relation on the way from a concept to x that is not is-a (0 where
-there is none: r of it is fixed at 0). Pairs farther apart than `max_hops`, or without a common x, have no bias. After Ying et
-al. (2021), Do Transformers Really Perform Bad for Graph Representation, which has a bias for each shortest-path distance.
+x runs over what both concepts reach by going along the relations as the ontology states them: the nearest common
+ancestor, the body structure that both findings lie in. k is the first relation on the way from a concept to x that is
+not is-a (0 where there is none: r of it is fixed at 0). Pairs farther apart than `max_hops`, or without a common x,
+have no bias. After Ying et al. (2021), Do Transformers Really Perform Bad for Graph Representation, which has a bias
+for each shortest-path distance.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from graph_builders import ConceptGraph
-from graph_builders.reach import least, reach_upward
+from graph_builders.reach import Shared, least, reach_upward
 from mhdiff.guidance.lookup import PairLookup, ReachIndex
 from ontology.errors import InputError
 
@@ -64,11 +65,36 @@ class Distance(PairLookup):
             raise InputError(f"a distance of {max_hops} hops is none", remedy="Give max_hops >= 0")
         self.max_hops = max_hops
         reach = reach_upward(graph, relations, max_hops)
+        self.reach = reach
         self.up = ReachIndex(reach)
         self.relations = reach.relations
         near = 1 / (1 + torch.arange(max_hops + 1.0))  # nearer is more, until training knows better
         self.by_hops = nn.Parameter(near.expand(heads, -1).clone())
         self.by_relation = nn.Parameter(torch.zeros(heads, max(len(reach.relations) - 1, 0)))
+
+    def meeting(self, a: int, b: int) -> int | None:
+        """Give the concept in which a pair meets, by which its bias was chosen.
+
+        Args:
+            a: A concept.
+            b: Another.
+        """
+        shared = self.up.meet(*self.one_pair(a, b))
+        cost = self._cost(shared)
+        if not len(cost) or int(cost.min()) // self._kinds**2 > self.max_hops:
+            return None
+        return int(self.up.node[shared.left][cost.argmin()])
+
+    @property
+    def _kinds(self) -> int:
+        return max(len(self.relations), 1)
+
+    def _cost(self, shared: Shared) -> Int64[Tensor, " shared"]:
+        """Order where pairs meet by hops, then by the relations on the way, the smaller one first."""
+        left, right = self.up.kind[shared.left], self.up.kind[shared.right]
+        hops = self.up.hops[shared.left] + self.up.hops[shared.right]
+        ranks = hops * self._kinds + torch.minimum(left, right)
+        return ranks * self._kinds + torch.maximum(left, right)
 
     def look_up(self, a: Int64[Tensor, " pairs"], b: Int64[Tensor, " pairs"]) -> Float[Tensor, "heads pairs"]:
         """Give the bias of pairs by where they meet.
@@ -77,14 +103,9 @@ class Distance(PairLookup):
             a: First concepts.
             b: Second concepts.
         """
-        shared = self.up.meet(a, b)
-        left, right = self.up.kind[shared.left], self.up.kind[shared.right]
-        kinds = max(len(self.relations), 1)
-        low, high = torch.minimum(left, right), torch.maximum(left, right)
-        hops = self.up.hops[shared.left] + self.up.hops[shared.right]
-        cost = (hops * kinds + low) * kinds + high
+        shared, kinds = self.up.meet(a, b), self._kinds
         nothing = (2 * self.max_hops + 2) * kinds * kinds
-        best = least(shared, cost, len(a), nothing)
+        best = least(shared, self._cost(shared), len(a), nothing)
         hops = best // (kinds * kinds)
         met = hops <= self.max_hops
         table = torch.cat([self.by_relation.new_zeros(self.heads, 1), self.by_relation], 1)

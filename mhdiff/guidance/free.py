@@ -56,7 +56,7 @@ class Free(Guidance):
         learn_embedding: See `Guidance`.
     """
 
-    gives_bias = learns_bias = True
+    gives_bias = learns_bias = reads_tokens = True
 
     def __init__(
         self,

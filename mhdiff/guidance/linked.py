@@ -4,8 +4,8 @@ r"""The founding proposal's binary A_onto.
           \text{ relations apart, else } 0
 
 A modality's concepts are all its evidence; a concept token's is itself. Two concepts are at most k steps apart exactly
-when the ball of radius :math:`\lceil k/2 \rceil` around one and that of radius :math:`\lfloor k/2 \rfloor` around the other
-share a concept, so small balls are all that is stored.
+when the ball of radius :math:`\lceil k/2 \rceil` around one and that of radius :math:`\lfloor k/2 \rfloor` around the
+other share a concept, so small balls are all that is stored.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 r"""Guidance by what pairs of concepts are to each other in the ontology: looked up, pair by pair, for a batch.
 
-Each different pair of a batch is looked up once in a reach that was made with the graph (`graph_builders.reach`), so the
-cost grows with the batch and never with the square of the ontology.
+Each different pair of a batch is looked up once in a reach that was made with the graph (`graph_builders.reach`), so
+the cost grows with the batch and never with the square of the ontology.
 """
 
 from abc import abstractmethod
@@ -51,14 +51,15 @@ class ReachIndex(nn.Module):
 
 
 class PairLookup(Guidance):
-    """Base of the members that look pairs up; concept tokens are plain embeddings: the graph speaks through the bias alone.
+    """Base of the members that look pairs up; the graph speaks through the bias, and concept tokens are plain.
 
     Args:
         graph: The concept side of the graph.
         dim: Width of a token.
         heads: Number of attention heads.
-        polarity_gain: `ignore`: a pair counts the same whatever its polarities; `learned`: each pair of polarities has a
-            factor for each head, 1 at the start, so that a denied concept can turn what an affirmed one is drawn to.
+        polarity_gain: `ignore`: a pair counts the same whatever its polarities; `learned`: each pair of polarities
+            has a factor for each head, 1 at the start, so that a denied concept can turn what an affirmed one is
+            drawn to.
         embedding_dropout: See `Guidance`.
         embedding_std: See `Guidance`.
         features: See `Guidance`.
@@ -88,8 +89,29 @@ class PairLookup(Guidance):
         """Give the embeddings as they are."""
         return self.embedded()
 
+    def meeting(self, a: int, b: int) -> int | None:
+        """Give the concept in which the score of a pair comes about, for whoever tells why; None where there is none.
+
+        Args:
+            a: A concept, as a node.
+            b: Another.
+        """
+        return None
+
+    def one_pair(self, a: int, b: int) -> tuple[Int64[Tensor, "1"], Int64[Tensor, "1"]]:
+        """Give a pair as tensors where the reaches are.
+
+        Args:
+            a: A concept.
+            b: Another.
+        """
+        device = self.polarity.weight.device
+        return torch.tensor([a], device=device), torch.tensor([b], device=device)
+
     @abstractmethod
-    def look_up(self, a: Int64[Tensor, " pairs"], b: Int64[Tensor, " pairs"]) -> Float[Tensor, "#heads pairs"]:
+    def look_up(
+        self, a: Int64[Tensor, " pairs"], b: Int64[Tensor, " pairs"]
+    ) -> Float[Tensor, "#heads pairs"]:
         """Score pairs of concepts.
 
         Args:

@@ -8,9 +8,9 @@ States and bias:
     A^{head}_{ij} &= \frac{(t_i U^{head}) (t_j V^{head})^T}{\sqrt{d_{head}}}
 
 A round with one convolution a relation is the mean over the relations :math:`R_i` through which something reaches i,
-:math:`m_i = \tfrac{1}{|R_i|} \sum_{r \in R_i} \mathrm{conv}_r(h)_i`; the other two forms weigh relations themselves (see
-`mhdiff.guidance.convolutions`). A concept that nothing reaches keeps its state. t are the tokens; since the score is
-bilinear, a modality's is that of the mean of its tokens.
+:math:`m_i = \tfrac{1}{|R_i|} \sum_{r \in R_i} \mathrm{conv}_r(h)_i`; the other two forms weigh relations themselves
+(see `mhdiff.guidance.convolutions`). A concept that nothing reaches keeps its state. t are the tokens; since the
+score is bilinear, a modality's is that of the mean of its tokens.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,19 +42,21 @@ class MessagePassing(Guidance):
         layers: Number of rounds.
         channels: What the graph may reach: the `bias`, the concept `tokens`, or `both`.
         residual: Whether a round adds to the states, or replaces them.
-        norm: Normalisation of messages: `layer` (each concept alone), `batch`, `graph` (over all concepts), `pair`, `none`.
-        jumping: How the states of all rounds become one: the `last`, or by jumping knowledge (Xu et al., 2018) `cat`, `max`
-            or `lstm`; `cat` and `lstm` are followed by a linear map back to the width.
+        norm: Normalisation of messages: `layer` (each concept alone), `batch`, `graph` (over all concepts), `pair`,
+            `none`.
+        jumping: How the states of all rounds become one: the `last`, or by jumping knowledge (Xu et al., 2018) `cat`,
+            `max` or `lstm`; `cat` and `lstm` are followed by a linear map back to the width.
         dropout: Dropout on each round's messages.
-        edge_attributes: For keywords of the convolution (`edge_attr`, `edge_weight`) the edge attribute that it is given,
-            such as {edge_weight: weight}.
+        edge_attributes: For keywords of the convolution (`edge_attr`, `edge_weight`) the edge attribute that it is
+            given, such as {edge_weight: weight}.
         embedding_dropout: See `Guidance`.
         embedding_std: See `Guidance`.
         features: See `Guidance`.
         learn_embedding: See `Guidance`.
 
     Raises:
-        InputError: If the convolution has none of the forms or gives another width, or an attribute is not in the graph.
+        InputError: If the convolution has none of the forms or gives another width, or an attribute is not in the
+            graph.
     """
 
     share: Tensor
@@ -82,7 +84,7 @@ class MessagePassing(Guidance):
         if layers < 0:
             raise InputError(f"guidance cannot have {layers} rounds", remedy="Give layers >= 0")
         self.channels, self.residual, self.jumping = channels, residual, jumping
-        self.gives_bias = self.learns_bias = channels != "tokens"
+        self.gives_bias = self.learns_bias = self.reads_tokens = channels != "tokens"
         self.relations = [relation for relation, edges in graph.edge_index.items() if edges.shape[1]]
         self.attributes = dict(edge_attributes or {})
         self._register_edges(graph)

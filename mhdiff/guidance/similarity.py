@@ -1,7 +1,7 @@
 r"""The bias is how alike two concepts are by the is-a hierarchy, in [0, 1].
 
-With the ancestors A(c) of c, itself among them, IC their information content, m the common ancestor of a and b with the most
-of it, and d the greatest depth (a root has 1):
+With the ancestors A(c) of c, itself among them, IC their information content, m the common ancestor of a and b with
+the most of it, and d the greatest depth (a root has 1):
 
 - `lin`: :math:`2\,\mathrm{IC}(m) / (\mathrm{IC}(a) + \mathrm{IC}(b))`;
 - `resnik`: :math:`\mathrm{IC}(m) / \max_c \mathrm{IC}(c)`;
@@ -9,8 +9,9 @@ of it, and d the greatest depth (a root has 1):
 - `path`: :math:`1 / (1 + \text{steps})`, the fewest steps up from both to a common ancestor;
 - `jaccard`: :math:`|A(a) \cap A(b)| / |A(a) \cup A(b)|`.
 
-Sources are given in `ontology.similarity`, which computes the same for a whole terminology. Here everything comes from the
-graph that the model sees: a graph whose edges were rewired has other similarities, as it must have to be a control.
+Sources are given in `ontology.similarity`, which computes the same for a whole terminology. Here everything comes
+from the graph that the model sees: a graph whose edges were rewired has other similarities, as it must have to be a
+control.
 """
 
 from collections.abc import Sequence
@@ -74,13 +75,28 @@ class Similarity(PairLookup):
             raise InputError(f"'{measure}' is no similarity", remedy=f"Known ones: {', '.join(known)}")
         self.measure = measure
         reach = reach_upward(graph, [relation])
+        self.reach = reach
         self.up = ReachIndex(reach)
-        if measure in ("lin", "resnik"):
-            worth = information(reach, ic)
-        else:
-            worth = longest_way_up(reach).float() + 1
+        informed = measure in ("lin", "resnik")
+        worth = information(reach, ic) if informed else longest_way_up(reach).float() + 1
         self.register_buffer("worth", worth, persistent=False)
         self.register_buffer("above", reach.above, persistent=False)
+
+    def meeting(self, a: int, b: int) -> int | None:
+        """Give the common ancestor with the most information, the deepest, or for `path` the nearest one.
+
+        Args:
+            a: A concept.
+            b: Another.
+        """
+        shared = self.up.meet(*self.one_pair(a, b))
+        node = self.up.node[shared.left]
+        if not len(node):
+            return None
+        nearness = -(self.up.hops[shared.left] + self.up.hops[shared.right]).double()
+        # Of equally informative ancestors the nearest is told.
+        worth = nearness if self.measure == "path" else self.worth[node].double() + nearness * 1e-9
+        return int(node[worth.argmax()])
 
     def look_up(self, a: Int64[Tensor, " pairs"], b: Int64[Tensor, " pairs"]) -> Float[Tensor, "1 pairs"]:
         """Compare pairs.

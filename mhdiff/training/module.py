@@ -16,6 +16,7 @@ from mhdiff.batch import Batch
 from mhdiff.diffusion.prior import DiffusionPrior, Prior
 from mhdiff.encoders.base import Encoder
 from mhdiff.fusion.fusion import CrossModalFusion
+from mhdiff.fusion.influence import influence
 from mhdiff.fusion.masking import ModalityMasking
 from mhdiff.guidance import Guidance, MessagePassing
 from mhdiff.model import MHDiff, Output
@@ -169,7 +170,23 @@ class Diagnosis(LightningModule):
         size = len(batch)
         self.log("tuning/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
         self.log("tuning/accuracy", hit, prog_bar=True, batch_size=size, sync_dist=True)
-        self.log("lambda", torch.cat(self.net.fusion.lambdas).mean(), sync_dist=True, batch_size=size)
+        for name, value in self._guided(output).items():
+            self.log(name, value, sync_dist=True, batch_size=size)
+
+    def _guided(self, output: Output) -> dict[str, Tensor]:
+        """Give lambda of every layer and head, and what the bias did to the last layer's attention, for the history."""
+        lambdas = self.net.fusion.lambdas
+        told = {"lambda": torch.cat(lambdas).mean()}
+        if output.bias is None:
+            return told
+        for layer, values in enumerate(lambdas):
+            told |= {f"lambda/layer{layer}/head{head}": value for head, value in enumerate(values)}
+        did = influence(output.attention, output.bias, lambdas[-1], output.mask)
+        for head in range(len(did.moved)):
+            told[f"bias/magnitude/head{head}"] = did.magnitude[head]
+            told[f"bias/spread/head{head}"] = did.spread[head]
+            told[f"bias/moved/head{head}"] = did.moved[head]
+        return told | {"bias/magnitude": did.magnitude.mean(), "bias/moved": did.moved.mean()}
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Give ids and logits.

@@ -41,5 +41,10 @@ class EpochLines(Callback):
             f"  prior {m.get('train/prior', float('nan')):.3f}"
             f"  tuning loss {m.get('tuning/loss', float('nan')):.3f}"
             f"  accuracy {m.get('tuning/accuracy', float('nan')):.3f}"
-            f"  {time.monotonic() - self.start:.1f} s"
+            + (
+                f"  lambda {m['lambda']:.2f} |bias| {m['bias/magnitude']:.2f} moved {m['bias/moved']:.0%}"
+                if "bias/moved" in m
+                else ""
+            )
+            + f"  {time.monotonic() - self.start:.1f} s"
         )

@@ -83,7 +83,7 @@ PARTS = {
 }
 # Parameters that a layer of PyG makes and does not use with these settings.
 UNUSED = {"ARMA": {"weight"}, "RGAT": {"w", "l1", "b1", "l2", "b2"}}
-# Layers of PyG that make an index of their own on the default device and read it at once: no harm, but not to be tried here.
+# Layers of PyG that make an index of their own on the default device and read it at once, which is no harm.
 OWN_INDEX = {"RGCN", "RGCN bases", "HGT"}
 
 
@@ -163,7 +163,9 @@ def test_a_single_modality_has_a_bias_only_within_itself(name):
         assert torch.count_nonzero(out.bias[:, :, theirs]) == 0
         assert torch.count_nonzero(out.bias[:, :, :, theirs]) == 0
         # What stands between tokens that are still there does not depend on those that are gone.
-        torch.testing.assert_close(out.bias[:, :, ~theirs][..., ~theirs], full.bias[:, :, ~theirs][..., ~theirs])
+        torch.testing.assert_close(
+            out.bias[:, :, ~theirs][..., ~theirs], full.bias[:, :, ~theirs][..., ~theirs]
+        )
 
 
 def test_patients_do_not_see_each_other(name):
@@ -218,7 +220,9 @@ def test_concepts_may_be_numbered_in_any_order(name):
 
 
 def test_a_graph_of_isolated_concepts_will_do(name):
-    graph = ConceptGraph(small.CONCEPTS, {"is_a": torch.empty(2, 0, dtype=torch.int64)}, tuple(small.MODALITIES))
+    graph = ConceptGraph(
+        small.CONCEPTS, {"is_a": torch.empty(2, 0, dtype=torch.int64)}, tuple(small.MODALITIES)
+    )
     part = build(name, graph).eval()
     out = part(evidence(), everything())
     assert torch.isfinite(out.tokens).all()
@@ -240,7 +244,9 @@ def test_an_isolated_concept_among_others_keeps_its_state(name):
 def dense_graph():
     """Several neighbours for every concept: attention to a single one has no gradient."""
     g = torch.Generator().manual_seed(5)
-    above = torch.tensor([[i, i // 2 - k] for i in range(2, small.CONCEPTS) for k in range(min(2, i // 2))]).t()
+    above = torch.tensor(
+        [[i, i // 2 - k] for i in range(2, small.CONCEPTS) for k in range(min(2, i // 2))]
+    ).t()
     some = torch.randint(0, small.CONCEPTS, (2, 40), generator=g)
     edges = {"is_a": above, "rev_is_a": above.flip(0), "site": some, "rev_site": some.flip(0)}
     return ConceptGraph(small.CONCEPTS, edges, tuple(small.MODALITIES))
@@ -268,9 +274,13 @@ def test_bf16_autocast(name):
 def test_stays_on_the_device_of_what_it_is_given(name):
     """Whatever a forward pass makes without a device lands on "meta" here, and would not mix with the rest."""
     part = build(name).eval()
-    registered = {id(t) for module in part.modules() for t in (*module.parameters(False), *module.buffers(False))}
+    registered = {
+        id(t) for module in part.modules() for t in (*module.parameters(False), *module.buffers(False))
+    }
     for module in part.modules():
-        loose = [k for k, v in vars(module).items() if isinstance(v, torch.Tensor) and id(v) not in registered]
+        loose = [
+            k for k, v in vars(module).items() if isinstance(v, torch.Tensor) and id(v) not in registered
+        ]
         assert not loose, f"{type(module).__name__}.{loose} would stay behind"
     if name in OWN_INDEX:
         return

@@ -157,3 +157,36 @@ def test_refusals_name_the_remedy():
         OntologyBiasedAttention(10, 4)
     with pytest.raises(InputError, match="mean or sum"):
         CrossModalFusion(8, pooling="max")
+
+
+def test_one_lambda_for_all_heads_is_the_same_number_in_each(mask):
+    shared, own = attention(lambda_init=0.7, lambda_per_head=False), attention(lambda_init=0.7)
+    assert shared.lambda_.shape == (1,)
+    assert shared.strength.tolist() == own.strength.tolist()
+    z, a = draw(B, T, D), draw(B, H, T, T, seed=1)
+    assert torch.equal(shared(z, a, mask)[0], own(z, a, mask)[0])
+
+
+def test_what_the_bias_moved_is_told_without_running_again(mask):
+    from mhdiff.fusion.influence import influence
+
+    layer, z, a = attention(lambda_init=0.7), draw(B, T, D), draw(B, H, T, T, seed=1)
+    _, alpha = layer(z, a, mask)
+    _, plain = layer(z, None, mask)
+    told = influence(alpha, a, layer.strength, mask)
+    distance = (alpha - plain).abs().sum(-1) / 2
+    wanted = (distance * mask[:, None]).sum((0, 2)) / mask.sum()
+    torch.testing.assert_close(told.moved.double(), wanted, atol=1e-5, rtol=1e-4)
+    pairs = mask[:, :, None] & mask[:, None, :]
+    for head in range(H):
+        values = 0.7 * a[:, head][pairs]
+        torch.testing.assert_close(
+            told.magnitude[head].double(), values.square().mean().sqrt(), atol=1e-5, rtol=1e-4
+        )
+    assert told.moved.min() > 0.01
+    # What is constant along a row has a magnitude, and nothing that a softmax could see.
+    rows = draw(B, H, T, 1, seed=2).expand(B, H, T, T)
+    same = influence(layer(z, rows, mask)[1], rows, layer.strength, mask)
+    assert same.moved.max() < 1e-5
+    assert same.spread.max() < 1e-5
+    assert same.magnitude.min() > 0.1

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from graph_builders import ConceptGraph
-from mhdiff.guidance import Linked, MessagePassing, NoGuidance
+from mhdiff.guidance import Distance, Free, Linked, MessagePassing, NoGuidance, Similarity
 from tests import small_model as small
 
 GUIDANCE = [NoGuidance, Linked, MessagePassing]
@@ -125,3 +125,17 @@ def test_hidden_latents_have_no_influence_in_training_and_all_of_it_afterwards()
     assert torch.equal(logits(batch), logits(other))
     module.eval()
     assert not torch.equal(logits(batch), logits(other))
+
+
+@pytest.mark.parametrize("granularity", ["modality", "concept"])
+@pytest.mark.parametrize("guidance", [NoGuidance, Free, Linked, Similarity, Distance, MessagePassing])
+def test_what_is_trained_gets_a_gradient(guidance, granularity):
+    """DDP waits for the gradient of every parameter that is not frozen."""
+    net = small.module(guidance=guidance, granularity=granularity, masking=None, hide_latents=0.0).net
+    net.train()
+    with torch.no_grad():
+        net.absence.add_(0.1)
+    logits = net(small.batch(8)).logits
+    (logits * torch.randn_like(logits)).sum().backward()
+    idle = {n for n, p in net.named_parameters() if p.requires_grad and p.grad is None}
+    assert not {n for n in idle if n.startswith(("guidance", "fusion"))}

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from graph_builders import ConceptGraph, build_ontology_graph
+from graph_builders.reach import way_up
 from mhdiff.batch import EvidenceBatch
 from mhdiff.guidance import Distance, Linked, Similarity
 from ontology import load_rf2
@@ -106,6 +107,26 @@ def test_distance_goes_by_the_nearest_concept_that_both_reach():
                 relation = part.by_relation[:, 0]
                 assert any(torch.allclose(left, n * relation, atol=1e-5) for n in (0, 1, 2))
     assert met > 50
+
+
+@pytest.mark.parametrize("part", [Distance, Similarity, lambda g, d, h: Similarity(g, d, h, measure="path")])
+def test_where_a_pair_meets_gives_its_score(part, terminology):
+    """The way up to the meeting point has the length, and the point the worth, that the score was made of."""
+    graph = ConceptGraph.from_data(build_ontology_graph(terminology), tuple(small.MODALITIES))
+    made = part(graph, small.DIM, 2)
+    g = torch.Generator().manual_seed(0)
+    for a, b in torch.randint(0, graph.num_nodes, (40, 2), generator=g).tolist():
+        x, score = made.meeting(a, b), float(made.look_up(*made.one_pair(a, b))[0])
+        if x is None:
+            assert score == 0
+            continue
+        hops = len(way_up(made.reach, graph, a, x)) + len(way_up(made.reach, graph, b, x))
+        if isinstance(made, Distance) or made.measure == "path":
+            assert score == pytest.approx(1 / (1 + hops))
+        else:
+            assert score == pytest.approx(
+                float(2 * made.worth[x] / (made.worth[a] + made.worth[b])), abs=1e-5
+            )
 
 
 def test_a_denied_concept_can_turn_the_bias():

@@ -31,7 +31,10 @@ def run(part):
 
 def weighted_graph():
     graph = small.concept_graph()
-    edge = {r: {"weight": torch.rand(e.shape[1]), "kind": torch.rand(e.shape[1], 3)} for r, e in graph.edge_index.items()}
+    edge = {
+        r: {"weight": torch.rand(ends.shape[1]), "kind": torch.rand(ends.shape[1], 3)}
+        for r, ends in graph.edge_index.items()
+    }
     return ConceptGraph(graph.num_nodes, graph.edge_index, graph.modalities, edge=edge)
 
 
@@ -50,7 +53,8 @@ def test_the_graph_reaches_only_the_channels_that_are_on(channels):
 
 
 @pytest.mark.parametrize(
-    ("conv", "form"), [(SAGEConv, ByRelation), (RGCNConv, ByNumber), (lambda i, o, m: HGTConv(i, o, m), ByMetadata)]
+    ("conv", "form"),
+    [(SAGEConv, ByRelation), (RGCNConv, ByNumber), (lambda i, o, m: HGTConv(i, o, m), ByMetadata)],
 )
 def test_the_form_is_found_out(conv, form):
     part = MessagePassing(small.concept_graph(), small.DIM, 2, conv=conv)
@@ -64,7 +68,10 @@ def test_a_modality_has_the_score_of_the_mean_of_its_tokens():
     pooled = out.tokens.view(4, 4, small.SLOTS, -1).sum(2) / count
     torch.testing.assert_close(out.bias[:, :, :4, :4], part.score(pooled), atol=1e-6, rtol=1e-4)
     torch.testing.assert_close(
-        out.bias[:, :, :4, 4:], part.score(torch.cat([pooled, out.tokens], 1))[:, :, :4, 4:], atol=1e-6, rtol=1e-4
+        out.bias[:, :, :4, 4:],
+        part.score(torch.cat([pooled, out.tokens], 1))[:, :, :4, 4:],
+        atol=1e-6,
+        rtol=1e-4,
     )
     assert e.concept.shape == (4, 4, small.SLOTS)
 
@@ -124,7 +131,10 @@ def test_edge_attributes_reach_the_messages(conv, keyword, name):
     [
         ({"edge_attributes": {"edge_weight": "ic"}}, "names 'ic'.*do not have"),
         ({"conv": SAGEConv, "edge_attributes": {"edge_weight": "weight"}}, "SAGEConv cannot be called"),
-        ({"conv": lambda i, o, m: HGTConv(i, o, m), "edge_attributes": {"edge_attr": "kind"}}, "takes no edge attr"),
+        (
+            {"conv": lambda i, o, m: HGTConv(i, o, m), "edge_attributes": {"edge_attr": "kind"}},
+            "takes no edge attr",
+        ),
         ({"norm": "instance"}, "norm 'instance'"),
         ({"jumping": "sum"}, "jumping knowledge 'sum'"),
         ({"layers": -1}, "rounds"),
