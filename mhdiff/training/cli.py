@@ -5,14 +5,16 @@ Parsing and the checks of classes happen before any data are read; `instantiate`
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pytorch_lightning import Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
+from mhdiff import console
 from mhdiff.training.data import MultimodalData
 from mhdiff.training.module import Diagnosis
 
@@ -27,6 +29,48 @@ TRAINER_DEFAULTS: dict[str, Any] = {
     "gradient_clip_val": 1.0,
     "deterministic": "warn",
 }
+
+
+_NO_FORM = r"\s*Unable to serialize instance"
+_LEAD = re.compile(r"^(- )?Type .* expects a function or a callable class: |^- ")
+_TAIL = re.compile(r"\.*\s*Got value: (Namespace\(|\{).*$")
+_NOISE = ("Does not validate", "Subtypes:", "Errors:", "Given value", "Parser key")
+
+
+def condensed(message: str) -> str:
+    """Say once what the parser says for each form that a value may take.
+
+    Args:
+        message: The parser's message, nested by keys and forms.
+    """
+    keys = list(dict.fromkeys(re.findall(r'Parser key "([^"]+)"', message)))
+    causes: dict[str, None] = {}
+    for line in message.splitlines():
+        cause = _TAIL.sub("", _LEAD.sub("", line.strip()))
+        if cause and not cause.startswith(_NOISE):
+            causes[cause] = None
+    return f"{'.'.join(keys)}: {'; '.join(causes)}" if keys and causes else message
+
+
+class FitParser(LightningArgumentParser):
+    """A parser whose errors name the key and the reason, once."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """End with code 2.
+
+        Args:
+            message: What is wrong.
+            ex: What was raised.
+
+        Raises:
+            SystemExit: Always, but for a parser within another, whose error goes to that one.
+        """
+        if not self.exit_on_error:  # a parser within: the one that holds it says the whole
+            super().error(message, ex)
+        console.say(
+            f"{self.prog}: {condensed(message)}\n  All keys and their values: {self.prog} -c ... --print_config"
+        )
+        raise SystemExit(2) from ex
 
 
 class FitCLI(LightningCLI):
@@ -61,6 +105,7 @@ def parse(arguments: Sequence[str]) -> FitCLI:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*args parameter is intended.*")
         warnings.filterwarnings("ignore", message=".*tensorboardX.*")
+        warnings.filterwarnings("ignore", message=_NO_FORM)
         return FitCLI(
             Diagnosis,
             MultimodalData,
@@ -71,6 +116,7 @@ def parse(arguments: Sequence[str]) -> FitCLI:
             auto_configure_optimizers=False,
             run=False,
             args=list(arguments),
+            parser_class=FitParser,
             parser_kwargs={"prog": "mhdiff fit", "description": "Train MH-Diff from a YAML file."},
         )
 
@@ -81,8 +127,13 @@ def config_text(cli: FitCLI) -> str:
     Args:
         cli: A parsed command line.
     """
-    text: str = cli.parser.dump(cli.config, skip_none=False)
-    return text
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=_NO_FORM)
+        text: str = cli.parser.dump(cli.config, skip_none=False)
+    # Only a default of some class, such as an activation, has no form in YAML; left out, it is that default again.
+    return "".join(
+        line for line in text.splitlines(keepends=True) if ": Unable to serialize instance" not in line
+    )
 
 
 def saved_config(run: Path) -> list[str]:

@@ -116,7 +116,7 @@ def test_where_a_pair_meets_gives_its_score(part, terminology):
     made = part(graph, small.DIM, 2)
     g = torch.Generator().manual_seed(0)
     for a, b in torch.randint(0, graph.num_nodes, (40, 2), generator=g).tolist():
-        x, score = made.meeting(a, b), float(made.look_up(*made.one_pair(a, b))[0])
+        x, score = made.meeting(a, b), made.look_up(*made.one_pair(a, b))[0].item()
         if x is None:
             assert score == 0
             continue

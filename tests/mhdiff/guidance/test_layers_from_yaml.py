@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from mhdiff.cli import main
+from mhdiff.training.cli import parse, saved_config
 
 PYG = "torch_geometric.nn."
 #: What stands under `conv:` -> whether its round is by relation, by number of relations or by metadata.
@@ -20,7 +21,6 @@ LAYERS = {
     "GCNConv": {"add_self_loops": False},
     "TransformerConv": {"heads": 2, "concat": False},
     "ResGatedGraphConv": {},
-    "GeneralConv": {},
     "TAGConv": {"K": 2},
     "LEConv": {},
     "mhdiff.guidance.GIN": {"train_eps": True},
@@ -50,6 +50,8 @@ def test_a_layer_trains_from_yaml(layer, small_config, tmp_path):
     out = tmp_path / "run"
     assert main(["fit", "-c", str(written(small_config, guidance, tmp_path)), "--out", str(out)]) == 0
     assert json.loads((out / "run.json").read_text())["finished"]
+    again = parse(saved_config(out))  # what was saved is read again, whatever the layer's defaults are
+    assert again.config["model"]["guidance"]["init_args"]["conv"]["class_path"] == name
     told = json.loads((out / "history.json").read_text())[-1]
     assert told["bias/magnitude"] > 0
     assert 0 <= told["bias/moved"] <= 1
