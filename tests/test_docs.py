@@ -56,8 +56,15 @@ def test_every_yaml_example_is_accepted(workplace, small_ablation_base):
                 path.write_text(block.replace("demo.yaml", str(small_ablation_base)))
                 assert set(Ablation.load(path).arms) == set(content["arms"])
             else:
-                conv = content["model"]["guidance"]["init_args"]["conv"]
-                assert conv["class_path"].startswith("torch_geometric.nn.")
+                from jsonargparse import ArgumentParser
+
+                from mhdiff.training.module import Diagnosis
+
+                parser = ArgumentParser(exit_on_error=False)
+                parser.add_class_arguments(Diagnosis, "model", instantiate=False)
+                given = yaml.safe_dump({"model": {"encoders": {}, **content["model"]}})
+                parsed = parser.parse_string(given)
+                assert parsed.model.guidance.class_path == content["model"]["guidance"]["class_path"]
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ States and bias:
 .. math::
     m^l &= \mathrm{round}^l(h^l), \qquad
     h^{l+1} = h^l + \mathrm{dropout}(\mathrm{GELU}(\mathrm{norm}(m^l))) \\
-    A^{head}_{ij} &= \frac{(t_i U^{head}) (t_j V^{head})^T}{\sqrt{d_{head}}}
+    A^{head}_{ij} &= w_i w_j \frac{(n_i U^{head}) (n_j V^{head})^T}{\sqrt{d_{head}}}, \qquad n = \mathrm{LN}(t)
 
 A round with one convolution a relation is the mean over the relations :math:`R_i` through which something reaches i,
 :math:`m_i = \tfrac{1}{|R_i|} \sum_{r \in R_i} \mathrm{conv}_r(h)_i`; the other two forms weigh relations themselves
@@ -158,11 +158,13 @@ class MessagePassing(Guidance):
         """Score every pair of tokens by their states.
 
         Args:
-            evidence: Not read.
+            evidence: Read for its weights.
             tokens: Concept tokens after message passing.
             mask: Not read.
         """
-        return None if self.score is None else cast(Tensor, self.score(tokens))
+        if self.score is None:
+            return None
+        return cast(Tensor, self.score(tokens, evidence.weight.flatten(1)))
 
 
 def _norm(name: str, dim: int) -> nn.Module:

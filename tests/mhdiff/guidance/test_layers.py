@@ -65,15 +65,14 @@ def test_a_modality_has_the_score_of_the_mean_of_its_tokens():
     part = MessagePassing(small.concept_graph(), small.DIM, 2)
     out, e = run(part), small.batch(4).evidence
     count = out.mask.view(4, 4, small.SLOTS).sum(-1, keepdim=True).clamp(min=1)
-    pooled = out.tokens.view(4, 4, small.SLOTS, -1).sum(2) / count
-    torch.testing.assert_close(out.bias[:, :, :4, :4], part.score(pooled), atol=1e-6, rtol=1e-4)
-    torch.testing.assert_close(
-        out.bias[:, :, :4, 4:],
-        part.score(torch.cat([pooled, out.tokens], 1))[:, :, :4, 4:],
-        atol=1e-6,
-        rtol=1e-4,
+    weighted = part.score.norm(out.tokens) * (e.weight.flatten(1) * out.mask)[..., None]
+    pooled = weighted.view(4, 4, small.SLOTS, -1).sum(2) / count
+    states = torch.cat([pooled, weighted], 1)
+    query, key = (
+        m(states).unflatten(-1, (2, -1)).transpose(1, 2) for m in (part.score.query, part.score.key)
     )
-    assert e.concept.shape == (4, 4, small.SLOTS)
+    wanted = query @ key.transpose(-1, -2) / (small.DIM // 2) ** 0.5
+    torch.testing.assert_close(out.bias, wanted, atol=1e-6, rtol=1e-4)
 
 
 class Needy(Convolution):
