@@ -31,15 +31,15 @@ class Output:
     Attributes:
         logits: Scores of the classes.
         latents: The fused latent and the modalities' own, before the prior.
-        attention: The last fusion layer's attention over all tokens (modalities first).
-        bias: The bias A that entered it, before lambda; None without guidance.
+        attention: The last fusion layer's attention over all tokens (modalities first), then over guidance's anchors.
+        bias: The bias A that entered it, before lambda, over the same; None without guidance.
         mask: Which tokens could be attended to.
     """
 
     logits: Float[Tensor, "batch classes"]
     latents: Latents
-    attention: Float[Tensor, "batch heads token token"]
-    bias: Float[Tensor, "batch #heads token token"] | None
+    attention: Float[Tensor, "batch heads token key"]
+    bias: Float[Tensor, "batch #heads token key"] | None
     mask: Tensor
 
     @property
@@ -126,7 +126,7 @@ class MHDiff(nn.Module):
         modality = torch.where(present[..., None], torch.stack(encoded, 1), self.absence)
         evidence = EvidenceBatch(batch.evidence.concept, evidence_weight, batch.evidence.polarity)
         guided = self.guidance(evidence, present)
-        tokens, mask, bias = modality + self.kind, present, guided.bias
+        tokens, mask, bias, toward = modality + self.kind, present, guided.bias, guided.toward
         if self.granularity == "concept":
             slots = evidence.concept.shape[2]
             concepts = guided.tokens + self.kind.repeat_interleave(slots, 0)
@@ -134,7 +134,10 @@ class MHDiff(nn.Module):
             tokens, mask = torch.cat([tokens, concepts], 1), torch.cat([shown, guided.mask], 1)
         elif bias is not None:
             bias = bias[:, :, : present.shape[1], : present.shape[1]]
-        fused = self.fusion(tokens, bias, mask)
+            toward = None if toward is None else toward[:, :, : present.shape[1]]
+        fused = self.fusion(tokens, bias, mask, anchors=guided.anchors, toward=toward)
+        if bias is not None and toward is not None:
+            bias = torch.cat([bias, toward], -1)
         absent = (~present)[..., None] * self.absence
         latents = Latents(fused.latent + absent.mean(1), modality, present)
         denoised = self.prior.denoise(latents)

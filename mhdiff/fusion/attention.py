@@ -9,7 +9,10 @@ r"""Ontology-biased attention.
   the row i cancels in the softmax, and one that is the same for all patients carries no knowledge of the
   patient;
 - lambda: one number per head or for all, learned or fixed. With lambda = 0 this is plain attention, bit for bit;
-- an absent token is no key: its logit is -inf. If no key is left the row of alpha is 0, never NaN.
+- an absent token is no key: its logit is -inf. If no key is left the row of alpha is 0, never NaN;
+- anchors: learned tokens that are keys for every patient and queries for none, with a bias of their own. A bias between
+  a patient's own tokens can only shift weight between values that are pooled anyway; towards anchors it can say what a
+  concept is, one never seen in training included. A patient without a present token has none.
 
 Written out in matrix products on purpose: fused attention kernels have no second derivative on the CPU, and a
 penalty on attributions needs one.
@@ -74,16 +77,21 @@ class OntologyBiasedAttention(nn.Module):
         tokens: Float[Tensor, "batch tokens dim"],
         bias: Float[Tensor, "batch #heads tokens tokens"] | None,
         mask: Bool[Tensor, "batch tokens"],
-    ) -> tuple[Float[Tensor, "batch tokens dim"], Float[Tensor, "batch heads tokens tokens"]]:
+        anchors: Float[Tensor, "anchors dim"] | None = None,
+        toward: Float[Tensor, "batch heads tokens anchors"] | None = None,
+    ) -> tuple[Float[Tensor, "batch tokens dim"], Float[Tensor, "batch heads tokens keys"]]:
         """Attend from every token to the present ones.
 
         Args:
             tokens: z.
             bias: A, or None for plain attention.
             mask: True where a token is present and may be attended to.
+            anchors: Tokens that are only attended to, the same for all patients.
+            toward: A between tokens and anchors.
 
         Returns:
-            The new tokens, and alpha; both are 0 for a patient without a present token.
+            The new tokens, and alpha over the tokens and then the anchors; both are 0 for a patient without a present
+            token.
         """
         q, k, v = (
             linear(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
@@ -92,6 +100,17 @@ class OntologyBiasedAttention(nn.Module):
         logits = q @ k.transpose(-1, -2) / math.sqrt(self.dim // self.heads)
         if bias is not None:
             logits = logits + self.lambda_[:, None, None] * bias
+        if anchors is not None:
+            to, said = (
+                linear(anchors).unflatten(-1, (self.heads, -1)).transpose(0, 1)
+                for linear in (self.key, self.value)
+            )
+            more = q @ to.transpose(-1, -2) / math.sqrt(self.dim // self.heads)
+            if toward is not None:
+                more = more + self.lambda_[:, None, None] * toward
+            logits = torch.cat([logits, more], -1)
+            v = torch.cat([v, said.expand(len(v), -1, -1, -1)], 2)
+            mask = torch.cat([mask, mask.any(-1, keepdim=True).expand(-1, len(anchors))], 1)
         # A row of nothing but -inf would be NaN both ways: it keeps its logits, and its alpha is set to 0.
         empty = ~mask.any(dim=-1)
         blocked = ~(mask | empty[:, None])

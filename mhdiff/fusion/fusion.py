@@ -31,12 +31,12 @@ class FusionOutput:
     Attributes:
         latent: The fused latent.
         tokens: z' after the last layer.
-        attention: alpha of each layer.
+        attention: alpha of each layer, over the tokens and then the anchors.
     """
 
     latent: Float[Tensor, "batch dim"]
     tokens: Float[Tensor, "batch tokens dim"]
-    attention: list[Float[Tensor, "batch heads tokens tokens"]]
+    attention: list[Float[Tensor, "batch heads tokens keys"]]
 
 
 class FusionLayer(nn.Module):
@@ -72,9 +72,12 @@ class FusionLayer(nn.Module):
             nn.Dropout(dropout),
         )
 
-    def forward(self, tokens: Tensor, bias: Tensor | None, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, tokens: Tensor, bias: Tensor | None, mask: Tensor, anchors: Tensor | None, toward: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """Apply the layer; shapes as in `OntologyBiasedAttention`."""
-        mixed, attention = self.attention(self.norm(tokens), bias, mask)
+        known = None if anchors is None else self.norm(anchors)
+        mixed, attention = self.attention(self.norm(tokens), bias, mask, known, toward)
         tokens = tokens + self.dropout(mixed)
         return tokens + self.perceptron(tokens), attention
 
@@ -127,6 +130,8 @@ class CrossModalFusion(nn.Module):
         bias: Float[Tensor, "batch #heads tokens tokens"] | None,
         mask: Bool[Tensor, "batch tokens"],
         query_mask: Bool[Tensor, "batch tokens"] | None = None,
+        anchors: Float[Tensor, "anchors dim"] | None = None,
+        toward: Float[Tensor, "batch heads tokens anchors"] | None = None,
     ) -> FusionOutput:
         """Fuse the tokens of a batch of patients.
 
@@ -136,12 +141,14 @@ class CrossModalFusion(nn.Module):
             mask: True where a token may be attended to.
             query_mask: True where a token is pooled; by default the same as `mask`. Where only this is True,
                 a learnable token of an absent modality asks without being asked.
+            anchors: Tokens that every layer attends to, and that neither change nor are pooled.
+            toward: A between tokens and anchors.
         """
         pooled = mask if query_mask is None else query_mask
         tokens = tokens.masked_fill(~(mask | pooled)[..., None], 0.0)
         maps = []
         for layer in self.layers:
-            tokens, attention = layer(tokens, bias, mask)
+            tokens, attention = layer(tokens, bias, mask, anchors, toward)
             maps.append(attention)
         latent = tokens.masked_fill(~pooled[..., None], 0.0).sum(dim=1)
         if self.pooling == "mean":

@@ -40,11 +40,15 @@ class GuidanceOutput:
         tokens: Concept tokens, modality by modality.
         mask: True where a token holds evidence of a present modality.
         bias: A between all tokens (modalities first), with a dimension of 1 or `heads`; None where there is none.
+        anchors: Learned tokens that are attended to and attend to nothing; None where there are none.
+        toward: A between all tokens and the anchors.
     """
 
     tokens: Float[Tensor, "batch evidence dim"]
     mask: Bool[Tensor, "batch evidence"]
     bias: Float[Tensor, "batch #heads token token"] | None
+    anchors: Float[Tensor, "anchor dim"] | None = None
+    toward: Float[Tensor, "batch heads token anchor"] | None = None
 
 
 class Guidance(nn.Module, ABC):

@@ -23,15 +23,15 @@ from torch_geometric.nn import GraphNorm, JumpingKnowledge, PairNorm, SAGEConv
 
 from graph_builders import ConceptGraph
 from mhdiff.batch import EvidenceBatch
-from mhdiff.guidance.base import Guidance, GuidanceOutput
+from mhdiff.guidance.base import GuidanceOutput
 from mhdiff.guidance.convolutions import ConvFactory, rounds
-from mhdiff.guidance.free import BilinearScore
+from mhdiff.guidance.scored import BilinearScore, Scored
 from ontology.errors import InputError
 
 _NORMS = {"layer": nn.LayerNorm, "batch": nn.BatchNorm1d, "graph": GraphNorm}
 
 
-class MessagePassing(Guidance):
+class MessagePassing(Scored):
     """Messages pass over the concept graph once a step; the result is bias, concept tokens, or both.
 
     Args:
@@ -47,6 +47,8 @@ class MessagePassing(Guidance):
         jumping: How the states of all rounds become one: the `last`, or by jumping knowledge (Xu et al., 2018) `cat`,
             `max` or `lstm`; `cat` and `lstm` are followed by a linear map back to the width.
         dropout: Dropout on each round's messages.
+        anchors: Number of anchors towards which the bias can say what a concept is, see `mhdiff.fusion.attention`;
+            none for `channels: tokens`.
         edge_attributes: For keywords of the convolution (`edge_attr`, `edge_weight`) the edge attribute that it is
             given, such as {edge_weight: weight}.
         embedding_dropout: See `Guidance`.
@@ -74,6 +76,7 @@ class MessagePassing(Guidance):
         norm: Literal["layer", "batch", "graph", "pair", "none"] = "layer",
         jumping: Literal["last", "cat", "max", "lstm"] = "last",
         dropout: float = 0.1,
+        anchors: int = 0,
         edge_attributes: Mapping[str, str] | None = None,
         embedding_dropout: float = 0.2,
         embedding_std: float = 0.1,
@@ -93,7 +96,7 @@ class MessagePassing(Guidance):
         self.norms = nn.ModuleList(_norm(norm, dim) for _ in self.rounds)
         self.dropout = nn.Dropout(dropout)
         self.jump, self.land = _jumping(jumping, dim, len(self.rounds))
-        self.score = BilinearScore(dim, heads) if channels != "tokens" else None
+        self.score = BilinearScore(dim, heads, anchors) if channels != "tokens" else None
 
     def _register_edges(self, graph: ConceptGraph) -> None:
         reached = torch.zeros(graph.num_nodes, len(self.relations))
@@ -148,23 +151,6 @@ class MessagePassing(Guidance):
         if self.channels == "bias":  # tokens that the graph did not touch
             guided.tokens = self.tell(self.embedded(), evidence, guided.mask)
         return guided
-
-    def pairs(
-        self,
-        evidence: EvidenceBatch,
-        tokens: Float[Tensor, "batch evidence dim"],
-        mask: Bool[Tensor, "batch evidence"],
-    ) -> Float[Tensor, "batch heads evidence evidence"] | None:
-        """Score every pair of tokens by their states.
-
-        Args:
-            evidence: Read for its weights.
-            tokens: Concept tokens after message passing.
-            mask: Not read.
-        """
-        if self.score is None:
-            return None
-        return cast(Tensor, self.score(tokens, evidence.weight.flatten(1)))
 
 
 def _norm(name: str, dim: int) -> nn.Module:

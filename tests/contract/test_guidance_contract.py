@@ -44,6 +44,7 @@ def passing(**options):
 PARTS = {
     "none": NoGuidance,
     "free": Free,
+    "free with anchors": lambda g, d, h: Free(g, d, h, anchors=5),
     "linked": Linked,
     "linked 3 hops": lambda g, d, h: Linked(g, d, h, hops=3, polarity_gain="learned"),
     "similarity lin": Similarity,
@@ -55,6 +56,7 @@ PARTS = {
     "no rounds": passing(layers=0),
     "SAGE": passing(conv=SAGEConv),
     "SAGE bias": passing(conv=SAGEConv, channels="bias"),
+    "SAGE anchors": passing(conv=SAGEConv, channels="bias", anchors=5),
     "SAGE tokens": passing(conv=SAGEConv, channels="tokens"),
     "SAGE jumping cat": passing(conv=SAGEConv, jumping="cat", norm="batch"),
     "SAGE jumping max": passing(conv=SAGEConv, jumping="max", norm="graph"),
@@ -130,6 +132,11 @@ def test_shapes(name):
     )
     assert torch.isfinite(out.tokens).all()
     assert out.bias is None or torch.isfinite(out.bias).all()
+    assert (out.anchors is None) == (out.toward is None)
+    if out.anchors is not None:
+        assert out.anchors.shape == (5, small.DIM)
+        assert out.toward.shape == (4, 2, tokens, 5)
+        assert torch.isfinite(out.toward).all()
 
 
 def test_says_whether_it_gives_and_learns_a_bias(name):
@@ -148,6 +155,7 @@ def test_absent_and_empty_evidence_gives_nothing(name):
         assert not out.mask.any()
         assert torch.count_nonzero(out.tokens) == 0
         assert out.bias is None or torch.count_nonzero(out.bias) == 0
+        assert out.toward is None or torch.count_nonzero(out.toward) == 0
 
 
 def test_a_single_modality_has_a_bias_only_within_itself(name):
@@ -259,6 +267,8 @@ def test_a_gradient_reaches_every_parameter(name):
     loss = (out.tokens * torch.randn_like(out.tokens)).sum()
     if out.bias is not None:
         loss = loss + (out.bias * torch.randn_like(out.bias)).sum()
+    if out.anchors is not None:
+        loss = loss + (out.toward * torch.randn_like(out.toward)).sum() + out.anchors.sum()
     loss.backward()
     without = [n for n, p in part.named_parameters() if p.grad is None or (p.numel() and not p.grad.any())]
     assert {n.rsplit(".", 1)[-1] for n in without} == UNUSED.get(name, set())

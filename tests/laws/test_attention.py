@@ -167,6 +167,20 @@ def test_one_lambda_for_all_heads_is_the_same_number_in_each(mask):
     assert torch.equal(shared(z, a, mask)[0], own(z, a, mask)[0])
 
 
+def test_anchors_are_further_keys_and_never_queries(mask):
+    layer, z, a = attention(lambda_init=0.7), draw(B, T, D), draw(B, H, T, T, seed=1)
+    anchors, toward = draw(3, D, seed=3), draw(B, H, T, 3, seed=4)
+    out, alpha = layer(z, a, mask, anchors, toward)
+    # The same as three more tokens of every patient that has any, of which nothing is asked.
+    keys = torch.cat([mask, mask.any(-1, keepdim=True).expand(-1, 3)], 1)
+    wide = torch.zeros(B, H, T + 3, T + 3, dtype=torch.float64)
+    wide[:, :, :T] = torch.cat([a, toward], -1)
+    wanted, weights = layer(torch.cat([z, anchors.expand(B, -1, -1)], 1), wide, keys)
+    torch.testing.assert_close(out, wanted[:, :T])
+    torch.testing.assert_close(alpha, weights[:, :, :T])
+    torch.testing.assert_close(alpha.sum(-1), mask.any(-1)[:, None, None].double().expand(B, H, T))
+
+
 def test_what_the_bias_moved_is_told_without_running_again(mask):
     from mhdiff.fusion.influence import influence
 
@@ -184,6 +198,13 @@ def test_what_the_bias_moved_is_told_without_running_again(mask):
             told.magnitude[head].double(), values.square().mean().sqrt(), atol=1e-5, rtol=1e-4
         )
     assert told.moved.min() > 0.01
+    anchors, toward = draw(3, D, seed=3), draw(B, H, T, 3, seed=4)
+    both = torch.cat([a, toward], -1)
+    moved = influence(layer(z, a, mask, anchors, toward)[1], both, layer.strength, mask).moved
+    distance = (layer(z, a, mask, anchors, toward)[1] - layer(z, None, mask, anchors)[1]).abs().sum(-1) / 2
+    torch.testing.assert_close(
+        moved.double(), (distance * mask[:, None]).sum((0, 2)) / mask.sum(), atol=1e-5, rtol=1e-4
+    )
     # What is constant along a row has a magnitude, and nothing that a softmax could see.
     rows = draw(B, H, T, 1, seed=2).expand(B, H, T, T)
     same = influence(layer(z, rows, mask)[1], rows, layer.strength, mask)

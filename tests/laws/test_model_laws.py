@@ -128,7 +128,18 @@ def test_hidden_latents_have_no_influence_in_training_and_all_of_it_afterwards()
 
 
 @pytest.mark.parametrize("granularity", ["modality", "concept"])
-@pytest.mark.parametrize("guidance", [NoGuidance, Free, Linked, Similarity, Distance, MessagePassing])
+@pytest.mark.parametrize(
+    "guidance",
+    [
+        NoGuidance,
+        Free,
+        Linked,
+        Similarity,
+        Distance,
+        MessagePassing,
+        lambda g, d, h: MessagePassing(g, d, h, channels="bias", anchors=4),
+    ],
+)
 def test_what_is_trained_gets_a_gradient(guidance, granularity):
     """DDP waits for the gradient of every parameter that is not frozen."""
     net = small.module(guidance=guidance, granularity=granularity, masking=None, hide_latents=0.0).net

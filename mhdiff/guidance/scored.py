@@ -1,0 +1,116 @@
+r"""A bias that is learned as a score of tokens: between concepts, and towards anchors.
+
+.. math:: A^{head}_{ij} = w_i w_j \frac{(n_i U^{head}) (n_j V^{head})^T}{\sqrt{d_{head}}}, \qquad n = \mathrm{LN}(t)
+
+with tokens t and weights w of the evidence; for an anchor w = 1. Without the normalisation LN the bias is as large as
+the states happen to be: on the known-answer cohort .03 for embeddings and 2.7 for states after three rounds of messages,
+where it moved two thirds of the attention and the tuning loss was worse than without a bias. The score is bilinear in
+n, so a modality's is that of the mean of its tokens.
+"""
+
+from typing import cast
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from mhdiff.batch import EvidenceBatch
+from mhdiff.guidance.base import Guidance, GuidanceOutput
+from ontology.errors import InputError
+
+
+class BilinearScore(nn.Module):
+    """Scores of all pairs of tokens, by head; of the order of 1 at the start, whatever the scale of the tokens.
+
+    Args:
+        dim: Width of a token.
+        heads: Number of heads.
+        anchors: Number of anchors: learned tokens that pairs can be made with, see `mhdiff.fusion.attention`.
+    """
+
+    def __init__(self, dim: int, heads: int, anchors: int = 0) -> None:
+        super().__init__()
+        if anchors < 0:
+            raise InputError(f"guidance cannot have {anchors} anchors", remedy="Give anchors >= 0")
+        self.heads = heads
+        self.anchors = nn.Parameter(torch.randn(anchors, dim)) if anchors else None
+        self.norm = nn.LayerNorm(dim, elementwise_affine=False)
+        self.query = nn.Linear(dim, dim, bias=False)
+        self.key = nn.Linear(dim, dim, bias=False)
+
+    def forward(
+        self, tokens: Float[Tensor, "batch token dim"], weight: Float[Tensor, "batch token"]
+    ) -> Float[Tensor, "batch heads token token"]:
+        """Score every pair.
+
+        Args:
+            tokens: t.
+            weight: w, how much the evidence of each token counts.
+        """
+        tokens = self.norm(tokens) * weight[..., None]
+        query = self.query(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        key = self.key(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        scores: Tensor = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
+        return scores
+
+    def toward(
+        self,
+        tokens: Float[Tensor, "batch modality slot dim"],
+        weight: Float[Tensor, "batch modality slot"],
+        mask: Bool[Tensor, "batch modality slot"],
+    ) -> Float[Tensor, "batch heads token anchor"] | None:
+        """Score every token against every anchor, modalities (as the mean of their tokens) first.
+
+        Args:
+            tokens: t.
+            weight: w.
+            mask: Which tokens hold evidence.
+        """
+        if self.anchors is None:
+            return None
+        tokens = self.norm(tokens) * (weight * mask)[..., None]
+        pooled = tokens.sum(2) / mask.sum(-1, keepdim=True).clamp(min=1)
+        query = self.query(torch.cat([pooled, tokens.flatten(1, 2)], 1))
+        query = query.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        key = self.key(self.norm(self.anchors)).unflatten(-1, (self.heads, -1)).transpose(0, 1)
+        scores: Tensor = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
+        return scores
+
+
+class Scored(Guidance):
+    """Base of the members whose bias is a learned score of tokens; adds what the score has to say towards anchors."""
+
+    score: BilinearScore | None
+
+    def forward(self, evidence: EvidenceBatch, present: Bool[Tensor, "batch modality"]) -> GuidanceOutput:
+        """Give concept tokens, bias and anchors for a batch.
+
+        Args:
+            evidence: The batch's evidence.
+            present: Which modalities may be used.
+        """
+        guided = super().forward(evidence, present)
+        if self.score is not None and self.score.anchors is not None:
+            shape = evidence.concept.shape
+            guided.anchors = self.score.anchors
+            guided.toward = self.score.toward(
+                guided.tokens.unflatten(1, shape[1:]), evidence.weight, guided.mask.view(shape)
+            )
+        return guided
+
+    def pairs(
+        self,
+        evidence: EvidenceBatch,
+        tokens: Float[Tensor, "batch evidence dim"],
+        mask: Bool[Tensor, "batch evidence"],
+    ) -> Float[Tensor, "batch heads evidence evidence"] | None:
+        """Score every pair by its tokens.
+
+        Args:
+            evidence: Read for its weights.
+            tokens: Concept tokens.
+            mask: Not read.
+        """
+        if self.score is None:
+            return None
+        return cast(Tensor, self.score(tokens, evidence.weight.flatten(1)))
