@@ -3,9 +3,9 @@ r"""A bias that is learned as a score of tokens: between concepts, and towards a
 .. math:: A^{head}_{ij} = w_i w_j \frac{(n_i U^{head}) (n_j V^{head})^T}{\sqrt{d_{head}}}, \qquad n = \mathrm{LN}(t)
 
 with tokens t and weights w of the evidence; for an anchor w = 1. Without the normalisation LN the bias is as large as
-the states happen to be: on the known-answer cohort .03 for embeddings and 2.7 for states after three rounds of messages,
-where it moved two thirds of the attention and the tuning loss was worse than without a bias. The score is bilinear in
-n, so a modality's is that of the mean of its tokens.
+the states happen to be: on the known-answer cohort .03 for embeddings and 2.7 for states after three rounds of
+messages, where it moved two thirds of the attention and the tuning loss was worse than without a bias. The score is
+bilinear in n, so a modality's is that of the mean of its tokens.
 """
 
 from typing import cast
