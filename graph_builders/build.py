@@ -1,17 +1,16 @@
 """Ontology + evidence -> a PyG HeteroData.
 
-    concept -relation-> concept            the slice of the ontology, one edge type a relation
+    concept -relation-> concept            the slice of the ontology, by default one edge type a relation
     concept -evidences-> observation       weight w, polarity p (index into ontology.recognise.POLARITIES)
     observation -of-> patient              one observation is one sample's one modality
     observation -in-> modality
 
-Each edge type has its reverse, named rev_*, so that messages can pass both ways. A "patient" node is one
-sample: one subject at one prediction time. Labels are no part of the graph.
+Each edge type has its reverse, named rev_*, so that messages can pass both ways; between concepts a view can switch
+that off. A "patient" node is one sample: one subject at one prediction time. Labels are no part of the graph.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +21,11 @@ from jaxtyping import Int64
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
+from graph_builders.edge_types import edge_types
 from graph_builders.evidence import Evidence
-from graph_builders.view import View, slice_ontology
+from graph_builders.slicing import slice_ontology
+from graph_builders.values import edge_values, node_values
+from graph_builders.view import View
 from ontology.errors import InputError
 from ontology.recognise import POLARITIES
 
@@ -53,27 +55,17 @@ def build_graph(
 
     Returns:
         A graph that passes PyG's `validate()`: data["concept"].sctid and .depth [N],
-        data["observation"].sample_id and .modality, data["patient"].sample_id and .subject_id.
+        data["observation"].sample_id and .modality, data["patient"].sample_id and .subject_id. What the view left
+        out is in `data.slice`.
 
     Raises:
-        InputError: If the evidence names a concept, sample or modality that is not there.
+        InputError: If the evidence names a concept, sample or modality that is not there, or the view a relation.
     """
     view = view or View()
     samples = samples.sort("sample_id")
     _check(ontology, evidence, samples, modalities)
-    seeds = ontology.indices(evidence.concepts)
-    hidden = ontology.indices(evidence.blinded)
-    part = slice_ontology(ontology, seeds, view, hidden[hidden >= 0])
-
     data = HeteroData()
-    data["concept"].num_nodes = len(part.nodes)
-    data["concept"].sctid = tensor(ontology.sctids[part.nodes])
-    data["concept"].depth = tensor(ontology.depth[part.nodes])
-    for kind, name in relation_slugs(ontology).items():
-        chosen = part.type == kind
-        if chosen.any():
-            connect(data, ("concept", name, "concept"), np.stack([part.source[chosen], part.target[chosen]]))
-
+    add_concepts(data, ontology, view, ontology.indices(evidence.concepts), ontology.indices(evidence.blinded))
     number = pl.DataFrame({"modality": list(modalities), "m": np.arange(len(modalities))})
     assert evidence.observed is not None
     observed = evidence.observed.join(number, on="modality").sort("sample_id", "m")
@@ -92,6 +84,48 @@ def build_graph(
     connect(data, IN, np.stack([rows, observed["m"].to_numpy()]))
     data.validate(raise_on_error=True)
     return data
+
+
+def add_concepts(
+    data: HeteroData,
+    ontology: Ontology,
+    view: View,
+    seeds: np.ndarray[Any, np.dtype[np.int64]],
+    blinded: np.ndarray[Any, np.dtype[np.int64]],
+) -> None:
+    """Add the slice of the ontology that a view keeps: the concept nodes and the edges between them.
+
+    Args:
+        data: The graph, changed in place.
+        ontology: The ontology.
+        view: Which part to keep, and as which edge types.
+        seeds: Indices of the evidence's concepts.
+        blinded: Indices of concepts that must not appear, -1 for those that are not in the ontology.
+
+    Raises:
+        InputError: If the view names a relation that the ontology lacks, or names that exclude each other.
+    """
+    view.check(ontology)
+    part = slice_ontology(ontology, seeds, view, blinded[blinded >= 0])
+    types = edge_types(ontology, view, part)
+    report = {**part.report, **types.report}
+    concepts = data["concept"]
+    concepts.num_nodes = len(part.nodes)
+    concepts.sctid, concepts.depth = tensor(ontology.sctids[part.nodes]), tensor(ontology.depth[part.nodes])
+    columns = {"group": tensor(part.group)} if view.groups else {}
+    if view.merge is not None:
+        columns["relation"] = tensor(part.type)
+    if view.values == "nodes":
+        values = node_values(ontology, part)
+        concepts.x_value, report["values"] = torch.from_numpy(values.table), values.report
+    elif view.values == "edges":
+        values = edge_values(ontology, part)
+        columns["value"], report["values"] = torch.from_numpy(values.table), values.report
+    for name, rows in types.rows.items():
+        chosen = {column: value[torch.from_numpy(rows)] for column, value in columns.items()}
+        ends = np.stack([part.source[rows], part.target[rows]])
+        connect(data, ("concept", name, "concept"), ends, inverse=view.inverse, **chosen)
+    data.slice = report
 
 
 def link_evidence(data: HeteroData, evidence: Evidence, modalities: Sequence[str]) -> None:
@@ -129,21 +163,6 @@ def link_evidence(data: HeteroData, evidence: Evidence, modalities: Sequence[str
     connect(data, EVIDENCES, ends, weight=weight, polarity=tensor(edges["p"].to_numpy()))
 
 
-def relation_slugs(ontology: Ontology) -> dict[int, str]:
-    """Give each relation type a name fit for an edge type ("finding site" -> finding_site), each another one.
-
-    Args:
-        ontology: The ontology.
-    """
-    names: dict[int, str] = {}
-    for kind, sctid in enumerate(ontology.relation_types):
-        name = re.sub(r"[^a-z0-9]+", "_", ontology.relation_name(int(sctid)).lower()).strip("_")
-        if not name or name in names.values() or name.startswith("rev_"):
-            name = f"{name or 'relation'}_{int(sctid)}".removeprefix("rev_")
-        names[kind] = name
-    return names
-
-
 def _check(ontology: Ontology, evidence: Evidence, samples: pl.DataFrame, modalities: Sequence[str]) -> None:
     if len(set(modalities)) != len(modalities):
         raise InputError(f"a modality is named twice: {', '.join(modalities)}")
@@ -170,7 +189,12 @@ def _check(ontology: Ontology, evidence: Evidence, samples: pl.DataFrame, modali
 
 
 def connect(
-    data: HeteroData, kind: tuple[str, str, str], ends: np.ndarray[Any, Any], **attributes: Tensor
+    data: HeteroData,
+    kind: tuple[str, str, str],
+    ends: np.ndarray[Any, Any],
+    *,
+    inverse: bool = True,
+    **attributes: Tensor,
 ) -> None:
     """Set the edges of a kind and, in the same order, of its reverse.
 
@@ -178,14 +202,19 @@ def connect(
         data: The graph.
         kind: Source type, relation, target type.
         ends: Sources and targets [2, E].
-        attributes: Edge attributes [E], for both directions.
+        inverse: Whether there is a reverse.
+        attributes: Edge attributes [E, ...], for both directions.
     """
     source, relation, target = kind
-    forward, backward = data[kind], data[(target, f"rev_{relation}", source)]
+    forward = data[kind]
     forward.edge_index = tensor(ends)
-    backward.edge_index = forward.edge_index.flip(0).contiguous()
     for name, value in attributes.items():
-        forward[name], backward[name] = value, value.clone()
+        forward[name] = value
+    if inverse:
+        backward = data[(target, f"rev_{relation}", source)]
+        backward.edge_index = forward.edge_index.flip(0).contiguous()
+        for name, value in attributes.items():
+            backward[name] = value.clone()
 
 
 def tensor(array: np.ndarray[Any, Any]) -> Int64[Tensor, "*shape"]:
