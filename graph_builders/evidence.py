@@ -6,7 +6,7 @@ Rows are in a canonical order, so the same evidence gives the same table whateve
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -78,6 +78,28 @@ class Evidence:
             .agg(pl.col("weight").max(), pl.col("depth").max(), pl.len().cast(pl.Int64).alias("count"))
             .sort(keys)
         )
+
+    def lifted(
+        self, old: np.ndarray[Any, Any], new: np.ndarray[Any, Any], depth: np.ndarray[Any, Any]
+    ) -> Evidence:
+        """Give the evidence with some concepts replaced by ones above them.
+
+        What is denied is not replaced: who has no bacterial pneumonia may have pneumonia.
+
+        Args:
+            old: SCTIDs [K], each once.
+            new: What stands for each [K].
+            depth: The depth of each of `new` [K].
+        """
+        names = {"concept": old, "instead": new, "lower": depth}
+        moves = pl.DataFrame(names, {"concept": pl.Int64, "instead": pl.Int64, "lower": pl.Int32})
+        moved = self.table.join(moves, on="concept", how="left", maintain_order="left")
+        up = pl.col("instead").is_not_null() & (pl.col("polarity") != "absent")
+        table = moved.with_columns(
+            concept=pl.when(up).then("instead").otherwise("concept"),
+            depth=pl.when(up).then("lower").otherwise("depth"),
+        )
+        return replace(self, table=table)
 
     @property
     def concepts(self) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -20,7 +20,7 @@ import polars as pl
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
-from graph_builders.build import build_graph, link_evidence
+from graph_builders.build import EVIDENCES, build_graph, link_evidence
 from graph_builders.concept_graph import ConceptGraph
 from graph_builders.evidence import Evidence
 from graph_builders.storage import MARKER, from_tensors, read_folder, to_tensors, write_folder
@@ -32,6 +32,17 @@ from ontology.files import atomic_directory
 if TYPE_CHECKING:
     from ontology import Ontology
 
+#: What a graph was built from and by; all of it is in graph.json and in the fingerprint.
+META = ("ontology", "cohort", "task", "modalities", "view", "slice", "transforms", "edits")
+
+
+def _taken(data: HeteroData, name: str) -> Any:
+    """Take what a builder or an edit has to tell out of the graph; None where there is nothing."""
+    found = data[name] if name in data else None
+    if found is not None:
+        del data[name]
+    return found
+
 
 @dataclass(frozen=True, eq=False)
 class PatientGraph:
@@ -41,7 +52,8 @@ class PatientGraph:
         data: The PyG graph.
         evidence: What its evidence edges were made from.
         samples: One row a sample: sample_id, subject_id, ...
-        meta: ontology {fingerprint, name}, cohort {fingerprint, kind}, task, modalities, view, transforms.
+        meta: ontology {fingerprint, name}, cohort {fingerprint, kind}, task, modalities, view, slice (what the view
+            kept and left out), transforms, edits (what those that take something out did).
     """
 
     data: HeteroData
@@ -83,7 +95,9 @@ class PatientGraph:
             "task": task,
             "modalities": list(modalities),
             "view": view.as_dict(),
+            "slice": _taken(data, "slice"),
             "transforms": [],
+            "edits": [],
         }
         return cls(data, evidence, samples.sort("sample_id"), meta)
 
@@ -179,12 +193,30 @@ class PatientGraph:
         Args:
             transform: Any transform of a HeteroData that keeps data["concept"].sctid and the observations.
         """
-        data = transform(copy.copy(self.data))
-        link_evidence(data, self.evidence, self.modalities)
+        before = self.data["concept"].sctid, self.data[EVIDENCES].edge_index
+        data, evidence = transform(copy.copy(self.data)), self.evidence
+        lifted, edits = _taken(data, "lifted"), _taken(data, "edits")
+        if lifted is not None and lifted.shape[1]:
+            evidence = self._lifted(data, lifted)
+        if data["concept"].sctid is not before[0] or data[EVIDENCES].edge_index is not before[1]:
+            link_evidence(data, evidence, self.modalities)
         data.validate(raise_on_error=True)
-        return replace(
-            self, data=data, meta={**self.meta, "transforms": [*self.meta["transforms"], repr(transform)]}
-        )
+        meta = {
+            **self.meta,
+            "transforms": [*self.meta["transforms"], repr(transform)],
+            "edits": [*self.meta["edits"], *(edits or ())],
+        }
+        return replace(self, data=data, evidence=evidence, meta=meta)
+
+    def _lifted(self, data: HeteroData, lifted: Any) -> Evidence:
+        """Give the evidence for the concepts that stand for others after an edit."""
+        old, new = lifted.numpy()
+        sctids = data["concept"].sctid.numpy()
+        order = np.argsort(sctids)
+        place = np.minimum(np.searchsorted(sctids, new, sorter=order), max(len(sctids) - 1, 0))
+        there = sctids[order[place]] == new if len(sctids) else np.zeros(len(new), dtype=bool)
+        depth = data["concept"].depth.numpy()[order[place[there]]]
+        return self.evidence.lifted(old[there], new[there], depth)
 
     def save(self, path: str | Path) -> None:
         """Write the graph into a folder, whole or not at all.
@@ -209,9 +241,8 @@ class PatientGraph:
             InputError: If it holds no graph, or one that was changed or cut short.
         """
         document, tensors, evidence, samples = read_folder(Path(path))
-        keys = ("ontology", "cohort", "task", "modalities", "view", "transforms")
         data = from_tensors(tensors, document["counts"]["nodes"])
-        return cls(data, evidence, samples, {key: document[key] for key in keys})
+        return cls(data, evidence, samples, {key: document[key] for key in META})
 
     @cached_property
     def _ranked(self) -> pl.DataFrame:

@@ -89,7 +89,7 @@ class View:
             )
         if self.relations is not None:
             object.__setattr__(self, "relations", _references("relations", self.relations))
-        object.__setattr__(self, "merge", _merge(self.merge))
+        object.__setattr__(self, "merge", merged_names(self.merge))
         object.__setattr__(self, "split", _split(self.split))
 
     def __hash__(self) -> int:
@@ -217,7 +217,18 @@ def _references(what: str, given: Any) -> tuple[str | int, ...]:
     return listed
 
 
-def _merge(given: Any) -> Any:
+def merged_names(given: Any) -> Any:
+    """Check what is to be merged: a mapping from new names to lists, "all", or None.
+
+    Args:
+        given: What somebody wrote.
+
+    Returns:
+        The same, with tuples.
+
+    Raises:
+        InputError: If it is none of these, or names a relation twice.
+    """
     if given is None or given == ALL:
         return given
     if not isinstance(given, Mapping) or not given:
@@ -232,7 +243,7 @@ def _merge(given: Any) -> Any:
                 f"'{name}' cannot name an edge type",
                 remedy="Use small letters, digits and _, beginning with a letter, and not with rev_",
             )
-        merged[name] = _references(f"merge.{name}", which)
+        merged[name] = _references(f"merge.{name}", [which] if isinstance(which, str) else which)
         for one in merged[name]:
             key = _words(str(one))
             if key in seen:
