@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from graph_builders.nulls import Permuted
     from graph_builders.paths import PathFinder, Step, shortest_path
     from graph_builders.patient_graph import PatientGraph
+    from graph_builders.recipe import Recipe
     from graph_builders.tokens import TokenTable
     from graph_builders.view import View
     from graph_builders.whole import build_ontology_graph
@@ -24,6 +25,7 @@ _HOME = {
     "PathFinder": "paths",
     "PatientGraph": "patient_graph",
     "Permuted": "nulls",
+    "Recipe": "recipe",
     "Step": "paths",
     "TokenTable": "tokens",
     "View": "view",
@@ -41,6 +43,7 @@ __all__ = [
     "PathFinder",
     "PatientGraph",
     "Permuted",
+    "Recipe",
     "Step",
     "TokenTable",
     "View",

@@ -65,7 +65,9 @@ def build_graph(
     samples = samples.sort("sample_id")
     _check(ontology, evidence, samples, modalities)
     data = HeteroData()
-    add_concepts(data, ontology, view, ontology.indices(evidence.concepts), ontology.indices(evidence.blinded))
+    add_concepts(
+        data, ontology, view, ontology.indices(evidence.concepts), ontology.indices(evidence.blinded)
+    )
     number = pl.DataFrame({"modality": list(modalities), "m": np.arange(len(modalities))})
     assert evidence.observed is not None
     observed = evidence.observed.join(number, on="modality").sort("sample_id", "m")

@@ -17,6 +17,7 @@ import polars as pl
 from graph_builders.collect_labs import collect_labs
 from graph_builders.collect_notes import collect_notes
 from graph_builders.evidence import Evidence
+from graph_builders.units import strange_units
 from ontology.errors import InputError
 
 if TYPE_CHECKING:
@@ -103,7 +104,10 @@ def collect_evidence(
         "concepts": len(hidden),
         "not_in_ontology": unknown,
         "rows_dropped": rows.height - kept.height,
-        "dropped": _named(rows.filter(is_hidden), ontology),
+        "dropped": _named(
+            rows.filter(is_hidden).join(events.select("event", "modality"), on="event"), ontology
+        ),
+        "modalities": _by_modality(rows.filter(is_hidden), outcome),
         "codes": _defining_codes(resolved, [*hidden.tolist(), *unknown]),
     }
     return Evidence(found, report, hidden, events.select("sample_id", "modality").unique())
@@ -237,6 +241,7 @@ def _report(outcome: pl.DataFrame, found: pl.DataFrame) -> dict[str, Any]:
             "evidence_rows": rows.height,
             "concepts": rows["concept"].n_unique(),
             "polarities": dict(rows["polarity"].value_counts().sort("polarity").iter_rows()),
+            "codes": mine["code"].n_unique(),
             "codes_unmapped": top.height,
             "top_unmapped": [{"code": code, "events": n} for code, n in top.head(_TOP).iter_rows()],
         }
@@ -254,9 +259,32 @@ def _lab_notes(labs: pl.DataFrame, rows: pl.DataFrame) -> dict[str, Any]:
             labs.filter(pl.col("unit").is_null() & pl.col("numeric_value").is_not_null())
         ),
         "abnormal_without_a_finding": by_code(labs.filter(pl.col("event").is_in(observable.implode()))),
+        **strange_units(labs),
     }
 
 
 def _named(rows: pl.DataFrame, ontology: Ontology) -> list[dict[str, Any]]:
+    """Name the concepts of some rows, with how many there are in all and in each modality."""
     counts = rows["concept"].value_counts().sort(["count", "concept"], descending=[True, False])
-    return [{"concept": c, "term": ontology.term(c), "rows": n} for c, n in counts.iter_rows()]
+    each: dict[int, dict[str, int]] = {}
+    for concept, modality, n in rows.group_by("concept", "modality").len().sort("modality").iter_rows():
+        each.setdefault(concept, {})[modality] = n
+    return [
+        {"concept": c, "term": ontology.term(c), "rows": n, "modalities": each[c]}
+        for c, n in counts.iter_rows()
+    ]
+
+
+def _by_modality(hidden: pl.DataFrame, outcome: pl.DataFrame) -> dict[str, dict[str, int]]:
+    """Count what blinding took out of each modality; `events_left_empty` gave nothing but blinded concepts."""
+    rows = hidden.join(outcome, on="event")
+    return {
+        name: {
+            "rows": mine.height,
+            "concepts": mine["concept"].n_unique(),
+            "events": mine["event"].n_unique(),
+            "events_left_empty": mine.filter(pl.col("outcome") == "blinded")["event"].n_unique(),
+            "samples": mine["sample_id"].n_unique(),
+        }
+        for (name,), mine in sorted(rows.partition_by("modality", as_dict=True).items())
+    }

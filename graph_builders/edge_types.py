@@ -98,9 +98,7 @@ def _merged(ontology: Ontology, view: View, slugs: dict[int, str]) -> dict[int, 
         return {}
     if not isinstance(view.merge, Mapping):
         return dict.fromkeys(slugs, RELATED)
-    merged = {
-        kind: name for name, which in view.merge.items() for kind in type_indices(ontology, which)
-    }
+    merged = {kind: name for name, which in view.merge.items() for kind in type_indices(ontology, which)}
     for kind, name in slugs.items():
         if name in view.merge and merged.get(kind) != name:
             raise InputError(
@@ -115,9 +113,7 @@ def _split(ontology: Ontology, view: View, merged: dict[int, str]) -> dict[int, 
     if view.split is None:
         return {}
     if isinstance(view.split, str):
-        return {
-            kind: view.split for kind in range(1, len(ontology.relation_types)) if kind not in merged
-        }
+        return {kind: view.split for kind in range(1, len(ontology.relation_types)) if kind not in merged}
     kinds = type_indices(ontology, view.split)
     for kind, relation in zip(kinds, view.split, strict=True):
         if kind in merged:
@@ -131,7 +127,11 @@ def _tags(ontology: Ontology, nodes: Indices) -> list[str]:
 
 def _hierarchies(ontology: Ontology, nodes: Indices) -> list[str]:
     top = top_level(ontology)[nodes]
-    named = {int(one): slug(ontology.term(int(ontology.sctids[one]))) or OTHER for one in np.unique(top) if one >= 0}
+    named = {
+        int(one): slug(ontology.term(int(ontology.sctids[one]))) or OTHER
+        for one in np.unique(top)
+        if one >= 0
+    }
     return [named.get(int(one), OTHER) for one in top]
 
 

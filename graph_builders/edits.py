@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.data.datapipes import functional_transform
@@ -223,9 +223,10 @@ class CapDepth(BaseTransform):
 class PruneByFrequency(BaseTransform):
     """Take concepts out that too few training samples have; their evidence moves up to one that is frequent.
 
-    A sample has a concept if it has evidence for it, of any polarity, or for what is below it and not denied. Only the samples that
-    are given count, so that no sample of another split has a say in what the graph holds. Concepts without any
-    evidence at or below them, such as a finding site, are not judged by it and stay.
+    A sample has a concept if it has evidence for it, of any polarity, or for what is below it and not denied. Only the
+    samples that are given count, so that no sample of another split has a say in what the graph holds. Concepts without
+    any evidence at or below them, such as a finding site, are not judged by it; they stay, unless all that is above
+    them goes.
 
     Args:
         min_samples: How many samples a concept must have to stay.
@@ -258,6 +259,7 @@ class PruneByFrequency(BaseTransform):
             )
         any_sample, training = samples_with(data, None), samples_with(data, self.samples)
         keep = (any_sample == 0) | (training >= self.min_samples)
+        keep = _without_orphans(data, keep, any_sample == 0)
         return keep_concepts(data, keep, standing_for(data, keep), repr(self))
 
     def __repr__(self) -> str:
@@ -301,6 +303,21 @@ def samples_with(data: HeteroData, samples: Any) -> Int64[Tensor, " concept"]:
     return torch.from_numpy(np.diff(whole.indptr).astype(np.int64))
 
 
+def _without_orphans(
+    data: HeteroData, keep: Bool[Tensor, " concept"], may_go: Bool[Tensor, " concept"]
+) -> Bool[Tensor, " concept"]:
+    """Take out, too, what is left without any parent that it had."""
+    child, parent = is_a_edges(data)
+    count = len(keep)
+    had = torch.zeros(count, dtype=torch.bool).index_fill_(0, child, True)
+    while True:  # one level a round
+        has = torch.zeros(count, dtype=torch.bool).index_fill_(0, child[keep[parent]], True)
+        orphans = keep & may_go & had & ~has
+        if not orphans.any():
+            return keep
+        keep = keep & ~orphans
+
+
 def _as_ranges(numbers: Any) -> str:
     """Write ascending numbers as "0-79,95"."""
     breaks = np.flatnonzero(np.diff(numbers) != 1) + 1
@@ -316,5 +333,3 @@ def _read_ranges(text: str) -> Any:
             raise InputError(f"'{part}' is no range of samples", remedy="Write them as 0-79,95")
         found.append(np.arange(int(low), int(high or low) + 1))
     return np.unique(np.concatenate(found))
-
-

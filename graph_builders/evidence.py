@@ -65,6 +65,34 @@ class Evidence:
         object.__setattr__(self, "observed", pairs.unique().sort(list(OBSERVED)))
         object.__setattr__(self, "blinded", np.unique(np.asarray(self.blinded, dtype=np.int64)))
 
+    @classmethod
+    def stored(
+        cls,
+        table: pl.DataFrame,
+        report: dict[str, Any],
+        blinded: np.ndarray[Any, np.dtype[np.int64]],
+        observed: pl.DataFrame,
+    ) -> Evidence:
+        """Take tables as evidence that were evidence when they were written: they are not put in order again.
+
+        Args:
+            table: The table of some evidence.
+            report: Its report.
+            blinded: Its blinded concepts.
+            observed: Its observed pairs.
+
+        Raises:
+            InputError: If a table has other columns than evidence has.
+        """
+        for frame, schema in ((table, SCHEMA), (observed, OBSERVED)):
+            if dict(frame.schema) != schema:
+                raise InputError("the evidence table has other columns than evidence has")
+        evidence = object.__new__(cls)
+        names = {"table": table, "report": report, "blinded": blinded, "observed": observed}
+        for name, value in names.items():
+            object.__setattr__(evidence, name, value)
+        return evidence
+
     @cached_property
     def merged(self) -> pl.DataFrame:
         """One row for each (sample_id, modality, concept, polarity).

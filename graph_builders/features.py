@@ -111,7 +111,9 @@ class InformationContent(BaseTransform):
     def __init__(self, ontology: Ontology | None = None, method: str = "sanchez") -> None:
         known = [name for name in METHODS if name != "corpus"]
         if method not in known:
-            raise InputError(f"'{method}' needs no ontology alone", remedy=f"Choose one of: {', '.join(known)}")
+            raise InputError(
+                f"'{method}' needs no ontology alone", remedy=f"Choose one of: {', '.join(known)}"
+            )
         self.ontology, self.method = ontology, method
 
     def forward(self, data: HeteroData) -> HeteroData:

@@ -119,7 +119,9 @@ class EdgeWeight(BaseTransform):
             weight = 1 / (1 + (content[source] - content[target]).abs())
             if kind[1].removeprefix(REVERSE) == IS_A[1]:
                 return weight
-            merged = store.relation == 0 if "relation" in store else torch.zeros(len(source), dtype=torch.bool)
+            merged = (
+                store.relation == 0 if "relation" in store else torch.zeros(len(source), dtype=torch.bool)
+            )
             return torch.where(merged, weight, torch.ones_like(weight))
         out, into = degree(source, count)[source], degree(target, count)[target]
         if self.kind == "random_walk":

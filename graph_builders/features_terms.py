@@ -101,9 +101,7 @@ class TermEmbedding(BaseTransform):
         fsn: Read the fully specified name, with its tag, instead of the preferred term.
     """
 
-    def __init__(
-        self, ontology: Ontology, encode: Callable[[list[str]], Tensor], fsn: bool = False
-    ) -> None:
+    def __init__(self, ontology: Ontology, encode: Callable[[list[str]], Tensor], fsn: bool = False) -> None:
         self.ontology, self.encode, self.fsn = ontology, encode, fsn
 
     def forward(self, data: HeteroData) -> HeteroData:
@@ -134,5 +132,3 @@ class TermEmbedding(BaseTransform):
 
 def _called(encode: Any) -> str:
     return str(getattr(encode, "name", "") or getattr(encode, "__name__", "") or type(encode).__name__)
-
-

@@ -98,7 +98,12 @@ def keep_concepts(
     stays = moved >= 0
     # Groups of the same concept, observation and polarity, heaviest first, in the order that `link_evidence` has.
     new = sctid[moved[stays]].numpy()
-    columns = (-forward.weight[stays].numpy(), forward.polarity[stays].numpy(), new, observation[stays].numpy())
+    columns = (
+        -forward.weight[stays].numpy(),
+        forward.polarity[stays].numpy(),
+        new,
+        observation[stays].numpy(),
+    )
     order = np.lexsort(columns)
     keys = np.stack([column[order] for column in columns[1:]])
     first = np.ones(len(order), dtype=bool)

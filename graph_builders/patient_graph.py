@@ -23,7 +23,8 @@ from torch_geometric.transforms import BaseTransform
 from graph_builders.build import EVIDENCES, build_graph, link_evidence
 from graph_builders.concept_graph import ConceptGraph
 from graph_builders.evidence import Evidence
-from graph_builders.storage import MARKER, from_tensors, read_folder, to_tensors, write_folder
+from graph_builders.storage import MARKER, META, from_tensors, read_folder, to_tensors, write_folder
+from graph_builders.structure import features, spread, structure
 from graph_builders.tokens import TokenTable, rank_tokens, token_table
 from graph_builders.view import View
 from ontology.errors import InputError
@@ -32,15 +33,13 @@ from ontology.files import atomic_directory
 if TYPE_CHECKING:
     from ontology import Ontology
 
-#: What a graph was built from and by; all of it is in graph.json and in the fingerprint.
-META = ("ontology", "cohort", "task", "modalities", "view", "slice", "transforms", "edits")
-
 
 def _taken(data: HeteroData, name: str) -> Any:
     """Take what a builder or an edit has to tell out of the graph; None where there is nothing."""
-    found = data[name] if name in data else None
-    if found is not None:
-        del data[name]
+    if name not in data:
+        return None
+    found = data[name]
+    del data[name]
     return found
 
 
@@ -130,13 +129,38 @@ class PatientGraph:
             digest.update(tensor.numpy().tobytes())
         return digest.hexdigest()
 
+    @cached_property
+    def structure(self) -> dict[str, Any]:
+        """What the concept side looks like, see `graph_builders.structure`; with terms once `named`."""
+        return structure(self.data)
+
+    def named(self, ontology: Ontology) -> PatientGraph:
+        """Give the graph with the terms of the concepts that its description names.
+
+        Args:
+            ontology: The ontology that it was built from.
+
+        Raises:
+            InputError: If it was built from another one.
+        """
+        self.check_ontology(ontology)
+        graph, told = replace(self), copy.deepcopy(self.structure)
+        chain = told["longest_is_a_chain"] or {"concepts": []}
+        for row in (*told["isolated"]["first"], *chain["concepts"]):
+            row["term"] = ontology.term(row["concept"])
+        graph.__dict__["structure"] = told
+        return graph
+
     def describe(self) -> dict[str, Any]:
         """Give everything that graph.json says, save the checksums of its files."""
         return {
             **self.meta,
             "fingerprint": self.fingerprint,
             "counts": self.counts,
+            "features": features(self.data),
+            "structure": self.structure,
             "tokens": self._per_observation(),
+            "concepts_per_patient": self._per_patient(),
             "coverage": self.evidence.report,
         }
 
@@ -231,18 +255,23 @@ class PatientGraph:
             write_folder(folder, self.data, self.evidence, self.samples, self.describe())
 
     @classmethod
-    def open(cls, path: str | Path) -> PatientGraph:
-        """Read a graph from its folder and verify its checksums.
+    def open(cls, path: str | Path, *, verify: bool | None = None) -> PatientGraph:
+        """Open a graph from its folder; its tensors are mapped, not read.
 
         Args:
             path: The folder.
+            verify: Whether to compare all checksums. By default that is done up to 64 MiB, where it costs nothing; of
+                larger graphs the sizes are compared.
 
         Raises:
             InputError: If it holds no graph, or one that was changed or cut short.
         """
-        document, tensors, evidence, samples = read_folder(Path(path))
+        document, tensors, evidence, samples = read_folder(Path(path), verify)
         data = from_tensors(tensors, document["counts"]["nodes"])
-        return cls(data, evidence, samples, {key: document[key] for key in META})
+        graph = cls(data, evidence, samples, {key: document[key] for key in META})
+        # What was computed from the tensors when they were written is not computed again; the checks vouch for them.
+        graph.__dict__.update({key: document[key] for key in ("fingerprint", "structure")})
+        return graph
 
     @cached_property
     def _ranked(self) -> pl.DataFrame:
@@ -259,12 +288,13 @@ class PatientGraph:
         for name in self.modalities:
             mine = sizes.filter(pl.col("modality") == name)["len"].to_numpy()
             if len(mine):
-                low, middle, high = np.quantile(mine, [0.0, 0.5, 0.95])
-                result[name] = {
-                    "observations": len(mine),
-                    "min": float(low),
-                    "median": float(middle),
-                    "p95": float(high),
-                    "max": float(mine.max()),
-                }
+                result[name] = {"observations": len(mine), **spread(mine)}
         return result
+
+    def _per_patient(self) -> dict[str, float]:
+        """Number of different concepts a sample, over all modalities; 0 for a sample without any."""
+        held = self.evidence.table.group_by("sample_id").agg(pl.col("concept").n_unique())
+        sizes = (
+            self.samples.select("sample_id").join(held, on="sample_id", how="left")["concept"].fill_null(0)
+        )
+        return {"patients": len(sizes), **spread(sizes.to_numpy())} if len(sizes) else {"patients": 0}

@@ -1,4 +1,8 @@
-"""How a graph lies on disk: tensors in safetensors, tables in parquet, the rest in graph.json."""
+"""How a graph lies on disk: tensors in safetensors, tables in parquet, the rest in graph.json.
+
+Tensors are mapped, not read: opening costs the same whatever their size, and processes on one machine share the pages.
+As with an ontology, sizes are compared at every open, and checksums up to 64 MiB or on demand.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +21,12 @@ from torch_geometric.data import HeteroData
 from graph_builders.evidence import Evidence
 from ontology.errors import InputError
 from ontology.files import sha256
+from ontology.store import ALWAYS_VERIFIED
 
 MARKER = "graph.json"
-FORMAT = 1
+FORMAT = 2
+#: What a graph was built from and by; all of it is in graph.json and in the fingerprint.
+META = ("ontology", "cohort", "task", "modalities", "view", "slice", "transforms", "edits")
 _TENSORS = "graph.safetensors"
 _TABLES = ("evidence.parquet", "observed.parquet", "samples.parquet")
 _REMEDY = "Build it again with `mhdiff graph build`"
@@ -78,7 +85,10 @@ def write_folder(
     save_file(to_tensors(data), str(folder / _TENSORS))
     for name, table in zip(_TABLES, (evidence.table, evidence.observed, samples), strict=True):
         table.write_parquet(folder / name)
-    files = {name: sha256(folder / name) for name in (_TENSORS, *_TABLES)}
+    files = {
+        name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)}
+        for name in (_TENSORS, *_TABLES)
+    }
     full = {"format": FORMAT, **document, "blinded": evidence.blinded.tolist(), "files": files}
     (folder / MARKER).write_text(json.dumps(full, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -104,16 +114,25 @@ def read_document(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"the graph has format {found}, this version reads {FORMAT}", path=path, remedy=_REMEDY
         )
+    missing = [
+        name
+        for name in (*META, "fingerprint", "structure", "counts", "coverage", "blinded", "files")
+        if name not in document
+    ]
+    if missing:
+        raise InputError(f"the file says nothing of '{missing[0]}'", path=path, remedy=_REMEDY)
     return document
 
 
 def read_folder(
     folder: Path,
+    verify: bool | None = None,
 ) -> tuple[dict[str, Any], dict[str, Shaped[Tensor, "*shape"]], Evidence, pl.DataFrame]:
-    """Read a graph's files and verify them.
+    """Read a graph's files; its tensors are mapped.
 
     Args:
         folder: A graph's folder.
+        verify: Whether to compare all checksums; by default only where all files together have at most 64 MiB.
 
     Returns:
         graph.json, the tensors, the evidence, the samples.
@@ -122,19 +141,35 @@ def read_folder(
         InputError: If a file is missing or is not the one that was written.
     """
     document = read_document(folder)
-    for name in (_TENSORS, *_TABLES):
+    files = document["files"]
+    if set(files) != {_TENSORS, *_TABLES} or any(
+        set(known) != {"bytes", "sha256"} for known in files.values()
+    ):
+        raise InputError("the file does not list the graph's files", path=folder / MARKER, remedy=_REMEDY)
+    for name, written in files.items():
         path = folder / name
         if not path.is_file():
             raise InputError("a file of the graph is missing", path=path, remedy=_REMEDY)
-        if sha256(path) != document.get("files", {}).get(name):
+        if path.stat().st_size != written["bytes"]:
             raise InputError(
-                "the file is damaged: its checksum is not the one written", path=path, remedy=_REMEDY
+                f"the file is damaged: it has {path.stat().st_size:,} bytes instead of {written['bytes']:,}",
+                path=path,
+                remedy=_REMEDY,
             )
+    size = sum(written["bytes"] for written in files.values())
+    if verify or (verify is None and size <= ALWAYS_VERIFIED):
+        for name, written in files.items():
+            if sha256(folder / name) != written["sha256"]:
+                raise InputError(
+                    "the file is damaged: its checksum is not the one written",
+                    path=folder / name,
+                    remedy=_REMEDY,
+                )
     try:
         tensors = load_file(str(folder / _TENSORS))
         table, observed, samples = (pl.read_parquet(folder / name) for name in _TABLES)
         blinded = np.asarray(document["blinded"], dtype=np.int64)
-        evidence = Evidence(table, document["coverage"], blinded, observed)
+        evidence = Evidence.stored(table, document["coverage"], blinded, observed)
     except (SafetensorError, pl.exceptions.PolarsError, KeyError, ValueError) as error:
         raise InputError(f"the graph cannot be read ({error})", path=folder, remedy=_REMEDY) from error
     return document, tensors, evidence, samples

@@ -105,7 +105,9 @@ class View:
         plain["relations"] = None if self.relations is None else list(self.relations)
         if self.merge is not None:
             plain["merge"] = (
-                ALL if isinstance(self.merge, str) else {name: list(which) for name, which in self.merge.items()}
+                ALL
+                if isinstance(self.merge, str)
+                else {name: list(which) for name, which in self.merge.items()}
             )
         if self.split is not None:
             plain["split"] = self.split if isinstance(self.split, str) else dict(self.split)
@@ -233,7 +235,8 @@ def merged_names(given: Any) -> Any:
         return given
     if not isinstance(given, Mapping) or not given:
         raise InputError(
-            f"the view's merge is {given!r}", remedy=f"Give {{new name: [relations]}}, or {ALL} for one edge type"
+            f"the view's merge is {given!r}",
+            remedy=f"Give {{new name: [relations]}}, or {ALL} for one edge type",
         )
     seen: dict[str, str] = {}
     merged: dict[str, tuple[str | int, ...]] = {}
@@ -260,7 +263,8 @@ def _split(given: Any) -> Any:
         return given
     if not isinstance(given, Mapping) or not given:
         raise InputError(
-            f"the view's split is {given!r}", remedy=f"Give {{relation: how}}, or how for all: {', '.join(SPLITS)}"
+            f"the view's split is {given!r}",
+            remedy=f"Give {{relation: how}}, or how for all: {', '.join(SPLITS)}",
         )
     for how in given.values():
         _one_of("way to split a relation", how, SPLITS)

@@ -21,6 +21,12 @@ def graph(toy, events, samples):
     return PatientGraph.build(toy, evidence, samples, MODALITIES, cohort=cohort, task="pneumonia")
 
 
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
 def test_saved_and_opened_it_is_the_same(graph, tmp_path):
     graph.save(tmp_path / "g")
     again = PatientGraph.open(tmp_path / "g")
@@ -51,10 +57,17 @@ def test_another_ontology_is_refused_with_both_fingerprints(graph, toy):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda g: (g / "graph.safetensors").write_bytes(b"x" * 100), "checksum"),
+        (lambda g: (g / "graph.safetensors").write_bytes(b"x" * 100), "100 bytes instead of"),
+        (lambda g: flip_a_bit(g / "graph.safetensors"), "checksum"),
+        (lambda g: flip_a_bit(g / "evidence.parquet"), "checksum"),
         (lambda g: (g / "evidence.parquet").unlink(), "missing"),
         (lambda g: (g / "graph.json").write_text('{"format"'), "JSON"),
         (lambda g: (g / "graph.json").write_text('{"format": 99}'), "format 99"),
+        (
+            lambda g: (g / "graph.json").write_text('{"format": 1, "files": {}}'),
+            "format 1, this version reads 2",
+        ),
+        (lambda g: (g / "graph.json").write_text('{"format": 2, "files": {}}'), "says nothing of 'ontology'"),
         (lambda g: (g / "graph.json").unlink(), "no graph"),
     ],
 )
