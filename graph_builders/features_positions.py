@@ -35,6 +35,8 @@ from graph_builders.features import undirected
 from ontology.errors import InputError
 from ontology.progress import step
 
+# So full are rows that are no longer held as sparse ones.
+_FULL = 0.05
 # Entries of a block of rows, were it full: some 200 MB with their columns.
 _BLOCK = 1 << 24
 
@@ -135,16 +137,32 @@ class RandomWalkPositions(BaseTransform):
 
 def _returns(walk: Any, part: slice, many: Any, longest: int) -> Iterator[Any]:
     """Give the chances to be back after 2, ..., `longest` steps, for some rows."""
-    here = sparse.csr_array(walk[part])
-    weight = sparse.diags_array(1 / np.maximum(many, 1))
+    here: Any = sparse.csr_array(walk[part])
+    back = sparse.csr_array(walk.T)
     before = here
     for length in range(2, longest + 1):
         if length > 2:
             if length % 2:
-                here = sparse.csr_array(before @ walk)  # length = a + (a + 1)
+                here = _onward(before, walk, back)  # length = a + (a + 1)
             else:
                 before = here
-        yield many[part] * np.asarray(((before @ weight).multiply(here)).sum(axis=1)).ravel()
+        yield many[part] * _sums(before, here, 1 / np.maximum(many, 1))
+
+
+def _onward(rows: Any, walk: Any, back: Any) -> Any:
+    """Walk one step further; rows that have filled up go on as a dense matrix, which is then many times as fast."""
+    if sparse.issparse(rows):
+        if rows.nnz < _FULL * rows.shape[0] * rows.shape[1]:
+            return sparse.csr_array(rows @ walk)
+        rows = rows.toarray()
+    return (back @ rows.T).T
+
+
+def _sums(before: Any, here: Any, weight: Any) -> Any:
+    """Sum over the columns of the product of two matrices, of which the second may be dense."""
+    if sparse.issparse(before):
+        return np.asarray((before @ sparse.diags_array(weight)).multiply(here).sum(axis=1)).ravel()
+    return np.einsum("ij,ij,j->i", before, here, weight)
 
 
 def _positive(what: str, value: Any) -> int:
