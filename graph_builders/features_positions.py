@@ -20,7 +20,9 @@ so walks of half the length are enough, some rows at a time.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,8 @@ from graph_builders.features import undirected
 from ontology.errors import InputError
 from ontology.progress import step
 
+# How many blocks are in memory at once, at most.
+_THREADS = 4
 # So full are rows that are no longer held as sparse ones.
 _FULL = 0.05
 # Entries of a block of rows, were it full: some 200 MB with their columns.
@@ -106,7 +110,7 @@ class RandomWalkPositions(BaseTransform):
         InputError: If k is less than 2.
     """
 
-    def __init__(self, k: int = 8) -> None:
+    def __init__(self, k: int = 6) -> None:
         if _positive("k", k) < 2:
             raise InputError("a walk of one step never comes back", remedy="Give k >= 2")
         self.k = k
@@ -123,11 +127,13 @@ class RandomWalkPositions(BaseTransform):
         walk = sparse.csr_array((1 / many[source], (source, target)), shape=(count, count))
         found = np.zeros((count, self.k - 1))
         rows = max(1, _BLOCK // max(count, 1))
-        for start in range(0, count, rows):
-            step("random walks", start / count)
-            part = slice(start, min(start + rows, count))
-            for column, back in enumerate(_returns(walk, part, many, self.k)):
-                found[part, column] = back
+        blocks = [slice(start, min(start + rows, count)) for start in range(0, count, rows)]
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, _THREADS)) as pool:  # scipy lets go of the lock
+            turned = sparse.csr_array(walk.T)
+            done = pool.map(lambda part: list(_returns(walk, turned, part, many, self.k)), blocks)
+            for part, columns in zip(blocks, done, strict=True):
+                step("random walks", part.start / count)
+                found[part] = np.stack(columns, axis=1)
         data["concept"].x_random_walk = torch.from_numpy(found.astype(np.float32))
         return data
 
@@ -135,10 +141,9 @@ class RandomWalkPositions(BaseTransform):
         return f"RandomWalkPositions(k={self.k})"
 
 
-def _returns(walk: Any, part: slice, many: Any, longest: int) -> Iterator[Any]:
+def _returns(walk: Any, back: Any, part: slice, many: Any, longest: int) -> Iterator[Any]:
     """Give the chances to be back after 2, ..., `longest` steps, for some rows."""
     here: Any = sparse.csr_array(walk[part])
-    back = sparse.csr_array(walk.T)
     before = here
     for length in range(2, longest + 1):
         if length > 2:

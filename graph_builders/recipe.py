@@ -5,7 +5,7 @@ edits:
   - drop_relation: [interprets]
   - cap_depth: 6
   - prune_by_frequency: 5          # training samples
-features: [depth, ic, degree, laplacian: 8, random_walk: 8, term: FOLDER, relation, weight: symmetric]
+features: [depth, ic, degree, laplacian: 8, random_walk: 6, term: FOLDER, relation, weight: symmetric]
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ FEATURES: dict[str, Any] = {
     "ic": "sanchez",
     "degree": None,
     "laplacian": 8,
-    "random_walk": 8,
+    "random_walk": 6,
     "term": "",
     "relation": None,
     "weight": "random_walk",
