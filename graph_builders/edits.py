@@ -25,10 +25,13 @@ from torch_geometric.transforms import BaseTransform
 
 from graph_builders.build import EVIDENCES, OF
 from graph_builders.concept_graph import REVERSE
-from graph_builders.features import is_a_edges, stated_types
+from graph_builders.features import hierarchy, is_a_edges, stated_types
 from graph_builders.lifting import ABSENT, keep_concepts, note, standing_for
 from graph_builders.view import merged_names
 from ontology.errors import InputError
+
+# So many patients' concepts are rolled up at once.
+_PATIENTS = 4096
 
 
 def _stated(data: HeteroData, names: Iterable[str]) -> list[str]:
@@ -224,9 +227,9 @@ class PruneByFrequency(BaseTransform):
     """Take concepts out that too few training samples have; their evidence moves up to one that is frequent.
 
     A sample has a concept if it has evidence for it, of any polarity, or for what is below it and not denied. Only the
-    samples that are given count, so that no sample of another split has a say in what the graph holds. Concepts without
-    any evidence at or below them, such as a finding site, are not judged by it; they stay, unless all that is above
-    them goes.
+    samples that are given count, so that no sample of another split has a say in what the graph holds. What is above a
+    frequent concept stays. Concepts without any evidence at or below them, such as a finding site, are not judged by
+    it; they stay, unless all that is above them goes.
 
     Args:
         min_samples: How many samples a concept must have to stay.
@@ -249,7 +252,7 @@ class PruneByFrequency(BaseTransform):
             data: A shallow copy of the graph, which PyG's `__call__` makes.
 
         Raises:
-            InputError: If the graph has no is-a edges, or lacks one of the samples.
+            InputError: If the graph has no is-a edges or a circle of them, or lacks one of the samples.
         """
         lost = np.setdiff1d(self.samples, data["patient"].sample_id.numpy())
         if len(lost):
@@ -258,8 +261,12 @@ class PruneByFrequency(BaseTransform):
                 remedy="Give the samples of the cohort and task that the graph was built from",
             )
         any_sample, training = samples_with(data, None), samples_with(data, self.samples)
-        keep = (any_sample == 0) | (training >= self.min_samples)
-        keep = _without_orphans(data, keep, any_sample == 0)
+        judged = any_sample > 0
+        frequent = judged & (training >= self.min_samples)
+        # What is above one that stays, stays: else a concept that is only denied could be left without a parent.
+        above = np.unique(hierarchy(data).closure[frequent.numpy()].indices).astype(np.int64)
+        frequent = frequent.index_fill(0, torch.from_numpy(above), True)
+        keep = _without_orphans(data, ~judged | frequent, ~judged & ~frequent)
         return keep_concepts(data, keep, standing_for(data, keep), repr(self))
 
     def __repr__(self) -> str:
@@ -274,7 +281,7 @@ def samples_with(data: HeteroData, samples: Any) -> Int64[Tensor, " concept"]:
         samples: The sample_ids that count; None for all.
 
     Raises:
-        InputError: If the graph has no is-a edges.
+        InputError: If the graph has no is-a edges, or they run in a circle.
     """
     from scipy import sparse
 
@@ -283,24 +290,23 @@ def samples_with(data: HeteroData, samples: Any) -> Int64[Tensor, " concept"]:
     patient_of = torch.zeros(int(data["observation"].num_nodes), dtype=torch.int64)
     one, patient = data[OF].edge_index
     patient_of[one] = patient
-    rows, columns = node.numpy(), patient_of[observation].numpy()
+    columns, rows = node.numpy(), patient_of[observation].numpy()
     goes_up = data[EVIDENCES].polarity.numpy() != ABSENT
     if samples is not None:
-        counts = np.isin(data["patient"].sample_id.numpy(), samples)[columns]
+        counts = np.isin(data["patient"].sample_id.numpy(), samples)[rows]
         rows, columns, goes_up = rows[counts], columns[counts], goes_up[counts]
-    child, parent = is_a_edges(data).numpy()
-    up = sparse.csr_array((np.ones(len(child), dtype=bool), (parent, child)), shape=(count, count))
-    shape = (count, many)
-    having = sparse.csr_array((goes_up[goes_up], (rows[goes_up], columns[goes_up])), shape=shape)
-    having.sum_duplicates()
-    while True:  # what a concept's children have, it has: one level a round
-        more = sparse.csr_array((having + up @ having).astype(bool))
-        if more.nnz == having.nnz:
-            break
-        having = more
-    own = sparse.csr_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=shape)
-    whole = sparse.csr_array((having + own).astype(bool))
-    return torch.from_numpy(np.diff(whole.indptr).astype(np.int64))
+    shape = (many, count)
+
+    def having(chosen: Any) -> Any:
+        entries = np.ones(int(chosen.sum()), dtype=bool)
+        return sparse.csr_array((entries, (rows[chosen], columns[chosen])), shape=shape)
+
+    denied, affirmed, above = having(~goes_up), having(goes_up), hierarchy(data).closure
+    found = np.zeros(count, dtype=np.int64)
+    for start in range(0, many, _PATIENTS):
+        part = slice(start, start + _PATIENTS)
+        found += np.bincount((affirmed[part] @ above + denied[part]).tocsr().indices, minlength=count)
+    return torch.from_numpy(found)
 
 
 def _without_orphans(

@@ -126,7 +126,7 @@ class InformationContent(BaseTransform):
             InputError: If a concept is not in the ontology, or is-a runs in a circle.
         """
         if self.ontology is None:
-            found = ic(_hierarchy(data), self.method)
+            found = ic(hierarchy(data), self.method)
             most = found.max(initial=0.0)
         else:
             known = ic(self.ontology, self.method)
@@ -142,7 +142,7 @@ class InformationContent(BaseTransform):
 
 @functional_transform("concept_degree")
 class Degree(BaseTransform):
-    """Add `x_degree` [N, 2R]: log(1 + edges out), log(1 + edges in) for each edge type in the graph's order."""
+    """Add `x_degree` [N, 2R]: log(1 + edges out), log(1 + edges in) for each edge type, by the alphabet."""
 
     def forward(self, data: HeteroData) -> HeteroData:
         """Give the graph with the feature.
@@ -153,7 +153,7 @@ class Degree(BaseTransform):
         count = int(data["concept"].num_nodes)
         columns = [
             degree(ends, count, torch.float32).log1p()
-            for kind in stated_types(data)
+            for kind in sorted(stated_types(data))
             for ends in data[kind].edge_index
         ]
         data["concept"].x_degree = torch.stack(columns, 1) if columns else torch.zeros(count, 0)
@@ -184,8 +184,21 @@ def nodes_in(ontology: Ontology, data: HeteroData) -> np.ndarray[Any, np.dtype[n
     return place
 
 
-class _Hierarchy:
-    """As much of an ontology as information content asks for, from a graph's is-a edges."""
+class GraphHierarchy:
+    """As much of an ontology as `ontology.information.ic` asks for, from is-a edges.
+
+    Args:
+        child: The lower end of each edge [E].
+        parent: The upper end [E].
+        count: Number of nodes N.
+
+    Attributes:
+        child_links: From each node down to its children.
+        closure: csr_array [N, N] of bool; row i holds i and what is above it.
+
+    Raises:
+        InputError: If is-a runs in a circle.
+    """
 
     def __init__(self, child: Any, parent: Any, count: int) -> None:
         self._count = count
@@ -194,12 +207,20 @@ class _Hierarchy:
         order = _closure.levels(links, self.child_links)
         if sum(map(len, order)) < count:
             raise InputError("is-a runs in a circle in this graph, so nothing is above anything")
-        self.closure = _closure.closure(links, order)
+        self.closure: Any = _closure.closure(links, order)
 
     def __len__(self) -> int:
         return self._count
 
 
-def _hierarchy(data: HeteroData) -> Any:
+def hierarchy(data: HeteroData) -> Any:
+    """Give the hierarchy of a graph's is-a edges.
+
+    Args:
+        data: The graph.
+
+    Raises:
+        InputError: If the graph has no is-a edges, or they run in a circle.
+    """
     child, parent = is_a_edges(data).numpy()
-    return _Hierarchy(child, parent, int(data["concept"].num_nodes))
+    return GraphHierarchy(child, parent, int(data["concept"].num_nodes))

@@ -7,7 +7,8 @@ whole:     every concept.
 reachable: every concept that messages connect with a patient within `layers` rounds: those from which a directed
            path of at most `layers` messages leads to a concept of E, and those to which one leads from E. A message
            goes from source to target of a relation and, with inverse edges, back. Without `layers` the path may be
-           of any length. A concept outside has no part in what a model of so many layers computes for any patient.
+           of any length. A concept outside has no part in what a model of so many layers computes for any patient, as
+           long as a message is not divided by the degree of the concept that it comes from.
 
 Blinded concepts are taken out of the ontology before anything is walked, so no path leads through them.
 """

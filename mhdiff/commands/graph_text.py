@@ -91,8 +91,8 @@ def _slice(part: dict[str, Any]) -> Iterable[str]:
     }
     yield (
         f"of its {relations['ontology']:,} relations it kept {relations['kept']:,}"
-        + (": the others are " if reasons else "")
-        + ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in reasons.items())
+        + ("; left out " if reasons else "")
+        + ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in reasons.items())
     )
     if values := part.get("values"):
         counts = {name: n for name, n in values.items() if isinstance(n, int)}

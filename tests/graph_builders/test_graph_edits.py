@@ -250,13 +250,15 @@ def test_pruning_counts_training_samples_alone(graph, least, training):
         above = nx.descendants(up, sctid.index(concept)) if polarity != "absent" else set()
         for node in {sctid.index(concept), *above}:
             seen[sctid[node]].add(sample)
-    gone = {s for s in sctid if seen[s] and len(seen[s] & training) < least}
+    stays = {s for s in sctid if len(seen[s] & training) >= least}
+    stays |= {sctid[above] for s in stays for above in nx.descendants(up, sctid.index(s))}
+    gone = {s for s in sctid if seen[s] and s not in stays}
     while True:  # and what has only such above it
         more = {
             s
             for n, s in enumerate(sctid)
             if not seen[s]
-            and s not in gone
+            and s not in gone | stays
             and up.out_degree(n)
             and all(sctid[p] in gone for p in up.successors(n))
         }
@@ -271,7 +273,9 @@ def test_pruning_counts_training_samples_alone(graph, least, training):
     assert relations_of(edited.data) == {r for r in relations_of(data) if {r[0], r[2]} <= kept}
     # What the other samples have decides nothing of what is kept among the concepts that training samples have.
     trained = {s for s in sctid if seen[s] & training}
-    assert kept & trained == {s for s in trained if len(seen[s] & training) >= least}
+    assert kept & trained == stays & trained
+    for s in kept & {s for s in sctid if seen[s]}:  # what is above stays with what is below
+        assert {sctid[above] for above in nx.descendants(up, sctid.index(s))} <= kept
 
 
 def test_edits_one_after_another_are_those_of_one_transform(graph):

@@ -66,7 +66,7 @@ def test_depth_and_degree(graph):
     data = graph.transform(Depth()).transform(Degree()).data
     concept = data["concept"]
     assert torch.equal(concept.x_depth[:, 0] * int(concept.depth.max()), concept.depth.float())
-    kinds = [k for k in data.edge_types if k[0] == k[2] == "concept" and not k[1].startswith("rev_")]
+    kinds = [k for k in sorted(data.edge_types) if k[0] == k[2] == "concept" and not k[1].startswith("rev_")]
     assert concept.x_degree.shape == (concept.num_nodes, 2 * len(kinds))
     for column, kind in enumerate(kinds):
         walk = nx.MultiDiGraph()
