@@ -71,6 +71,7 @@ def edge_types(ontology: Ontology, view: View, part: Slice) -> EdgeTypes:
     merged = _merged(ontology, view, slugs)
     split = _split(ontology, view, merged)
     bounds = np.searchsorted(part.type, np.arange(len(slugs) + 1))
+    tops: Indices | None = None
     rows: dict[str, list[Indices]] = {}
     report: dict[str, Any] = {"relation_names": list(slugs.values()), "edge_types": {}}
     for kind, name in slugs.items():
@@ -81,10 +82,15 @@ def edge_types(ontology: Ontology, view: View, part: Slice) -> EdgeTypes:
             rows.setdefault(merged.get(kind, name), []).append(mine)
             continue
         targets, place = np.unique(part.target[mine], return_inverse=True)
-        label = (_tags if split[kind] == "tag" else _hierarchies)(ontology, part.nodes[targets])
-        for what in sorted(set(label)):
-            chosen = np.array([one == what for one in label])[place]
-            rows.setdefault(f"{name}{TO}{what}", []).append(mine[chosen])
+        nodes = part.nodes[targets]
+        if split[kind] == "tag":
+            told = _tags(ontology, nodes)
+        else:
+            tops = top_level(ontology) if tops is None else tops
+            told = _hierarchies(ontology, tops[nodes])
+        names, label = np.unique(np.array(told), return_inverse=True)
+        for number, what in enumerate(names.tolist()):
+            rows.setdefault(f"{name}{TO}{what}", []).append(mine[label[place] == number])
     whole = {name: np.concatenate(lists) for name, lists in rows.items()}
     for name, mine in whole.items():
         kinds, counts = np.unique(part.type[mine], return_counts=True)
@@ -125,8 +131,8 @@ def _tags(ontology: Ontology, nodes: Indices) -> list[str]:
     return [slug(tag_of(ontology.fsn(int(sctid)))) or OTHER for sctid in ontology.sctids[nodes]]
 
 
-def _hierarchies(ontology: Ontology, nodes: Indices) -> list[str]:
-    top = top_level(ontology)[nodes]
+def _hierarchies(ontology: Ontology, top: Indices) -> list[str]:
+    """Name top-level concepts, -1 for none."""
     named = {
         int(one): slug(ontology.term(int(ontology.sctids[one]))) or OTHER
         for one in np.unique(top)
