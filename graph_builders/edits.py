@@ -227,8 +227,8 @@ class PruneByFrequency(BaseTransform):
     """Take concepts out that too few training samples have; their evidence moves up to one that is frequent.
 
     A sample has a concept if it has evidence for it, of any polarity, or for what is below it and not denied. Only the
-    samples that are given count, so that no sample of another split has a say in what the graph holds. What is above a
-    frequent concept stays. Concepts without any evidence at or below them, such as a finding site, are not judged by
+    samples that are given count: what only samples of other splits have is seldom. What is above a frequent concept
+    stays. Concepts without any evidence at or below them, such as a finding site, are not judged by
     it; they stay, unless all that is above them goes.
 
     Args:
@@ -243,7 +243,11 @@ class PruneByFrequency(BaseTransform):
         if not isinstance(min_samples, int) or isinstance(min_samples, bool) or min_samples < 1:
             raise InputError(f"min_samples is {min_samples!r}", remedy="Give a whole number from 1 on")
         self.min_samples = min_samples
-        self.samples = _read_ranges(samples) if isinstance(samples, str) else np.unique(list(samples))
+        self.samples = (
+            _read_ranges(samples)
+            if isinstance(samples, str)
+            else np.unique(np.array(list(samples), dtype=np.int64))
+        )
 
     def forward(self, data: HeteroData) -> HeteroData:
         """Give the graph without what is seldom.

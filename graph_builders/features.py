@@ -19,6 +19,7 @@ from torch_geometric.transforms import BaseTransform
 from torch_geometric.utils import degree, to_undirected
 
 from graph_builders.concept_graph import REVERSE
+from graph_builders.edge_types import TO
 from ontology import closure as _closure
 from ontology.errors import InputError
 from ontology.information import METHODS, ic
@@ -44,24 +45,46 @@ def stated_types(data: HeteroData) -> list[tuple[str, str, str]]:
     ]
 
 
+def holds_is_a(name: str) -> bool:
+    """Say whether an edge type is is-a, or a part of it that was split off.
+
+    Args:
+        name: The edge type's name, without rev_.
+    """
+    return name == IS_A[1] or name.startswith(IS_A[1] + TO)
+
+
+def is_a_parts(data: HeteroData) -> list[Int64[Tensor, "2 edges"]]:
+    """Give the is-a edges of each edge type that has or can have some: whole ones, split ones, merged ones.
+
+    Args:
+        data: The graph; of merged edges each keeps the number of its `relation`, and 0 is is-a.
+    """
+    parts = []
+    for kind in stated_types(data):
+        store = data[kind]
+        if holds_is_a(kind[1]):
+            parts.append(store.edge_index)
+        elif "relation" in store:
+            parts.append(store.edge_index[:, store.relation == 0])
+    return parts
+
+
 def is_a_edges(data: HeteroData) -> Int64[Tensor, "2 edges"]:
     """Give the is-a edges, from child to parent.
 
     Args:
-        data: The graph; is-a may be merged with others where each edge keeps the number of its `relation`.
+        data: The graph.
 
     Raises:
         InputError: If the graph has edges between concepts, and which of them are is-a cannot be told.
     """
-    kinds = stated_types(data)
-    if IS_A in kinds or not kinds:
-        return data[IS_A].edge_index if kinds else torch.empty(2, 0, dtype=torch.int64)
-    numbered = [kind for kind in kinds if "relation" in data[kind]]
-    if not numbered:
+    parts = is_a_parts(data)
+    if not parts and stated_types(data):
         raise InputError(
             "the graph has no is-a edges", remedy="Keep the relation 'is a', or merge it with View(merge=...)"
         )
-    return torch.cat([data[kind].edge_index[:, data[kind].relation == 0] for kind in numbered], dim=1)
+    return torch.cat([torch.empty(2, 0, dtype=torch.int64), *parts], dim=1)
 
 
 def undirected(data: HeteroData) -> Int64[Tensor, "2 edges"]:
@@ -112,7 +135,7 @@ class InformationContent(BaseTransform):
         known = [name for name in METHODS if name != "corpus"]
         if method not in known:
             raise InputError(
-                f"'{method}' needs no ontology alone", remedy=f"Choose one of: {', '.join(known)}"
+                f"'{method}' does not come from is-a alone", remedy=f"Choose one of: {', '.join(known)}"
             )
         self.ontology, self.method = ontology, method
 

@@ -25,7 +25,7 @@ from torch_geometric.utils import degree
 
 from graph_builders.concept_graph import REVERSE
 from graph_builders.edge_types import TO
-from graph_builders.features import IS_A, stated_types
+from graph_builders.features import IS_A, holds_is_a, stated_types
 from ontology.errors import InputError
 
 WEIGHTS = ("random_walk", "mean", "symmetric", "jiang_conrath")
@@ -40,10 +40,15 @@ class RelationType(BaseTransform):
 
     Args:
         names: The relation types in the order of their numbers, is_a first. A graph that was built from an ontology
-            names them in `meta["slice"]["relation_names"]`; None takes the graph's own edge types, sorted.
+            names them in `meta["slice"]["relation_names"]`; None takes is_a and the graph's own edge types, sorted.
+
+    Raises:
+        InputError: If is_a is not the first of the names.
     """
 
     def __init__(self, names: Sequence[str] | None = None) -> None:
+        if names and names[0] != IS_A[1]:
+            raise InputError(f"the first relation is '{names[0]}'", remedy="Number is_a 0")
         self.names = None if names is None else tuple(names)
 
     def forward(self, data: HeteroData) -> HeteroData:
@@ -58,7 +63,7 @@ class RelationType(BaseTransform):
         kinds = stated_types(data)
         if self.names is None and any("relation" in data[kind] for kind in kinds):
             raise InputError("some edges have the number of their relation already", remedy="Give the names")
-        names = self.names or sorted((kind[1] for kind in kinds), key=lambda name: (name != IS_A[1], name))
+        names = self.names or (IS_A[1], *sorted({kind[1] for kind in kinds} - {IS_A[1]}))
         for kind in kinds:
             if "relation" in data[kind]:
                 continue
@@ -117,7 +122,7 @@ class EdgeWeight(BaseTransform):
         if self.kind == "jiang_conrath":
             content = data["concept"].x_ic[:, 0]
             weight = 1 / (1 + (content[source] - content[target]).abs())
-            if kind[1].removeprefix(REVERSE) == IS_A[1]:
+            if holds_is_a(kind[1].removeprefix(REVERSE)):
                 return weight
             merged = (
                 store.relation == 0 if "relation" in store else torch.zeros(len(source), dtype=torch.bool)

@@ -142,8 +142,10 @@ def read_folder(
     """
     document = read_document(folder)
     files = document["files"]
-    if set(files) != {_TENSORS, *_TABLES} or any(
-        set(known) != {"bytes", "sha256"} for known in files.values()
+    if (
+        not isinstance(files, dict)
+        or set(files) != {_TENSORS, *_TABLES}
+        or any(not isinstance(known, dict) or set(known) != {"bytes", "sha256"} for known in files.values())
     ):
         raise InputError("the file does not list the graph's files", path=folder / MARKER, remedy=_REMEDY)
     for name, written in files.items():

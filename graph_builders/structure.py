@@ -11,7 +11,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graph_builders.concept_graph import REVERSE
-from graph_builders.features import IS_A, is_a_edges, stated_types, undirected
+from graph_builders.features import is_a_edges, is_a_parts, stated_types, undirected
 
 #: Up to so many concepts distances are counted from every one; above, from `STARTS` evenly spaced ones.
 EXACT = 1024
@@ -94,8 +94,7 @@ def _named(sctids: Any) -> list[dict[str, Any]]:
 
 
 def _longest_chain(data: HeteroData, count: int) -> list[int] | None:
-    kinds = stated_types(data)
-    if kinds and IS_A not in kinds and not any("relation" in data[kind] for kind in kinds):
+    if stated_types(data) and not is_a_parts(data):
         return None
     child, parent = is_a_edges(data).numpy()
     up = sparse.csr_array((np.ones(len(child)), (child, parent)), shape=(count, count))

@@ -98,7 +98,7 @@ def training_samples(cohort: Cohort, task: Task, split: str, seed: int) -> list[
 
 
 def text_encoder(name: str) -> MeanPooled:
-    """Load a text encoder for the terms of concepts.
+    """Load a text encoder for the terms of concepts, onto a GPU where there is one.
 
     Args:
         name: Its folder or hub id.
@@ -106,10 +106,12 @@ def text_encoder(name: str) -> MeanPooled:
     Raises:
         InputError: If it cannot be loaded.
     """
+    import torch
     from transformers import AutoTokenizer
 
     from graph_builders.features_terms import MeanPooled
     from mhdiff.encoders.hub import load_model, load_pretrained
 
     tokenizer = load_pretrained(AutoTokenizer.from_pretrained, name, local_files_only=False)
-    return MeanPooled(load_model(name, local_files_only=False), tokenizer, name)
+    model = load_model(name, local_files_only=False)
+    return MeanPooled(model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer, name)

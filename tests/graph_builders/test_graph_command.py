@@ -91,6 +91,32 @@ def test_info_for_people_names_what_was_not_used(places, capsys):
     assert "Viral pneumonia (6)" in text
 
 
+def test_flags_say_which_edges_there_are(places, capsys):
+    flags = [
+        "--merge",
+        "place=finding site,causative agent",
+        "--split",
+        "is a=tag",
+        "--no-inverse",
+        "--groups",
+    ]
+    assert main([*places, "--view", "whole", "--values", "nodes", *flags, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["view"] == {
+        "kind": "whole", "relations": None, "merge": {"place": ["finding site", "causative agent"]},
+        "split": {"is a": "tag"}, "inverse": False, "groups": True, "values": "nodes",
+    }  # fmt: skip
+    data = PatientGraph.open(places[-1]).data
+    between = {kind[1] for kind in data.edge_types if kind[0] == kind[2] == "concept"}
+    assert between == {"place", "is_a_to_thing", "interprets", "has_interpretation"}
+    assert told["slice"]["edge_types"]["place"] == {"finding_site": 1, "causative_agent": 1}
+    assert told["slice"]["concepts"] == {"ontology": 15, "kept": 14, "blinded": 1, "left_out": 0}
+    assert main([*places, "--merge", "all", "--keep-relation", "related", "--feature", "degree"]) == 0
+    text = capsys.readouterr().out
+    assert 'merge "all"' in text
+    assert "x_degree [2]" in text
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

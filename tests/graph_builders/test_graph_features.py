@@ -11,7 +11,7 @@ from torch_geometric.transforms import AddRandomWalkPE
 from toy_terminology import MODALITIES, make_window
 
 from graph_builders import ConceptGraph, Evidence, PatientGraph, View, collect_evidence
-from graph_builders.features import OF_THE_CONCEPT, Degree, Depth, InformationContent, undirected
+from graph_builders.features import OF_THE_CONCEPT, Degree, Depth, InformationContent, is_a_edges, undirected
 from graph_builders.features_edges import EdgeWeight, RelationType
 from graph_builders.features_positions import LaplacianPositions, RandomWalkPositions
 from graph_builders.features_terms import MeanPooled, TermEmbedding
@@ -266,9 +266,41 @@ def test_wrong_arguments_are_refused(graph, toy):
         (lambda: RandomWalkPositions(1), "k >= 2"),
         (lambda: InformationContent(toy, "corpus"), "sanchez, seco"),
         (lambda: EdgeWeight("heavy"), "random_walk, mean"),
+        (lambda: RelationType(["finding_site", "is_a"]), "is_a 0"),
     ):
         with pytest.raises(InputError, match=message):
             make()
+
+
+@pytest.mark.parametrize(
+    "view", [View(merge="all"), View(split={"is a": "tag"}), View(merge={"up": ["is a", 363698007]})]
+)
+def test_is_a_is_found_however_the_edges_are_sorted(graph, toy, samples, view):
+    other = PatientGraph.build(toy, graph.evidence, samples, MODALITIES, view)
+    found, expected = (
+        sorted(g.data["concept"].sctid[is_a_edges(g.data)].t().tolist()) for g in (other, graph)
+    )
+    assert found == expected
+    assert other.structure["longest_is_a_chain"] == graph.structure["longest_is_a_chain"]
+    plain, sorted_ = (
+        g.transform(InformationContent(toy)).transform(EdgeWeight("jiang_conrath")).data
+        for g in (graph, other)
+    )
+    total, same = (
+        sum(float(d[k].weight.double().sum()) for k in d.edge_types if k[0] == k[2] == "concept")
+        for d in (plain, sorted_)
+    )
+    assert same == pytest.approx(total)
+
+
+def test_without_is_a_the_first_of_the_others_is_not_taken_for_it(toy, graph, samples):
+    sites = PatientGraph.build(
+        toy, graph.evidence, samples, MODALITIES, View("khop", relations=("finding site",))
+    )
+    assert sites.structure["longest_is_a_chain"] is None
+    numbered = sites.transform(RelationType())
+    assert set(numbered.data["concept", "finding_site", "concept"].relation.tolist()) == {1}
+    assert is_a_edges(numbered.data).shape == (2, 0)
 
 
 def test_the_ontology_must_hold_the_concepts(graph, builtin):

@@ -27,6 +27,10 @@ def flip_a_bit(path):
     path.write_bytes(content)
 
 
+def rewrite(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
 def test_saved_and_opened_it_is_the_same(graph, tmp_path):
     graph.save(tmp_path / "g")
     again = PatientGraph.open(tmp_path / "g")
@@ -68,6 +72,8 @@ def test_another_ontology_is_refused_with_both_fingerprints(graph, toy):
             "format 1, this version reads 2",
         ),
         (lambda g: (g / "graph.json").write_text('{"format": 2, "files": {}}'), "says nothing of 'ontology'"),
+        (lambda g: rewrite(g / "graph.json", files=[]), "list the graph's files"),
+        (lambda g: rewrite(g / "graph.json", files={"graph.safetensors": 3}), "list the graph's files"),
         (lambda g: (g / "graph.json").unlink(), "no graph"),
     ],
 )
