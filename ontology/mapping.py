@@ -15,11 +15,14 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import polars as pl
 
+from ontology import codes as _codes
 from ontology.identifiers import normalise_code, normalise_system
 from ontology.rules import Patient, decide
 
 if TYPE_CHECKING:
     from ontology.model import Ontology
+
+_PREFIXES = {"ICD-10": "ICD10", "ICD-10-CM": "ICD10CM"}
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,8 @@ def _in_its_group(ontology: Ontology, row: dict[str, Any], patient: Patient | No
 def concepts_of(ontology: Ontology, code: str, system: str) -> list[int]:
     """Give the concepts of a code, each once and ascending, whatever their rules say.
 
+    Where no map knows the code, it may be a concept itself: a vocabulary of OMOP's tables, a class of OBO.
+
     Args:
         ontology: The ontology.
         code: The code; for SNOMED the SCTID itself.
@@ -161,7 +166,20 @@ def concepts_of(ontology: Ontology, code: str, system: str) -> list[int]:
         plain = text.isascii() and text.isdecimal() and len(text) <= 18
         return [int(text)] if plain and int(text) in ontology else []
     rows = _places(ontology).get((known, normalise_code(str(code), known)), [])
+    own = own_key(str(code).strip(), known)
+    if not rows and own >= _codes.FIRST and own in ontology:
+        return [own]
     return sorted(set(keyed(ontology)["sctid"].gather(rows).to_list()))
+
+
+def own_key(code: str, system: str) -> int:
+    """Give the key that a code has where it is a concept itself: that of the CURIE, as readers spell it.
+
+    Args:
+        code: The code, or its CURIE.
+        system: A normalised code system.
+    """
+    return _codes.key(code if ":" in code else f"{_PREFIXES.get(system, system)}:{code}")
 
 
 def map_concept(

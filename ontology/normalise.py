@@ -30,7 +30,7 @@ from ontology import codes as _codes
 from ontology import identifiers as ids
 from ontology import sctid as _sctid
 from ontology.identifiers import normalise_code, normalise_system
-from ontology.mapping import keyed, map_code
+from ontology.mapping import keyed, map_code, own_key
 from ontology.rules import Patient
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ POSSIBLE = (
 _KINDS = (*CERTAIN, ids.WAS_A, *POSSIBLE)
 _ORDER = {kind: place for place, kind in enumerate(_KINDS)}
 STATUSES = ("active", "replaced", "generalised", "ambiguous", "mapped", "unresolved", "unknown", "malformed")
-_PREFIXES = {"ICD-10": "ICD10", "ICD-10-CM": "ICD10CM"}
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def normalise(
     known, text = normalise_system(system), str(code).strip()
     if known == "SNOMED":
         return _snomed(ontology, text)
-    own = _codes.key(text if ":" in text else f"{_PREFIXES.get(known, known)}:{text}")
+    own = own_key(text, known)
     if own >= _codes.FIRST and own in ontology:
         return Normalised(text, known, "active", (Target(own, "itself", 1.0, (own,)),))
     if own >= _codes.FIRST and own in _history(ontology).inactive:

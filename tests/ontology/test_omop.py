@@ -59,6 +59,8 @@ def test_athena_tables_give_an_ontology(tmp_path):
     (mapped,) = onto.map("J18.9", "ICD-10-CM")
     assert (mapped.sctid, mapped.predicate) == (233604007, "OMOP:Maps to")
     assert onto.concepts_of("6", "OMOP") == [int(onto.sctids[onto.index("PPI:smoke_1")])]
+    assert onto.concepts_of("smoke_1", "PPI") == onto.concepts_of("6", "OMOP")  # a code of its own vocabulary
+    assert onto.concepts_of("J18.9", "ICD10CM") == [233604007]  # where there is a map, the map speaks
     dropped = onto.report.dropped["relationship"]
     assert dropped == {
         "it is invalid": 1, "an end is not in CONCEPT": 1, "it maps a concept to itself": 1,
