@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
-from pathlib import Path
 from typing import Final, cast
 
 from mhdiff.cohort.import_report import ImportReport
 from ontology.errors import InputError
 
-Adapter = Callable[[Path, Path], ImportReport]
-KINDS: Final = {"covid-chestxray": "mhdiff.cohort.covid_chestxray:import_covid_chestxray"}
+Adapter = Callable[..., ImportReport]  # (source, out, and the options that `OPTIONS` names)
+KINDS: Final = {
+    "covid-chestxray": "mhdiff.cohort.covid_chestxray:import_covid_chestxray",
+    "omop": "mhdiff.cohort.omop:import_omop",
+}
+OPTIONS: Final[dict[str, tuple[str, ...]]] = {"omop": ("ranges",)}
 
 
-def adapter(kind: str) -> Adapter:
-    """Give the function that imports a kind of source: (source, out) -> ImportReport.
+def adapter(kind: str, options: Iterable[str] = ()) -> Adapter:
+    """Give the function that imports a kind of source: (source, out, **options) -> ImportReport.
 
     Args:
         kind: A key of `KINDS`.
+        options: Names of options that it will be called with.
 
     Raises:
-        InputError: If there is no such kind.
+        InputError: If there is no such kind, or it has no such option.
     """
     if kind not in KINDS:
         raise InputError(f"there is no cohort adapter '{kind}'", remedy=f"Kinds: {', '.join(KINDS)}")
+    for option in options:
+        if option not in OPTIONS.get(kind, ()):
+            having = [other for other, names in OPTIONS.items() if option in names]
+            raise InputError(
+                f"the cohort adapter '{kind}' has no --{option}", remedy=f"These have: {', '.join(having)}"
+            )
     module, name = KINDS[kind].split(":")
     return cast(Adapter, getattr(import_module(module), name))

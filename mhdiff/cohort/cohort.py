@@ -62,7 +62,7 @@ class Cohort:
         if not shards:
             raise InputError("the cohort has no data/*.parquet", path=root, remedy=_REBUILD)
         for shard in shards:
-            _check_columns(shard, meds.EVENTS, ("subject_id", "time", "code"))
+            _check_columns(shard, meds.EVENTS | meds.EVENTS_OPTIONAL, ("subject_id", "time", "code"))
         _check_columns(root / meds.CODES_FILE, meds.CODES, ("code", "description", "parent_codes"))
         _check_columns(root / meds.SPLITS_FILE, meds.SUBJECT_SPLITS, ("subject_id", "split"))
         try:
@@ -91,15 +91,19 @@ class Cohort:
         ours = self.metadata.get("mhdiff")
         return ours if isinstance(ours, dict) else {}
 
-    def scan(self) -> pl.LazyFrame:
-        """Give the events lazily, with the columns of `meds.EVENTS`."""
-        frames = []
+    def scan(self, *, optional: bool = False) -> pl.LazyFrame:
+        """Give the events lazily, with the columns of `meds.EVENTS`.
+
+        Args:
+            optional: Give those of `meds.EVENTS_OPTIONAL` too, null where the cohort has none.
+        """
+        frames, schema = [], meds.EVENTS | (meds.EVENTS_OPTIONAL if optional else {})
         for shard in sorted((self.path / "data").rglob("*.parquet")):
             held = pl.read_parquet_schema(shard)
             frames.append(
                 pl.scan_parquet(shard).select(
                     (pl.col(name) if name in held else pl.lit(None)).cast(dtype).alias(name)
-                    for name, dtype in meds.EVENTS.items()
+                    for name, dtype in schema.items()
                 )
             )
         return pl.concat(frames)
@@ -150,7 +154,8 @@ class Cohort:
             raise InputError(
                 f"the cohort has no labels '{name}'",
                 path=self.path,
-                remedy=f"It has: {', '.join(self.label_names) or 'none'}. Choose a task that fits it",
+                remedy=f"It has: {', '.join(self.label_names) or 'none'}. Choose a task that fits it, or make "
+                "those of a task with an outcome: mhdiff cohort label",
             )
         file = self.path / "labels" / f"{name}.parquet"
         _check_columns(file, meds.LABELS, ("subject_id", "prediction_time"))

@@ -56,6 +56,8 @@ class ImportReport:
         licences: Licence -> number of images.
         sites: Site -> number of patients.
         choices: Decisions that a reader of results must know.
+        named: What could not be used, by name: title -> item -> how often.
+        not_read: Files of the source that no adapter reads.
     """
 
     kind: str
@@ -68,6 +70,18 @@ class ImportReport:
     licences: dict[str, int] = field(default_factory=dict)
     sites: dict[str, int] = field(default_factory=dict)
     choices: list[str] = field(default_factory=list)
+    named: dict[str, dict[str, int]] = field(default_factory=dict)
+    not_read: list[str] = field(default_factory=list)
+
+    def name(self, title: str, items: dict[str, int]) -> None:
+        """Name what could not be used; nothing is said where there is nothing.
+
+        Args:
+            title: What the items are.
+            items: Item -> how often, in the order to show; no item may be the words of a patient.
+        """
+        if items:
+            self.named[title] = items
 
     def to_dict(self) -> dict[str, Any]:
         """Give the report as plain data, for JSON."""
@@ -82,6 +96,8 @@ class ImportReport:
             "licences": self.licences,
             "sites": self.sites,
             "choices": self.choices,
+            "named": self.named,
+            "not_read": self.not_read,
         }
 
     def text(self) -> str:
@@ -97,12 +113,17 @@ class ImportReport:
                 lines.append(
                     f"  {entry['count']:>5}  {reason}" + (f" (lines {where}{more})" if where else "")
                 )
+        for title, items in self.named.items():
+            lines.append(f"{title[0].upper()}{title[1:]}: " + ", ".join(f"{k} {n}" for k, n in items.items()))
+        if self.not_read:
+            lines.append("Files not read: " + ", ".join(self.not_read))
         for task, classes in self.labels.items():
             parts = [f"{c} {n['samples']} samples of {n['patients']} patients" for c, n in classes.items()]
             lines.append(f"Labels {task}: " + "; ".join(parts))
         if self.small_classes:
             lines.append(f"Classes with fewer than {SMALL_CLASS} patients: " + ", ".join(self.small_classes))
-        lines.append("Licences of the images: " + ", ".join(f"{n} {k}" for k, n in self.licences.items()))
+        if self.licences:
+            lines.append("Licences of the images: " + ", ".join(f"{n} {k}" for k, n in self.licences.items()))
         lines.append("Patients by site: " + ", ".join(f"{k} {n}" for k, n in self.sites.items()))
         lines += ["Choices:", *(f"  - {choice}" for choice in self.choices)]
         return "\n".join(lines)

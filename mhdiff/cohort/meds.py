@@ -1,6 +1,7 @@
 """A cohort folder is a MEDS 0.4 dataset: the column schemas, and the one function that writes it.
 
-    data/0.parquet                    subject_id, time, code, numeric_value, text_value
+    data/*.parquet                    subject_id, time, code, numeric_value, text_value, and ours where they are
+                                      known: ref_low, ref_high (the value's own range), source_code
     metadata/codes.parquet            code, description, parent_codes, and ours: unit, ref_low, ref_high
     metadata/subject_splits.parquet   subject_id, split
     metadata/dataset.json             the MEDS metadata and an object "mhdiff" (also the folder's marker)
@@ -41,6 +42,12 @@ EVENTS: Final[dict[str, Type]] = {
     "numeric_value": pl.Float32(),
     "text_value": pl.String(),
 }
+#: Columns of ours that events may have besides: a laboratory's own range for the value, and what the source called it.
+EVENTS_OPTIONAL: Final[dict[str, Type]] = {
+    "ref_low": pl.Float32(),
+    "ref_high": pl.Float32(),
+    "source_code": pl.String(),
+}
 CODES: Final[dict[str, Type]] = {
     "code": pl.String(),
     "description": pl.String(),
@@ -76,7 +83,7 @@ def conform(frame: pl.DataFrame, schema: Mapping[str, Type]) -> pl.DataFrame:
 def write_meds(
     directory: Path,
     *,
-    events: pl.DataFrame,
+    events: pl.DataFrame | None,
     codes: pl.DataFrame,
     splits: pl.DataFrame,
     labels: Mapping[str, pl.DataFrame],
@@ -88,31 +95,25 @@ def write_meds(
 
     Args:
         directory: The folder to write into.
-        events: Columns of `EVENTS`, in any order of rows; absent value columns become null.
+        events: Columns of `EVENTS`, in any order of rows; absent value columns become null. None where the adapter
+            has written `directory/data` itself, by `write_shard`.
         codes: Columns of `CODES`, one row a code; absent optional columns become null.
         splits: Columns of `SUBJECT_SPLITS`, one row a subject.
-        labels: Task's label name -> columns of `LABELS`; value columns that are all null are left out.
+        labels: Task's label name -> columns of `LABELS`, see `write_labels`.
         metadata: MEDS metadata (dataset_name, license ...) with an object "mhdiff" holding "kind".
 
     Raises:
         ValueError: If the tables contradict each other: that is a defect of the adapter, not of its input.
     """
-    table = conform(events, EVENTS).sort("subject_id", "time", nulls_last=False, maintain_order=True)
+    if events is not None:
+        write_shard(directory, 0, events)
     known, split = conform(codes, CODES), conform(splits, SUBJECT_SPLITS)
-    _consistent(table, known, split, labels)
-    for folder in ("data", "metadata", "labels"):
-        (directory / folder).mkdir(parents=True, exist_ok=True)
-    table.write_parquet(directory / "data" / "0.parquet")
+    _consistent(pl.scan_parquet(directory / "data" / "*.parquet"), known, split, labels)
+    (directory / "metadata").mkdir(parents=True, exist_ok=True)
     known.sort("code").write_parquet(directory / CODES_FILE)
     split.sort("subject_id").write_parquet(directory / SPLITS_FILE)
     for name, frame in labels.items():
-        rows = conform(frame, LABELS).sort("subject_id", "prediction_time", maintain_order=True)
-        used = [
-            c
-            for c in rows.columns
-            if c in ("subject_id", "prediction_time") or rows[c].null_count() < len(rows)
-        ]
-        rows.select(used).write_parquet(directory / "labels" / f"{name}.parquet")
+        write_labels(directory, name, frame)
     ours = dict(metadata.get("mhdiff", {}))
     if "kind" not in ours:
         raise ValueError('metadata["mhdiff"] must name the kind of the cohort')
@@ -127,6 +128,38 @@ def write_meds(
     }
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     (directory / MARKER).write_text(text, encoding="utf-8")
+
+
+def write_shard(directory: Path, number: int, events: pl.DataFrame) -> None:
+    """Write the events of some subjects, all of each, as one file of `directory/data`.
+
+    Args:
+        directory: The folder of the cohort that is being written.
+        number: Number of the shard, from 0.
+        events: As for `write_meds`, perhaps with columns of `EVENTS_OPTIONAL`; rows of one subject and time keep their
+            order.
+    """
+    schema = EVENTS | {name: kind for name, kind in EVENTS_OPTIONAL.items() if name in events.columns}
+    table = conform(events, schema).sort("subject_id", "time", nulls_last=False, maintain_order=True)
+    (directory / "data").mkdir(parents=True, exist_ok=True)
+    table.write_parquet(directory / "data" / f"{number}.parquet")
+
+
+def write_labels(directory: Path, name: str, labels: pl.DataFrame) -> None:
+    """Write the labels of a task, in the place of older ones.
+
+    Args:
+        directory: The folder of the cohort that is being written.
+        name: Name of the labels.
+        labels: Columns of `LABELS`; value columns that are all null are left out.
+    """
+    rows = conform(labels, LABELS).sort("subject_id", "prediction_time", maintain_order=True)
+    needed = ("subject_id", "prediction_time")
+    used = [c for c in rows.columns if c in needed or rows[c].null_count() < len(rows)]
+    file = directory / "labels" / f"{name}.parquet"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)  # it may be a link to the file of another folder
+    rows.select(used).write_parquet(file)
 
 
 def fingerprint(directory: Path) -> str:
@@ -146,13 +179,15 @@ def fingerprint(directory: Path) -> str:
 
 
 def _consistent(
-    events: pl.DataFrame, codes: pl.DataFrame, splits: pl.DataFrame, labels: Mapping[str, pl.DataFrame]
+    events: pl.LazyFrame, codes: pl.DataFrame, splits: pl.DataFrame, labels: Mapping[str, pl.DataFrame]
 ) -> None:
     """Refuse tables that contradict each other."""
     problems = []
-    if events["subject_id"].null_count() or events["code"].null_count():
+    used = events.select(pl.col("code").unique()).collect(engine="streaming")["code"]
+    persons = events.select(pl.col("subject_id").unique()).collect(engine="streaming")["subject_id"]
+    if persons.null_count() or used.null_count():
         problems.append("an event has no subject_id or no code")
-    if unknown := sorted(set(events["code"].drop_nulls()) - set(codes["code"])):
+    if unknown := sorted(set(used.drop_nulls()) - set(codes["code"])):
         problems.append(f"codes without a row in the codes table: {', '.join(unknown[:5])}")
     if codes["code"].n_unique() < len(codes):
         problems.append("a code stands twice in the codes table")
@@ -161,7 +196,7 @@ def _consistent(
     if wrong := sorted(set(splits["split"]) - set(SPLITS)):
         problems.append(f"unknown splits: {', '.join(map(str, wrong))}")
     subjects = set(splits["subject_id"])
-    if not set(events["subject_id"].drop_nulls()) <= subjects:
+    if not set(persons.drop_nulls()) <= subjects:
         problems.append("a subject with events is in no split")
     for name, frame in labels.items():
         if not set(frame["subject_id"]) <= subjects or frame["prediction_time"].null_count():

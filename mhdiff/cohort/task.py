@@ -11,7 +11,8 @@
       concepts: [33811999999104]    # dropped from the evidence, with their descendants
       words: [COVID-19, pneumococc*] # replaced in notes; * stands for any ending
 
-Optional: `description`, and `merge`, a mapping of label values that are not classes to classes.
+Optional: `description`; `merge`, a mapping of label values that are not classes to classes; and `outcome`, from which
+`mhdiff cohort label` makes the labels (`mhdiff.cohort.outcome`), and whose concepts are blinded without being listed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import yaml
 
+from mhdiff.cohort.outcome import Outcome
 from mhdiff.config import find
 from ontology.errors import InputError
 
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from mhdiff.cohort.window import Window
 
 _REQUIRED = ("name", "labels", "classes", "modalities")
-_OPTIONAL = ("description", "window_days", "blinded", "merge")
+_OPTIONAL = ("description", "window_days", "blinded", "merge", "outcome")
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Task:
         blinded: What names the label and is therefore hidden.
         merge: Label values that are not classes -> the class that they count as.
         description: What the task is and how the labels came about.
+        outcome: How labels are made from later events; None where the cohort brings them.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Task:
     blinded: Blinded = field(default_factory=Blinded)
     merge: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
+    outcome: Outcome | None = None
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Task:
@@ -127,15 +131,25 @@ class Task:
         merge = content.get("merge") or {}
         if not isinstance(merge, dict) or not set(map(str, merge.values())) <= set(classes):
             check.fail("'merge' must map label values to classes")
+        outcome = None
+        if content.get("outcome") is not None:
+            try:
+                outcome = Outcome.from_dict(content["outcome"])
+            except ValueError as error:
+                check.fail(str(error), "See docs/omop.md")
+            if len(classes) != 2:
+                check.fail("a task with an 'outcome' has two classes: without it and with it")
+        hidden = dict.fromkeys([*concepts, *(outcome.concepts if outcome else ())])
         return cls(
             name=str(content["name"]),
             labels=str(content["labels"]),
             classes=classes,
             modalities=modalities,
             window_days=days,
-            blinded=Blinded(tuple(concepts), check.strings(blinded.get("words") or [], "blinded.words")),
+            blinded=Blinded(tuple(hidden), check.strings(blinded.get("words") or [], "blinded.words")),
             merge={str(k): str(v) for k, v in merge.items()},
             description=str(content.get("description") or ""),
+            outcome=outcome,
         )
 
     def samples(self, cohort: Cohort) -> pl.DataFrame:

@@ -53,7 +53,7 @@ def look_back(task: Task, cohort: Cohort) -> Window:
             else pl.lit(False)
         ).then(pl.lit(name))
     rows = (
-        cohort.scan()
+        cohort.scan(optional=True)
         .with_columns(modality.otherwise(None).alias("modality"))
         .join(samples.lazy(), on="subject_id", how="inner", maintain_order="left")
         .with_columns(_reason(task.window_days).alias("reason"))
@@ -63,12 +63,18 @@ def look_back(task: Task, cohort: Cohort) -> Window:
         reason: n for reason, n in rows["reason"].drop_nulls().value_counts().sort("reason").iter_rows()
     }
     kept = rows.filter(pl.col("reason").is_null()).join(
-        cohort.codes.select("code", "parent_codes", "unit", "ref_low", "ref_high").unique(
+        cohort.codes.select("code", "parent_codes", "unit", code_low="ref_low", code_high="ref_high").unique(
             "code", keep="first"
         ),
         on="code",
         how="left",
         maintain_order="left",
+    )
+    # A value's own range, where one end of it is known, is all of its range: laboratories differ.
+    own = pl.col("ref_low").is_not_null() | pl.col("ref_high").is_not_null()
+    kept = kept.with_columns(
+        pl.when(own).then(name).otherwise(other).cast(pl.Float64).alias(name)
+        for name, other in (("ref_low", "code_low"), ("ref_high", "code_high"))
     )
     order = pl.col("modality").replace_strict(
         {m: i for i, m in enumerate(task.modalities)}, return_dtype=pl.Int64

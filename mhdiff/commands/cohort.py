@@ -15,23 +15,52 @@ def _json(parser: argparse.ArgumentParser) -> None:
 
 
 def _configure_import(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", metavar="KIND", help="kind of the source: covid-chestxray")
+    from mhdiff.cohort.adapters import KINDS
+
+    parser.add_argument("kind", metavar="KIND", help=f"kind of the source: {', '.join(KINDS)}")
     parser.add_argument("source", metavar="SOURCE", help="the source's folder")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write the cohort to")
+    parser.add_argument(
+        "--ranges", metavar="FILE", help="reference ranges for values that the source gives none (omop): CSV"
+    )
     _json(parser)
 
 
 def _import(args: argparse.Namespace) -> None:
     from mhdiff.cohort.adapters import adapter
 
-    run = adapter(args.kind)
-    console.say(f"reading {args.source}")
-    report = run(Path(args.source), Path(args.out))
+    options = {} if args.ranges is None else {"ranges": Path(args.ranges)}
+    run = adapter(args.kind, options)
+    with console.steps(f"reading {args.source}"):
+        report = run(Path(args.source), Path(args.out), **options)
     console.say(f"wrote {args.out}; this report is in metadata/import_report.json")
     if args.json:
         console.out_json(report.to_dict())
     else:
         console.out(report.text())
+
+
+def _configure_label(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("cohort", metavar="DIR", help="the cohort's folder, which gets the labels")
+    parser.add_argument("--task", required=True, metavar="NAME|FILE", help="a task with an outcome")
+    parser.add_argument("--ontology", required=True, metavar="DIR", help="what `mhdiff ontology build` wrote")
+    _json(parser)
+
+
+def _label(args: argparse.Namespace) -> None:
+    from mhdiff.cohort import Cohort, Task
+    from mhdiff.cohort.relabel import relabel, text
+    from ontology import Ontology
+
+    task, ontology, cohort = Task.load(args.task), Ontology.open(args.ontology), Cohort.open(args.cohort)
+    report = relabel(cohort, task, ontology)
+    console.say(
+        f"wrote labels/{task.labels}.parquet in {args.cohort}; graphs of the cohort must be built again"
+    )
+    if args.json:
+        console.out_json(report)
+    else:
+        console.out(text(report))
 
 
 def _configure_info(parser: argparse.ArgumentParser) -> None:
@@ -121,6 +150,7 @@ def _fractions(name: str, value: str | None) -> float | dict[str, float] | None:
 
 VERBS = {
     "import": Verb("write a cohort from a source of a known kind", _configure_import, _import),
+    "label": Verb("labels for a task with an outcome, from what happens later", _configure_label, _label),
     "info": Verb("who is in a cohort; cells under 5 are not shown", _configure_info, _info),
     "validate": Verb("list every fault of a cohort's files and tables", _configure_validate, _validate),
     "synthesize": Verb("draw the known-answer cohort", _configure_synthesize, _synthesize),

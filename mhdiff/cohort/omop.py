@@ -1,0 +1,387 @@
+"""OMOP common data model, CDM 5.3 and 5.4, as a folder of CSV or Parquet -> MEDS.
+
+Each table streams through three steps, and none is ever in memory as a whole: staged (types), made events (codes from
+CONCEPT, people), and cut into shards of whole persons, which are sorted and written one at a time. The memory is that
+of one shard, of PERSON, and of the concepts that are in use.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import polars as pl
+
+from mhdiff.cohort import meds, splits
+from mhdiff.cohort.import_report import ImportReport
+from mhdiff.cohort.omop_events import account, code_of, events
+from mhdiff.cohort.omop_people import describe_static, read_people, same_person, static_events
+from mhdiff.cohort.omop_tables import (
+    OTHERS,
+    STAGED,
+    TABLES,
+    VOCABULARY,
+    Table,
+    find,
+    need,
+    refuse_bad,
+    scan,
+    stage,
+    table_name,
+    unreadable,
+)  # fmt: skip
+from mhdiff.cohort.reference_ranges import fill_ranges, read_ranges
+from ontology.errors import InputError
+from ontology.files import atomic_directory
+from ontology.progress import step
+
+KIND = "omop"
+FOLDS, SEED = 5, 0
+ROWS_A_SHARD = 4_000_000
+CHOICES = (
+    "A row without a time of day, or at midnight, which is how OMOP writes that, is put at the last microsecond of its "
+    "day: a prediction at noon must not see what may have been found in the evening.",
+    "The code of an event is its standard concept; the source concept is in the column source_code, and "
+    "metadata/codes.parquet says of a source code which standard ones are its parents.",
+    "A measurement's code holds its unit, so that units never mix. No unit is converted.",
+    "A measurement without a reference range has none, and then no graph calls it high or low: give --ranges.",
+    "The first possible day stands for an unknown day or month of birth, so that no event comes before it.",
+    "Two ids of one day of birth and sex whose records agree in a tenth or more are one person, kept in one split.",
+    "Rows outside observation periods are kept.",
+)
+_FIXED = {
+    "OBSERVATION_PERIOD//START": "Start of an observation period",
+    "OBSERVATION_PERIOD//END": "End of an observation period",
+    "VISIT//END": "End of a visit",
+    "MEDS_DEATH": "Death",
+    "NOTE//UNCLASSIFIED": "Note without a class",
+}
+_EVENT = ("subject_id", "time", "code", "numeric_value", "text_value", "ref_low", "ref_high", "source_code")
+
+
+def import_omop(source: str | Path, out: str | Path, *, ranges: str | Path | None = None) -> ImportReport:
+    """Write a cohort from the tables of a CDM.
+
+    Args:
+        source: Folder of the tables; CONCEPT lies there, or in a folder `vocabulary` in or beside it.
+        out: Folder of the cohort to make or to replace.
+        ranges: A table of reference ranges, see `reference_ranges`.
+
+    Returns:
+        What was read, kept, changed and dropped; also in `metadata/import_report.json`.
+
+    Raises:
+        InputError: If a table is missing or not readable, or a value is not of its column's type.
+    """
+    root, report = Path(source), ImportReport(KIND, choices=list(CHOICES))
+    if not root.is_dir():
+        raise InputError(
+            "there is no such folder", path=root, remedy="Give the folder with the tables of the CDM"
+        )
+    own = None if ranges is None else read_ranges(ranges)
+    people = read_people([root], report)
+    _not_read(root, report)
+    with atomic_directory(out, marker=meds.MARKER) as folder:
+        work = folder / ".work"
+        work.mkdir()
+        staged = _stage_all(root, work)
+        table = _shard(people.table, staged)
+        concepts = _concepts(root, _used(staged) | people.concepts)
+        made = _make_all(staged, concepts, table, report)
+        (folder / "metadata").mkdir()
+        pairs, kinds = _write_shards(folder, made, table, concepts, own, report)
+        groups = splits.unite(table["subject_id"].to_list(), [(s, pair) for pair in pairs for s in pair])
+        if pairs:
+            report.changed.add(
+                "persons that are one under two ids, kept in one split", n=len({s for p in pairs for s in p})
+            )
+        groups.write_parquet(folder / meds.GROUPS_FILE)
+        codes = _codes(folder, root, made, concepts, staged)
+        shutil.rmtree(work)
+        report.written = {"persons": table.height, "shards": int(table["shard"].max() or 0) + 1, **kinds}  # type: ignore[arg-type]
+        text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n"
+        (folder / meds.REPORT_FILE).write_text(text, encoding="utf-8")
+        step("checking")
+        meds.write_meds(
+            folder, events=None, codes=codes, splits=_splits(table, groups), labels={},
+            metadata={"dataset_name": root.resolve().name, "mhdiff": {"kind": KIND}},
+        )  # fmt: skip
+    return report
+
+
+Staged = list[tuple[int, Table, Path]]
+
+
+def _not_read(root: Path, report: ImportReport) -> None:
+    known = {*(t.name for t in TABLES), *OTHERS, *VOCABULARY, "vocabulary"}
+    report.not_read = sorted(p.name for p in root.iterdir() if table_name(p) not in known)
+
+
+def _stage_all(root: Path, work: Path) -> Staged:
+    """Write every file of every table in the shape of `STAGED`; refuse the first bad value."""
+    staged: Staged = []
+    for rank, table in enumerate(TABLES):
+        for file in find([root], table.name):
+            step(f"reading {file.name} for {table.what}s" if not table.fixed else f"reading {file.name}")
+            place = work / f"{len(staged)}.staged.parquet"
+            rows = stage(file, table)
+            try:
+                rows.sink_parquet(place)
+            except (pl.exceptions.PolarsError, OSError) as error:
+                raise unreadable(file, error) from error
+            refuse_bad(pl.scan_parquet(place), file)
+            staged.append((rank, table, place))
+    if not any(not table.fixed for _, table, _ in staged):
+        raise InputError(
+            "the folder holds no table of events", path=root,
+            remedy="Put there at least one of: " + ", ".join(dict.fromkeys(t.name for t in TABLES if not t.fixed)),
+        )  # fmt: skip
+    return staged
+
+
+def _shard(people: pl.DataFrame, staged: Staged) -> pl.DataFrame:
+    """Give the persons their shard: by day of birth and sex, so that two ids of one person meet in it."""
+    total = sum(pl.scan_parquet(place).select(pl.len()).collect().item() for _, _, place in staged)
+    shards = max(1, -(-total // ROWS_A_SHARD))
+    deaths = [
+        pl.scan_parquet(place).select("subject_id", died="time").drop_nulls()
+        for _, table, place in staged
+        if table.fixed == "MEDS_DEATH"
+    ]
+    none = pl.LazyFrame(schema={"subject_id": pl.Int64, "died": pl.Datetime("us")})
+    died = pl.concat([none, *deaths]).group_by("subject_id").agg(pl.col("died").min()).collect()
+    place = pl.col("born").dt.timestamp("ms").fill_null(0) // 86_400_000 * 3 + pl.col(
+        "gender"
+    ).str.len_chars().fill_null(0) * (1 + (pl.col("gender") == "F").fill_null(False).cast(pl.Int64))
+    return people.join(died, on="subject_id", how="left", maintain_order="left").with_columns(
+        shard=(place % shards).cast(pl.Int64)
+    )
+
+
+def _used(staged: Staged) -> set[int]:
+    names = [name for name in STAGED if name.endswith("concept")]
+    used: set[int] = set()
+    for _, _, place in staged:
+        for name in names:
+            column = pl.scan_parquet(place).select(pl.col(name).unique()).collect(engine="streaming")[name]
+            used.update(column.to_list())
+    return used - {0}
+
+
+def _vocabulary_folders(root: Path) -> list[Path]:
+    beside = [p for place in (root, root.resolve().parent) for p in sorted(place.iterdir()) if p.is_dir()]
+    return [root, *(p for p in beside if p.name.lower() in ("vocabulary", "vocabularies", "vocab"))]
+
+
+def _concepts(root: Path, used: set[int]) -> pl.DataFrame:
+    """Give concept_id, code and name of the concepts that are in use."""
+    files = find(_vocabulary_folders(root), "concept")
+    if not files:
+        raise InputError(
+            "there is no table 'concept'",
+            path=root,
+            remedy="Put the vocabulary tables into the folder, or into a folder 'vocabulary' in or beside it",
+        )
+    wanted = pl.LazyFrame({"concept_id": sorted(used)}, schema={"concept_id": pl.Int64})
+    frames = []
+    for file in files:
+        step(f"reading {file.name}")
+        rows = scan(file, plain=True)
+        need(
+            file,
+            rows.collect_schema().names(),
+            ("concept_id", "concept_name", "vocabulary_id", "concept_code"),
+        )
+        try:
+            frames.append(
+                rows.select(
+                    pl.col("concept_id").cast(pl.Int64, strict=False),
+                    code=code_of(
+                        pl.col("vocabulary_id").cast(pl.String), pl.col("concept_code").cast(pl.String)
+                    ),
+                    name=pl.col("concept_name").cast(pl.String).str.strip_chars(),
+                )
+                .join(wanted, on="concept_id", how="semi")
+                .collect(engine="streaming")
+            )
+        except pl.exceptions.PolarsError as error:
+            raise unreadable(file, error) from error
+    found = pl.concat(frames)
+    if found["concept_id"].is_duplicated().any():
+        twice = found.filter(pl.col("concept_id").is_duplicated())["concept_id"].min()
+        raise InputError(f"concept_id {twice} is there twice", path=files[0], remedy="Keep one row a concept")
+    return found.sort("concept_id")
+
+
+def _make_all(staged: Staged, concepts: pl.DataFrame, people: pl.DataFrame, report: ImportReport) -> Staged:
+    made: Staged = []
+    places = people.select("subject_id", "born", "died", "shard")
+    for rank, table, place in staged:
+        step(f"coding {table.name}")
+        target = place.with_name(place.name.replace("staged", "made"))
+        rows = pl.scan_parquet(place)
+        events(rows, table, concepts, places).sink_parquet(target)
+        account(pl.scan_parquet(target), rows, table, report)
+        made.append((rank, table, target))
+    return made
+
+
+def _write_shards(
+    folder: Path,
+    made: Staged,
+    people: pl.DataFrame,
+    concepts: pl.DataFrame,
+    ranges: pl.DataFrame | None,
+    report: ImportReport,
+) -> tuple[list[tuple[int, int]], dict[str, int]]:
+    """Sort and write the shards; give the pairs of ids that are one person, and the events by kind."""
+    pairs: list[tuple[int, int]] = []
+    kinds: Counter[str] = Counter()
+    codes = dict(concepts.select("concept_id", "code").iter_rows())
+    last = int(people["shard"].max() or 0)  # type: ignore[arg-type]
+    shards = last + 1
+    filled = bare = 0
+    for shard in range(shards):
+        step(f"writing shard {shard + 1} of {shards}", shard / shards)
+        persons = people.filter(pl.col("shard") == shard)
+        if persons.is_empty():
+            continue
+        parts = [
+            pl.scan_parquet(place)
+            .filter(pl.col("shard") == shard, pl.col("reason").is_null())
+            .with_columns(rank=pl.lit(rank, pl.Int32), fixed=pl.lit(table.fixed is not None))
+            .collect(engine="streaming")
+            for rank, table, place in made
+        ]
+        rows = _once(pl.concat(parts), report)
+        rows = rows.join(persons.select("subject_id", "born", "gender"), on="subject_id", how="left")
+        pairs += same_person(rows.filter(~pl.col("fixed")), persons)
+        if ranges is not None:
+            rows = fill_ranges(rows, ranges)
+        ranged = rows["ref_low"].is_not_null() | rows["ref_high"].is_not_null()
+        measured = rows["numeric_value"].is_not_null()
+        filled, bare = filled + int((ranged & measured).sum()), bare + int((measured & ~ranged).sum())
+        static = static_events(persons, codes).with_columns(rank=pl.lit(-1, pl.Int32))
+        every = pl.concat([static, rows], how="diagonal").sort(
+            "subject_id", "time", "rank", "row", nulls_last=False
+        )
+        kinds.update(every.select(pl.col("code").str.extract(r"^([^/]+)")).to_series().to_list())
+        meds.write_shard(folder, shard, every.select(_EVENT))
+    report.read |= {"values with a reference range": filled, "values without one": bare}
+    return pairs, {f"{kind} events": n for kind, n in sorted(kinds.items())}
+
+
+def _once(rows: pl.DataFrame, report: ImportReport) -> pl.DataFrame:
+    """Drop rows whose key a row of the same person and table has already."""
+    rows = rows.sort("rank", "row")
+    again = (
+        rows["id"].is_not_null()
+        & ~rows.select(pl.struct("rank", "id", "subject_id").is_first_distinct()).to_series()
+    )
+    for rank, n, lines in (
+        rows.filter(again)
+        .group_by("rank", maintain_order=True)
+        .agg(pl.len(), pl.col("row").head(5))
+        .iter_rows()
+    ):
+        for i, line in enumerate(lines):
+            report.dropped.add(
+                f"{TABLES[rank].what}: its id is there twice", line, n=n - len(lines) + 1 if i == 0 else 1
+            )
+    return rows.filter(~again)
+
+
+def _codes(folder: Path, root: Path, made: Staged, concepts: pl.DataFrame, staged: Staged) -> pl.DataFrame:
+    """Describe every code of the events, and every source code, with its parents."""
+    used = (
+        pl.scan_parquet(folder / "data" / "*.parquet")
+        .select(pl.col("code").unique())
+        .collect(engine="streaming")
+    )
+    schema = {"code": pl.String, "base": pl.String, "unit": pl.String, "source_code": pl.String}
+    seen = [
+        pl.scan_parquet(place)
+        .filter(pl.col("reason").is_null())
+        .select(list(schema))
+        .unique()
+        .collect(engine="streaming")
+        for _, _, place in made
+    ]
+    rows = pl.concat([pl.DataFrame(schema=schema), *seen]).unique()
+    names = dict(concepts.select("code", "name").iter_rows())
+    maps = _maps(root, concepts, staged)
+    table: dict[str, dict[str, object]] = {}
+    for code, base, unit in rows.select("code", "base", "unit").unique().sort("code").iter_rows():
+        known = (
+            names.get(base) or names.get(base.removeprefix("NOTE//").replace(":", "/", 1)) or _FIXED.get(base)
+        )
+        text = known or f"concept {base.removeprefix('OMOP/')}, not in CONCEPT"
+        text += f", {unit}" if unit else ", not affirmed" if "//NOT_AFFIRMED//" in code else ""
+        parents = maps.get(base) or ([base] if unit and "/" in base else None)
+        if "//NOT_AFFIRMED//" in code:
+            parents = None
+        table[code] = {"code": code, "description": text, "parent_codes": parents, "unit": unit}
+    for source, parents in (
+        rows.drop_nulls("source_code")
+        .group_by("source_code")
+        .agg(pl.col("base").unique().sort())
+        .sort("source_code")
+        .iter_rows()
+    ):
+        table.setdefault(
+            source, {"code": source, "description": names.get(source), "parent_codes": parents, "unit": None}
+        )
+    for code in used["code"].to_list():
+        description = (
+            describe_static(code)
+            or names.get(code)
+            or f"concept {code.removeprefix('OMOP/')}, not in CONCEPT"
+        )
+        table.setdefault(code, {"code": code, "description": description, "parent_codes": None, "unit": None})
+    return meds.conform(pl.DataFrame(list(table.values()), infer_schema_length=None), meds.CODES)
+
+
+def _maps(root: Path, concepts: pl.DataFrame, staged: Staged) -> dict[str, list[str]]:
+    """Give the standard concepts of source concepts that stand alone in their row, by "Maps to"."""
+    files = find(_vocabulary_folders(root), "concept_relationship")
+    alone: set[int] = set()
+    for _, _, place in staged:
+        rows = pl.scan_parquet(place).filter(pl.col("concept") == 0, pl.col("source_concept") != 0)
+        alone.update(rows.select(pl.col("source_concept").unique()).collect()["source_concept"].to_list())
+    if not files or not alone:
+        return {}
+    wanted = pl.LazyFrame({"one": sorted(alone)}, schema={"one": pl.Int64})
+    pairs = []
+    for file in files:
+        rows = scan(file, plain=True)
+        held = rows.collect_schema().names()
+        need(file, held, ("concept_id_1", "concept_id_2", "relationship_id"))
+        valid = (
+            pl.col("invalid_reason").cast(pl.String).fill_null("").is_in(["", "V"])
+            if "invalid_reason" in held
+            else True
+        )
+        pairs.append(
+            rows.filter(pl.col("relationship_id") == "Maps to", valid)
+            .select(
+                one=pl.col("concept_id_1").cast(pl.Int64, strict=False),
+                two=pl.col("concept_id_2").cast(pl.Int64, strict=False),
+            )
+            .join(wanted, on="one", how="semi")
+            .collect(engine="streaming")
+        )
+    found = pl.concat(pairs).filter(pl.col("one") != pl.col("two"))
+    targets = _concepts(root, set(found["two"].to_list()))
+    sources = concepts.select(one="concept_id", source="code")
+    joined = found.join(sources, on="one").join(targets.select(two="concept_id", target="code"), on="two")
+    return dict(joined.group_by("source").agg(pl.col("target").unique().sort()).iter_rows())
+
+
+def _splits(people: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
+    """Deal the persons to train, tuning and held_out; tasks deal again, stratified by label, for folds."""
+    samples = people.select("subject_id", "site", label=pl.lit(0, pl.Int64))
+    if groups["group"].n_unique() < FOLDS:
+        return samples.select("subject_id", pl.lit("train").alias("split"))
+    return splits.assign(samples, f"fold:0/{FOLDS}", SEED, groups=groups).select("subject_id", "split")

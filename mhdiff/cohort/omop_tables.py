@@ -1,0 +1,356 @@
+"""Tables of the OMOP common data model, CDM 5.3 and 5.4, as folders of CSV or Parquet hold them.
+
+A table is a file `person.csv`, `PERSON.csv.gz`, `person.parquet`, or a folder `person/` of such parts; names of files
+and columns in any case. Every table is brought to one shape (`STAGED`) in one streaming pass and written as Parquet, so
+that no table need fit into memory. A value that is not of its column's type is an error of the whole import: it means
+that columns are shifted or that it is another table.
+
+Dates: where a time of day is not known, OMOP writes midnight or leaves the datetime empty. Such a row is put at the
+last microsecond of its day, since whoever predicts at noon cannot know what was found at four o'clock.
+
+See the Common Data Model's specification, https://ohdsi.github.io/CommonDataModel/cdm54.html.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from ontology.errors import InputError
+
+_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".parquet")
+_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M")
+_DATES = ("%Y-%m-%d", "%Y%m%d")
+LAST_OF_DAY: Final = pl.duration(days=1) - pl.duration(microseconds=1)
+
+#: What a table is brought to: the value's own text, not yet any code.
+STAGED: Final[dict[str, pl.DataType]] = {
+    "row": pl.Int64(),  # line of the source file where no value holds a line break; the header is line 1
+    "id": pl.Int64(),
+    "subject_id": pl.Int64(),
+    "time": pl.Datetime("us"),
+    "dated": pl.Boolean(),  # only the day is known
+    "concept": pl.Int64(),
+    "source_concept": pl.Int64(),
+    "source_value": pl.String(),
+    "number": pl.Float64(),
+    "text": pl.String(),
+    "value_concept": pl.Int64(),
+    "value_source": pl.String(),
+    "unit_concept": pl.Int64(),
+    "unit": pl.String(),
+    "ref_low": pl.Float64(),
+    "ref_high": pl.Float64(),
+    "operator": pl.Int64(),
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """One kind of row of a table.
+
+    Attributes:
+        name: Name of the table.
+        what: What its rows are called in reports.
+        date: Column of the date.
+        columns: Column of `STAGED` -> column of the table, for all but row, time and dated.
+        datetime: Column of the datetime.
+        fixed: The code that every row gets; None where the concept is the code.
+        optional: Whether a row without a concept or a time says nothing, and is not counted as dropped.
+        begins: Whether a row without a time of day stands for the day's beginning.
+    """
+
+    name: str
+    what: str
+    date: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    datetime: str = ""
+    fixed: str | None = None
+    optional: bool = False
+    begins: bool = False
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The columns without which the table cannot be read."""
+        concept = () if self.fixed else (self.columns["concept"],)
+        return tuple(name for name in ("person_id", self.date, *concept) if name)
+
+
+def _coded(name: str, kind: str, date: str, **more: str) -> Table:
+    columns = {
+        "id": f"{name}_id",
+        "concept": f"{kind}_concept_id",
+        "source_concept": f"{kind}_source_concept_id",
+        "source_value": f"{kind}_source_value",
+        **more,
+    }
+    return Table(name, name, f"{date}_date", columns, f"{date}_datetime")
+
+
+_VALUE = {"number": "value_as_number", "value_concept": "value_as_concept_id", "unit_concept": "unit_concept_id",
+          "unit": "unit_source_value", "value_source": "value_source_value"}  # fmt: skip
+#: In the order in which rows of one time are written: a visit comes before what was found in it.
+TABLES: Final = (
+    Table("observation_period", "start of an observation period", "observation_period_start_date",
+          fixed="OBSERVATION_PERIOD//START", begins=True),
+    _coded("visit_occurrence", "visit", "visit_start"),
+    _coded("condition_occurrence", "condition", "condition_start"),
+    _coded("drug_exposure", "drug", "drug_exposure_start"),
+    _coded("procedure_occurrence", "procedure", "procedure"),
+    _coded("device_exposure", "device", "device_exposure_start"),
+    _coded("measurement", "measurement", "measurement", **_VALUE, ref_low="range_low", ref_high="range_high",
+           operator="operator_concept_id"),
+    _coded("observation", "observation", "observation", **_VALUE, text="value_as_string"),
+    Table("note", "note", "note_date", {"id": "note_id", "concept": "note_class_concept_id", "text": "note_text"},
+          "note_datetime"),
+    Table("visit_occurrence", "end of a visit", "visit_end_date", {"id": "visit_occurrence_id"},
+          "visit_end_datetime", fixed="VISIT//END", optional=True),
+    Table("death", "cause of death", "death_date", {"concept": "cause_concept_id",
+          "source_concept": "cause_source_concept_id", "source_value": "cause_source_value"}, "death_datetime",
+          optional=True),
+    Table("death", "death", "death_date", {}, "death_datetime", fixed="MEDS_DEATH"),
+    Table("observation_period", "end of an observation period", "observation_period_end_date",
+          fixed="OBSERVATION_PERIOD//END"),
+)  # fmt: skip
+#: Read for who somebody is and where, not for events.
+OTHERS: Final = ("person", "care_site", "location")
+VOCABULARY: Final = ("concept", "concept_relationship")
+
+
+def find(folders: list[Path], name: str) -> list[Path]:
+    """Give the files of a table: one, or the parts of a folder of that name; none if it is not there.
+
+    Args:
+        folders: Where to look, in this order.
+        name: Name of the table.
+
+    Raises:
+        InputError: If two files of one folder are the same table.
+    """
+    for folder in folders:
+        here = [p for p in sorted(folder.iterdir()) if table_name(p) == name]
+        if len(here) > 1:
+            raise InputError(
+                f"the table '{name}' is there twice: {', '.join(p.name for p in here)}",
+                path=folder,
+                remedy="Leave one of them",
+            )
+        if here and here[0].is_dir():
+            parts = sorted(p for p in here[0].iterdir() if p.name.lower().endswith(_SUFFIXES))
+            if not parts:
+                raise InputError(
+                    "the folder of the table holds no CSV or Parquet",
+                    path=here[0],
+                    remedy="Put its parts there, or remove the folder",
+                )
+            return parts
+        if here:
+            return here
+    return []
+
+
+def table_name(path: Path) -> str:
+    """Give the table that a file or folder is by its name, "" for a file that is no table.
+
+    Args:
+        path: The file or folder.
+    """
+    name = path.name.lower()
+    if path.is_dir():
+        return name
+    suffix = next((s for s in sorted(_SUFFIXES, key=len, reverse=True) if name.endswith(s)), None)
+    return name[: -len(suffix)] if suffix else ""
+
+
+def scan(file: Path, *, plain: bool = False) -> pl.LazyFrame:
+    """Give a file's rows lazily, columns in lower case, and `row`: its line where no value holds a line break.
+
+    Args:
+        file: A CSV or Parquet file.
+        plain: Whether quotes are letters where tabs separate: so Athena writes vocabularies.
+
+    Raises:
+        InputError: If the file has no header or is not what its name says.
+    """
+    try:
+        if file.suffix.lower() == ".parquet":
+            frame = pl.scan_parquet(file).with_row_index("row", offset=2)
+        else:
+            tabs = "\t" in _first_line(file)
+            frame = pl.scan_csv(
+                file,
+                separator="\t" if tabs else ",",
+                quote_char=None if tabs and plain else '"',
+                infer_schema=False,
+                row_index_name="row",
+                row_index_offset=2,
+            )
+        names = frame.collect_schema().names()
+    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
+        raise unreadable(file, error) from error
+    small = [name.strip().strip("\ufeff").lower() for name in names]
+    if doubled := sorted({name for name in small if small.count(name) > 1}):
+        raise InputError(
+            "the column is there twice", path=file, row=1, column=doubled[0], remedy="Leave one of them"
+        )
+    return frame.rename(dict(zip(names, small, strict=True)))
+
+
+def stage(file: Path, table: Table) -> pl.LazyFrame:
+    """Bring a file of a table to the columns of `STAGED` and `bad`, the first column with a value of no such type.
+
+    Args:
+        file: The file.
+        table: What it is.
+
+    Raises:
+        InputError: If it lacks a column.
+    """
+    frame = scan(file)
+    held = frame.collect_schema()
+    need(file, held.names(), table.needed)
+    day, day_bad = _read(held, table.date, pl.Datetime("us"))
+    moment, moment_bad = _read(held, table.datetime, pl.Datetime("us"))
+    midnight = moment.is_null() | (moment == moment.dt.truncate("1d"))
+    kept = pl.coalesce(moment, day)
+    made = {
+        "row": pl.col("row").cast(pl.Int64),
+        "time": pl.when(midnight & ~pl.lit(table.begins))
+        .then(kept.dt.truncate("1d") + LAST_OF_DAY)
+        .otherwise(kept),
+        "dated": midnight & kept.is_not_null(),
+    }
+    wrong = [(table.date, day_bad), (table.datetime, moment_bad)]
+    for name, dtype in STAGED.items():
+        if name not in made:
+            column = "person_id" if name == "subject_id" else table.columns.get(name, "")
+            made[name], bad = _read(held, column, dtype)
+            wrong.append((column, bad))
+    zero = [name for name in made if name.endswith("concept")]
+    made |= {name: made[name].fill_null(0) for name in zero}
+    bad = pl.coalesce(pl.when(where).then(pl.lit(name)) for name, where in wrong if name)
+    return frame.select(*(made[name].alias(name) for name in STAGED), bad.alias("bad"))
+
+
+def need(file: Path, held: list[str], columns: tuple[str, ...]) -> None:
+    """Refuse a table that lacks a column.
+
+    Args:
+        file: Its file.
+        held: The columns that it has.
+        columns: Those that it must have.
+
+    Raises:
+        InputError: If one is missing.
+    """
+    for column in columns:
+        if column not in held:
+            raise InputError(
+                "the table lacks the column",
+                path=file,
+                row=1,
+                column=column,
+                remedy=f"It needs: {', '.join(columns)}. Export it again as CDM 5.3 or 5.4",
+            )
+
+
+def refuse_bad(staged: pl.LazyFrame, file: Path) -> None:
+    """Refuse a file with a value that is not of its column's type.
+
+    Args:
+        staged: What `stage` gave.
+        file: The file that it came from.
+
+    Raises:
+        InputError: If there is one; it names the first.
+    """
+    found = staged.filter(pl.col("bad").is_not_null()).select("row", "bad").bottom_k(1, by="row").collect()
+    if found.height:
+        column = str(found["bad"][0])
+        what = "date or time without a zone" if column.endswith(("date", "datetime")) else "number"
+        raise InputError(
+            f"the value is no {what}",
+            path=file,
+            row=int(found["row"][0]),
+            column=column,
+            remedy="Correct the row, or see whether its columns are shifted",
+        )
+
+
+def unreadable(file: Path, error: Exception) -> InputError:
+    """Make the message for a file that cannot be parsed, with the first line at fault where it can be found.
+
+    Args:
+        file: The file.
+        error: What the parser said; not shown where it may quote a row.
+    """
+    if not file.name.lower().endswith((".csv", ".tsv")):
+        return InputError("the file is not readable", path=file, remedy="Export it again")
+    separator, width = "", 0
+    try:
+        with file.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    text = line.decode("utf-8")
+                except UnicodeDecodeError:
+                    return InputError(
+                        "the line is not UTF-8", path=file, row=number, remedy="Convert the file"
+                    )
+                if '"' in text:
+                    break
+                if not separator:
+                    separator = "\t" if "\t" in text else ","
+                    width = text.count(separator)
+                if text.count(separator) > width:
+                    return InputError(
+                        "the line has more values than the header", path=file, row=number,
+                        remedy="Quote values that hold a comma",
+                    )  # fmt: skip
+    except OSError:
+        return InputError("the file cannot be opened", path=file, remedy="Check its permissions")
+    kind = re.sub(r"[^A-Za-z]", "", type(error).__name__)
+    return InputError(f"the file is not readable as CSV ({kind})", path=file, remedy="Export it again")
+
+
+def _first_line(file: Path) -> str:
+    import gzip
+
+    with gzip.open(file, "rb") if file.suffix.lower() == ".gz" else file.open("rb") as stream:
+        line = stream.readline().decode("utf-8")
+    if not line.strip():
+        raise InputError("the file has no header", path=file, row=1, remedy="Export the table again")
+    return line
+
+
+def _read(held: pl.Schema, column: str, dtype: pl.DataType) -> tuple[pl.Expr, pl.Expr]:
+    """Give a column in a type, and where it holds something that is not of that type."""
+    if column not in held:
+        return pl.lit(None, dtype=dtype), pl.lit(False)
+    value = pl.col(column)
+    if held[column] == pl.String():
+        value = value.str.strip_chars()
+        value = pl.when(value != "").then(value)
+        read = pl.coalesce(_spellings(value, dtype))
+    elif (dtype == pl.Datetime("us") and not held[column].is_temporal()) or getattr(
+        held[column], "time_zone", None
+    ):
+        read = pl.lit(None, dtype=dtype)
+    else:
+        read = value.cast(dtype, strict=False)
+    return read, value.is_not_null() & read.is_null()
+
+
+def _spellings(text: pl.Expr, dtype: pl.DataType) -> Iterator[pl.Expr]:
+    if dtype == pl.Datetime("us"):
+        yield from (text.str.to_datetime(f, time_unit="us", strict=False) for f in _FORMATS)
+        yield from (text.str.to_date(f, strict=False).cast(dtype) for f in _DATES)
+    elif dtype == pl.Int64():
+        # Whoever exports with pandas writes whole numbers as 8840.0 where a column has gaps.
+        yield text.str.replace(r"\.0+$", "").cast(dtype, strict=False)
+    else:
+        yield text.cast(dtype, strict=False)

@@ -1,0 +1,74 @@
+"""Put labels into a cohort's folder: the folder is replaced at once, by one whose other files are the same ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import Any
+
+from mhdiff.cohort import meds
+from mhdiff.cohort.cohort import Cohort
+from mhdiff.cohort.import_report import SMALL_CLASS
+from mhdiff.cohort.outcome import label
+from mhdiff.cohort.task import Task
+from ontology import Ontology
+from ontology.files import atomic_directory
+
+
+def relabel(cohort: Cohort, task: Task, ontology: Ontology) -> dict[str, Any]:
+    """Write the labels of a task with an outcome into a cohort.
+
+    Args:
+        cohort: The cohort; its folder gets `labels/<task.labels>.parquet` and a new fingerprint.
+        task: The task.
+        ontology: Says which codes are the outcome.
+
+    Returns:
+        The counts of `outcome.label`, which are kept in the cohort's metadata too.
+
+    Raises:
+        InputError: If the labels cannot be made; the cohort stays as it is.
+    """
+    made = label(cohort, task, ontology)
+    report = made.report | {"ontology": {"name": ontology.name, "fingerprint": ontology.fingerprint}}
+    with atomic_directory(cohort.path, marker=meds.MARKER) as folder:
+        shutil.copytree(cohort.path, folder, dirs_exist_ok=True, copy_function=_link)
+        meds.write_labels(folder, task.labels, made.labels)
+        document = json.loads((folder / meds.MARKER).read_text(encoding="utf-8"))
+        ours = dict(document.get("mhdiff") or {"kind": cohort.kind})
+        ours["labels"] = {**ours.get("labels", {}), task.labels: report}
+        ours["fingerprint"] = meds.fingerprint(folder)
+        document["mhdiff"] = ours
+        (folder / meds.MARKER).unlink()  # or the old folder's file would be written through the link
+        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        (folder / meds.MARKER).write_text(text, encoding="utf-8")
+    return report
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copy2(source, target)
+
+
+def text(report: dict[str, Any]) -> str:
+    """Give the counts for a person to read.
+
+    Args:
+        report: What `relabel` gave.
+    """
+    asked, classes = report["predictions"], report["classes"]
+    lines = [
+        f"Labels {report['labels']} of task {report['task']}, with {report['ontology']['name']}",
+        f"Outcome: {report['outcomes']['events']} events of {report['outcomes']['patients']} patients, by "
+        f"{len(report['codes'])} codes",
+        *(f"  {code}  {description or ''}" for code, description in report["codes"].items()),
+        f"Predictions: {asked['asked']} of {asked['patients']} patients, {asked['labelled']} are labelled",
+        *(f"  {n:>5}  left out: {reason}" for reason, n in report["excluded"].items()),
+        *(f"  {n['samples']:>5}  {name}, of {n['patients']} patients" for name, n in classes.items()),
+    ]
+    if small := [f"{name} ({n['patients']})" for name, n in classes.items() if n["patients"] < SMALL_CLASS]:
+        lines.append(f"Classes with fewer than {SMALL_CLASS} patients: " + ", ".join(small))
+    return "\n".join(lines)
