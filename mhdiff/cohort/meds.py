@@ -105,10 +105,11 @@ def write_meds(
     Raises:
         ValueError: If the tables contradict each other: that is a defect of the adapter, not of its input.
     """
+    known, split = conform(codes, CODES), conform(splits, SUBJECT_SPLITS)
+    written = pl.scan_parquet(directory / "data" / "*.parquet") if events is None else events.lazy()
+    _consistent(written, known, split, labels)
     if events is not None:
         write_shard(directory, 0, events)
-    known, split = conform(codes, CODES), conform(splits, SUBJECT_SPLITS)
-    _consistent(pl.scan_parquet(directory / "data" / "*.parquet"), known, split, labels)
     (directory / "metadata").mkdir(parents=True, exist_ok=True)
     known.sort("code").write_parquet(directory / CODES_FILE)
     split.sort("subject_id").write_parquet(directory / SPLITS_FILE)

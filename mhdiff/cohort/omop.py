@@ -17,7 +17,7 @@ import polars as pl
 from mhdiff.cohort import meds, splits
 from mhdiff.cohort.import_report import ImportReport
 from mhdiff.cohort.omop_events import account, code_of, events
-from mhdiff.cohort.omop_people import describe_static, read_people, same_person, static_events
+from mhdiff.cohort.omop_people import describe_static, name_unknown, read_people, same_person, static_events
 from mhdiff.cohort.omop_tables import (
     OTHERS,
     STAGED,
@@ -89,6 +89,7 @@ def import_omop(source: str | Path, out: str | Path, *, ranges: str | Path | Non
         staged = _stage_all(root, work)
         table = _shard(people.table, staged)
         concepts = _concepts(root, _used(staged) | people.concepts)
+        name_unknown(table, concepts, report)
         made = _make_all(staged, concepts, table, report)
         (folder / "metadata").mkdir()
         pairs, kinds = _write_shards(folder, made, table, concepts, own, report)
@@ -265,7 +266,7 @@ def _write_shards(
         filled, bare = filled + int((ranged & measured).sum()), bare + int((measured & ~ranged).sum())
         static = static_events(persons, codes).with_columns(rank=pl.lit(-1, pl.Int32))
         every = pl.concat([static, rows], how="diagonal").sort(
-            "subject_id", "time", "rank", "row", nulls_last=False
+            "subject_id", "time", "rank", "row", nulls_last=False, maintain_order=True
         )
         kinds.update(every.select(pl.col("code").str.extract(r"^([^/]+)")).to_series().to_list())
         meds.write_shard(folder, shard, every.select(_EVENT))

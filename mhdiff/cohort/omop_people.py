@@ -23,12 +23,18 @@ from ontology.errors import InputError
 SHARED, AT_LEAST = 0.1, 5
 _GENDERS: Final = {8507: "M", 8532: "F"}
 _SEXES: Final = {"M": "Male", "F": "Female"}
-_PERSON = Table(
-    "person", "person", "birth_datetime", {"concept": "gender_concept_id", "source_concept": "race_concept_id",
-    "value_concept": "ethnicity_concept_id", "source_value": "gender_source_value"},
-    fixed="person",
-)  # fmt: skip
-_PARTS = ("year_of_birth", "month_of_birth", "day_of_birth")
+_CONCEPTS = {
+    "concept": "gender_concept_id",
+    "source_concept": "race_concept_id",
+    "value_concept": "ethnicity_concept_id",
+}
+_REST = {
+    "year": "year_of_birth",
+    "month": "month_of_birth",
+    "day": "day_of_birth",
+    "care_site": "care_site_id",
+    "location": "location_id",
+}
 
 
 @dataclass(frozen=True)
@@ -90,53 +96,42 @@ def read_people(folders: list[Path], report: ImportReport) -> People:
 def _person(file: Path) -> pl.DataFrame:
     held = scan(file).collect_schema().names()
     need(file, held, ("person_id", "gender_concept_id", "year_of_birth"))
-    staged = stage_person(file, held)
+    staged = _staged(file, held)
     refuse_bad(staged, file)
     rows = staged.collect()
     lost = rows.filter(pl.col("subject_id").is_null())
     if lost.height:
         raise InputError("the person has no id", path=file, row=int(lost["row"][0]), column="person_id")
-    made = pl.date(pl.col("year"), pl.col("month").fill_null(1), pl.col("day").fill_null(1))
-    day = pl.coalesce(pl.col("time").dt.truncate("1d"), made.cast(pl.Datetime("us")))
-    try:
-        return rows.with_columns(
-            born=day,
-            exact=pl.col("time").is_not_null() | (pl.col("month").is_not_null() & pl.col("day").is_not_null()),
-            gender=pl.col("concept").replace_strict(_GENDERS, default=None, return_dtype=pl.String),
-        ).select(
-            "row", "subject_id", "born", "exact", "gender", "care_site", "location",
-            gender_concept="concept", race="source_concept", ethnicity="value_concept",
-        )  # fmt: skip
-    except pl.exceptions.PolarsError as error:
+    parts = [pl.col("year"), pl.col("month").fill_null(1), pl.col("day").fill_null(1)]
+    made = pl.concat_str(parts, separator="-").str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
+    rows = rows.with_columns(made=made)
+    wrong = rows.filter(pl.col("year").is_not_null() & pl.col("made").is_null())
+    if wrong.height:
         raise InputError(
-            "a birthday is no day of the calendar", path=file, column="day_of_birth", remedy="Correct it"
-        ) from error
+            "the birthday is no day of the calendar", path=file, row=int(wrong["row"][0]), column="day_of_birth",
+            remedy="Correct it, or leave day and month empty",
+        )  # fmt: skip
+    return rows.with_columns(
+        born=pl.coalesce(pl.col("time").dt.truncate("1d"), "made"),
+        exact=pl.col("time").is_not_null() | (pl.col("month").is_not_null() & pl.col("day").is_not_null()),
+        gender=pl.col("concept").replace_strict(_GENDERS, default=None, return_dtype=pl.String),
+    ).select(
+        "row", "subject_id", "born", "exact", "gender", "care_site", "location",
+        gender_concept="concept", race="source_concept", ethnicity="value_concept",
+    )  # fmt: skip
 
 
-def stage_person(file: Path, held: list[str]) -> pl.LazyFrame:
-    """Stage PERSON: `stage` reads what it has in common with other tables, and the rest is read beside it.
-
-    Args:
-        file: The file.
-        held: Its columns.
-    """
-    dated = "birth_datetime" in held
-    common = Table("person", "person", "birth_datetime" if dated else "", _PERSON.columns, fixed="person")
-    more = {
-        "year": "year_of_birth", "month": "month_of_birth", "day": "day_of_birth", "care_site": "care_site_id",
-        "location": "location_id",
-    }  # fmt: skip
-    frames = []
-    for name, column in more.items():
-        whole = Table("person", "person", "", {"id": column}, fixed="person")
-        frames.append(
-            stage(file, whole).select("row", pl.col("id").alias(name), pl.col("bad").alias(f"{name}_bad"))
+def _staged(file: Path, held: list[str]) -> pl.LazyFrame:
+    """Stage PERSON: `stage` reads what it has in common with other tables, and the rest beside it, as ids."""
+    dated = "birth_datetime" if "birth_datetime" in held else ""
+    staged = stage(file, Table("person", "person", dated, _CONCEPTS, fixed="person"))
+    for name, column in _REST.items():
+        one = stage(file, Table("person", "person", "", {"id": column}, fixed="person"))
+        staged = staged.join(
+            one.select("row", name="id", bad_one="bad").rename({"name": name}), on="row", how="left"
         )
-    staged = stage(file, common)
-    for frame in frames:
-        staged = staged.join(frame, on="row", how="left")
-    bad = pl.coalesce("bad", *(f"{name}_bad" for name in more))
-    return staged.with_columns(bad=bad)
+        staged = staged.with_columns(bad=pl.coalesce("bad", "bad_one")).drop("bad_one")
+    return staged
 
 
 def _sites(folders: list[Path], table: pl.DataFrame, report: ImportReport) -> pl.DataFrame:
@@ -174,7 +169,7 @@ def _names(folders: list[Path], table: str, columns: tuple[str, ...]) -> pl.Data
     for file in find(folders, table):
         held = scan(file).collect_schema().names()
         need(file, held, (f"{table}_id",))
-        read = Table(table, table, "", {"id": f"{table}_id"}, fixed=table)
+        read = Table(table, table, "", {"id": f"{table}_id"}, fixed=table, personal=False)
         ids = stage(file, read)
         refuse_bad(ids, file)
         texts = [
@@ -231,13 +226,25 @@ def static_events(people: pl.DataFrame, codes: dict[int, str]) -> pl.DataFrame:
     ]
     for name in ("race", "ethnicity"):
         known = people.filter(pl.col(name) != 0)
-        code = known[name].replace_strict(
-            {c: codes.get(c, f"OMOP/{c}") for c in known[name].unique()}, return_dtype=pl.String
-        )
+        code = pl.Series([codes.get(c, f"OMOP/{c}") for c in known[name].to_list()], dtype=pl.String)
         frames.append(known.select("subject_id", code=code, time=pl.lit(None, pl.Datetime("us"))))
     born = people.filter(pl.col("born").is_not_null())
     frames.append(born.select("subject_id", code=pl.lit(meds.BIRTH), time="born"))
     return pl.concat(frames)
+
+
+def name_unknown(people: pl.DataFrame, concepts: pl.DataFrame, report: ImportReport) -> None:
+    """Name the concepts of race and ethnicity that CONCEPT does not hold.
+
+    Args:
+        people: `People.table`.
+        concepts: concept_id of those that it holds.
+        report: Filled.
+    """
+    said = pl.concat([people["race"], people["ethnicity"]])
+    missing = said.filter((said != 0) & ~said.is_in(concepts["concept_id"].implode())).value_counts()
+    named = {f"OMOP/{c}": n for c, n in missing.sort(["count", "race"], descending=[True, False]).iter_rows()}
+    report.name("persons whose race or ethnicity is not in CONCEPT", named)
 
 
 def describe_static(code: str) -> str | None:

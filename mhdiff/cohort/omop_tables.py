@@ -63,6 +63,7 @@ class Table:
         fixed: The code that every row gets; None where the concept is the code.
         optional: Whether a row without a concept or a time says nothing, and is not counted as dropped.
         begins: Whether a row without a time of day stands for the day's beginning.
+        personal: Whether its rows are of persons.
     """
 
     name: str
@@ -73,12 +74,14 @@ class Table:
     fixed: str | None = None
     optional: bool = False
     begins: bool = False
+    personal: bool = True
 
     @property
     def needed(self) -> tuple[str, ...]:
         """The columns without which the table cannot be read."""
         concept = () if self.fixed else (self.columns["concept"],)
-        return tuple(name for name in ("person_id", self.date, *concept) if name)
+        person = "person_id" if self.personal else ""
+        return tuple(name for name in (person, self.date, *concept) if name)
 
 
 def _coded(name: str, kind: str, date: str, **more: str) -> Table:
@@ -89,7 +92,13 @@ def _coded(name: str, kind: str, date: str, **more: str) -> Table:
         "source_value": f"{kind}_source_value",
         **more,
     }
-    return Table(name, name, f"{date}_date", columns, f"{date}_datetime")
+    return Table(
+        name,
+        name.removesuffix("_occurrence").removesuffix("_exposure"),
+        f"{date}_date",
+        columns,
+        f"{date}_datetime",
+    )
 
 
 _VALUE = {"number": "value_as_number", "value_concept": "value_as_concept_id", "unit_concept": "unit_concept_id",
