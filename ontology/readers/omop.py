@@ -13,6 +13,8 @@ tells which.
 | Concept replaced by, same_as, poss_eq, alt_to, was_a | history |
 | every other relationship | a relation; one of a pair of inverse ones, which RELATIONSHIP or the rows tell |
 
+A concept that rows speak of and CONCEPT lacks, as in shards, is bridged: if A is a X and X is a B, then A is a B.
+
 CONCEPT_ANCESTOR is only used where no row says Is a or Subsumes, since it is derived from them. Rows whose ends are not
 in CONCEPT are counted: a download holds the vocabularies that were asked for.
 """
@@ -121,6 +123,7 @@ def read(path: Path, report: LoadReport) -> Parts:
     found = rows.join(sources, on="concept_id_1").join(targets, on="concept_id_2")
     report.drop("relationship", "an end is not in CONCEPT", rows.height - found.height)
     is_a = found.filter(pl.col("relationship_id") == "Is a")
+    is_a = pl.concat([is_a.select("source", "target"), _bridged(rows, known, is_a, report)])
     if is_a.is_empty():
         is_a = _from_ancestors(path, known, report)
     maps = found.filter((pl.col("relationship_id") == "Maps to") & (pl.col("source") != pl.col("target")))
@@ -264,6 +267,62 @@ def _named(rows: pl.DataFrame, keys: Keys) -> pl.DataFrame:
     return rows.with_columns(
         type=pl.col("relationship_id").replace_strict(types, default=0, return_dtype=pl.Int64)
     )
+
+
+def _bridged(rows: pl.DataFrame, known: pl.DataFrame, is_a: pl.DataFrame, report: LoadReport) -> pl.DataFrame:
+    """Give the is-a of living concepts that leads through concepts of which CONCEPT knows nothing.
+
+    What a longer way says already is left out.
+    """
+    empty = pl.DataFrame(schema={"source": pl.Int64, "target": pl.Int64})
+    living = dict(known.filter("active").select("concept_id", "key").iter_rows())
+    retired = set(known.filter(~pl.col("active"))["concept_id"].to_list())
+    every = rows.filter(pl.col("relationship_id") == "Is a").select("concept_id_1", "concept_id_2")
+    here = known["concept_id"].implode()
+    open_ends = every.filter(~pl.col("concept_id_1").is_in(here) | ~pl.col("concept_id_2").is_in(here))
+    up: dict[int, list[int]] = {}
+    for child, parent in open_ends.iter_rows():
+        up.setdefault(child, []).append(parent)
+    found: dict[int, set[int]] = {}
+    for child in (c for c in up if c in living):
+        waiting, seen = list(up[child]), {child}
+        while waiting:
+            concept = waiting.pop()
+            if concept in seen or concept in retired:
+                continue
+            seen.add(concept)
+            if concept in living:
+                found.setdefault(living[child], set()).add(living[concept])
+            else:
+                waiting += up.get(concept, [])
+    if not found:
+        return empty
+    above: dict[int, set[int]] = {child: set(parents) for child, parents in found.items()}
+    direct: dict[int, set[int]] = {}
+    for child, parent in is_a.select("source", "target").iter_rows():
+        direct.setdefault(child, set()).add(parent)
+        above.setdefault(child, set()).add(parent)
+    new = [
+        (child, parent)
+        for child in sorted(found)
+        for parent in sorted(found[child] - direct.get(child, set()))
+        if not _leads(above, [other for other in above[child] if other != parent], parent)
+    ]
+    report.tolerate("is-a across concepts that are not in CONCEPT", len(new))
+    return pl.DataFrame(new, schema=empty.schema, orient="row")
+
+
+def _leads(above: dict[int, set[int]], waiting: list[int], goal: int) -> bool:
+    """Say whether a way up leads from one of the concepts to the goal."""
+    seen: set[int] = set()
+    while waiting:
+        concept = waiting.pop()
+        if concept == goal:
+            return True
+        if concept not in seen:
+            seen.add(concept)
+            waiting += above.get(concept, ())
+    return False
 
 
 def _from_ancestors(path: Path, known: pl.DataFrame, report: LoadReport) -> pl.DataFrame:
