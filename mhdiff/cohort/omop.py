@@ -211,7 +211,7 @@ def _concepts(root: Path, used: set[int]) -> pl.DataFrame:
             raise unreadable(file, error) from error
     found = pl.concat(frames)
     if found["concept_id"].is_duplicated().any():
-        twice = found.filter(pl.col("concept_id").is_duplicated())["concept_id"].min()
+        twice = found.filter(pl.col("concept_id").is_duplicated()).sort("concept_id")["concept_id"][0]
         raise InputError(f"concept_id {twice} is there twice", path=files[0], remedy="Keep one row a concept")
     return found.sort("concept_id")
 

@@ -25,6 +25,7 @@ _NOT_AFFIRMED = (
     r"(?i)^\s*(no|none|never|negative|absent|denied|false|unknown|refused|"
     r"not (detected|present|found|done|known|asked))\b"
 )
+_TAG = r"\s*\((qualifier value|finding|disorder|situation|observable entity|procedure|substance)\)\s*$"
 _LIMITS: Final = {4171756: "<", 4171754: "<=", 4171755: ">=", 4172704: ">"}
 #: What an event is before the shards are written; `base` is its code without the unit.
 COLUMNS: Final = (
@@ -76,6 +77,8 @@ def events(staged: pl.LazyFrame, table: Table, concepts: pl.DataFrame, people: p
             pl.when(number.is_null()).then(pl.col("value_source")),
         ),
     )
+    if table.name != "note":
+        rows = rows.with_columns(pl.col("text_value").str.replace(_TAG, ""))
     return rows.with_columns(
         code=_full(table),
         source_code=pl.when(

@@ -2,7 +2,8 @@
 
     outcome:
       concepts: [444814009]        # what is predicted, with all descendants in the ontology; blinded by themselves
-      index: {every_days: 730}     # when is predicted; or {event: [VISIT//END], nth: 3}; or {date: 2015-01-01}
+      index: {every_days: 730, since: 2004-01-01}  # when is predicted; `since` is optional; or
+                                   # {event: [VISIT//END], nth: 3}; or {date: 2015-01-01}
       history_days: 365            # at least so long under observation before it
       washout_days: 365            # no outcome so long before it; null: none ever before; 0: it may come again
       gap_days: 0                  # what happens so soon after it is no prediction
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ontology import Ontology
 
 START, END, DEATH = "OBSERVATION_PERIOD//START", "OBSERVATION_PERIOD//END", "MEDS_DEATH"
+_MOST_DAYS: Final = 100_000  # 273 years; beyond the calendar nothing can be added
 #: Why a prediction that could be made gets no label, in the order in which it is asked.
 REASONS: Final = (
     "not under observation at the prediction time",
@@ -51,6 +53,8 @@ class Outcome:
         concepts: SCTIDs; with their descendants they are the outcome.
         horizon_days: Length of the window that is looked at.
         every_days: Predict from the end of the history on, at steps of this length.
+        since: Of these steps, none before this day: records are thin before a hospital's system began, and then the
+            year tells who has an outcome.
         event: Or at the nth time of an event whose code begins with one of these.
         nth: Which one, from 1.
         day: Or at the beginning of this day.
@@ -62,6 +66,7 @@ class Outcome:
     concepts: tuple[int, ...]
     horizon_days: float
     every_days: float | None = None
+    since: date | None = None
     event: tuple[str, ...] = ()
     nth: int = 1
     day: date | None = None
@@ -90,49 +95,45 @@ class Outcome:
         index = content.get("index")
         if not isinstance(index, dict) or set(index) not in (
             {"every_days"},
+            {"every_days", "since"},
             {"event"},
             {"event", "nth"},
             {"date"},
         ):
             raise ValueError(
-                "'outcome.index' must be {every_days: N}, {event: [PREFIX], nth: N} or {date: YYYY-MM-DD}"
+                "'outcome.index' must be {every_days: N, since: DAY}, {event: [PREFIX], nth: N} or {date: DAY}"
             )
-        days = {
-            key: _number(
-                content.get(key, default), f"outcome.{key}", key == "horizon_days", key == "washout_days"
-            )
-            for key, default in (
-                ("horizon_days", -1),
-                ("history_days", 0),
-                ("washout_days", None),
-                ("gap_days", 0),
-            )
-        }
         event, nth, day = index.get("event"), index.get("nth", 1), index.get("date")
         prefixes = event if isinstance(event, list) else []
         if "event" in index and (not prefixes or not all(isinstance(p, str) and p for p in prefixes)):
             raise ValueError("'outcome.index.event' must list prefixes of codes")
         if type(nth) is not int or nth < 1:
             raise ValueError("'outcome.index.nth' must be a whole number from 1")
-        if day is not None and type(day) is not date:
-            raise ValueError("'outcome.index.date' must be a day such as 2015-01-01")
-        every = (
-            _number(index["every_days"], "outcome.index.every_days", True) if "every_days" in index else None
+        for key in ("date", "since"):
+            if key in index and type(index[key]) is not date:
+                raise ValueError(f"'outcome.index.{key}' must be a day such as 2015-01-01")
+        washout = content.get("washout_days")
+        return cls(
+            tuple(concepts),
+            _days(content.get("horizon_days"), "horizon_days", positive=True),
+            every_days=_days(index["every_days"], "index.every_days", positive=True)
+            if "every_days" in index
+            else None,
+            since=index.get("since"),
+            event=tuple(prefixes),
+            nth=nth,
+            day=day,
+            history_days=_days(content.get("history_days", 0), "history_days"),
+            washout_days=None if washout is None else _days(washout, "washout_days"),
+            gap_days=_days(content.get("gap_days", 0), "gap_days"),
         )
-        return cls(tuple(concepts), every_days=every, event=tuple(prefixes), nth=nth, day=day, **days)  # type: ignore[arg-type]
 
 
-def _number(value: Any, name: str, positive: bool, optional: bool = False) -> float | None:
-    if value is None and optional:
-        return None
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or value < 0
-        or (positive and value == 0)
-    ):
-        raise ValueError(f"'{name}' must be a number of days{' above 0' if positive else ''}")
-    return value
+def _days(value: Any, name: str, *, positive: bool = False) -> float:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 <= value <= _MOST_DAYS or (positive and value == 0):
+        raise ValueError(f"'outcome.{name}' must be a number of days{' above 0' if positive else ''}")
+    return float(value)
 
 
 @dataclass(frozen=True)
@@ -257,14 +258,14 @@ def _asked(outcome: Outcome, events: pl.LazyFrame, seen: pl.DataFrame) -> pl.Dat
         return times.filter(nth)
     assert outcome.every_days is not None
     first = pl.col("start") + timedelta(days=outcome.history_days)
-    steps = ((pl.col("end") - first).dt.total_days() / outcome.every_days).floor().cast(pl.Int64)
+    step = timedelta(days=outcome.every_days)
+    steps = (pl.col("end") - first).dt.total_microseconds() // (step // timedelta(microseconds=1))
     rows = seen.filter(first <= pl.col("end")).with_columns(first=first, place=pl.int_ranges(0, steps + 1))
-    step = pl.lit(timedelta(days=outcome.every_days))
-    return (
-        rows.explode("place")
-        .select("subject_id", t=(pl.col("first") + pl.col("place") * step).cast(pl.Datetime("us")))
-        .unique()
+    times = rows.explode("place").select(
+        "subject_id", t=(pl.col("first") + pl.col("place") * pl.lit(step)).cast(pl.Datetime("us"))
     )
+    since = datetime.combine(outcome.since or date.min, datetime.min.time())
+    return times.filter(pl.col("t") >= since).unique()
 
 
 def _judge(

@@ -71,6 +71,7 @@ def tables():
             lab(3, 2, 3, "2015-03-02", 5.2, unit_text="mmol/L"),
             lab(4, 2, 11, "2015-03-02", "", value=10),
             lab(5, 2, 3, "2015-03-03", 500, unit=4, operator=4172704),
+            lab(6, 2, 11, "2015-03-04", "", words="Not detected (qualifier value)"),
         ],
         "OBSERVATION": [
             {"observation_id": 1, "person_id": 1, "observation_concept_id": 8, "observation_date": "2015-03-01",
@@ -106,11 +107,14 @@ def condition(identity, who, concept, date, moment="", source=0, value=""):
             "condition_source_concept_id": source}  # fmt: skip
 
 
-def lab(identity, who, concept, date, number, unit=0, unit_text="", low="", high="", value=0, operator=0):
+def lab(
+    identity, who, concept, date, number, unit=0, unit_text="", low="", high="", value=0, operator=0, words=""
+):
     return {"measurement_id": identity, "person_id": who, "measurement_concept_id": concept,
             "measurement_date": date, "measurement_datetime": "", "value_as_number": number,
             "value_as_concept_id": value, "unit_concept_id": unit, "unit_source_value": unit_text,
-            "range_low": low, "range_high": high, "operator_concept_id": operator}  # fmt: skip
+            "range_low": low, "range_high": high, "operator_concept_id": operator,
+            "value_source_value": words}  # fmt: skip
 
 
 def write(folder: Path, content, suffix=".csv") -> Path:

@@ -96,7 +96,7 @@ def test_codes_units_and_times(imported):
         .filter(pl.col("code").str.starts_with("LOINC/94500"))
         .select("numeric_value", "text_value")
     )
-    assert answers.rows() == [(None, "Positive")]
+    assert answers.rows() == [(None, "Positive"), (None, "Not detected")]
     static = cohort.events.filter(pl.col("time").is_null()).select("subject_id", "code").rows()
     assert static == [
         (1, "GENDER//M"), (1, "SITE//North"), (1, "Race/5"), (2, "GENDER//F"), (2, "SITE//NJ"), (2, "OMOP/777"),

@@ -88,6 +88,9 @@ def brute(spec, rows):
         died = next((t for t, c in own if c == DEATH), None)
         t = start + timedelta(days=spec.history_days)
         while t <= end:
+            if spec.since is not None and t.date() < spec.since:
+                t += timedelta(days=spec.every_days)
+                continue
             opened = t + timedelta(days=spec.gap_days)
             closed = opened + timedelta(days=spec.horizon_days)
             since = datetime.min if spec.washout_days is None else t - timedelta(days=spec.washout_days)
@@ -156,12 +159,13 @@ PERSONS = st.lists(
     st.integers(0, 60),
     st.sampled_from([None, 0, 1, 40]),
     st.integers(0, 20),
+    st.sampled_from([None, date(2009, 1, 1), date(2010, 5, 1)]),
 )
-def test_labels_agree_with_plain_loops(ontology, people, every, horizon, history, washout, gap):
+def test_labels_agree_with_plain_loops(ontology, people, every, horizon, history, washout, gap, since):
     rows = [row for i, person in enumerate(people) for row in events_of(i + 1, *person)]
     rows += events_of(99, 0, 500, [(450, VIRAL)])  # so that there is a code
     spec = task(
-        index={"every_days": every},
+        index={"every_days": every} | ({"since": since} if since else {}),
         horizon_days=horizon,
         history_days=history,
         washout_days=washout,
@@ -203,6 +207,7 @@ WRONG = {
     "index": ({"index": {"visit": 1}}, "'outcome.index' must be"),
     "event": ({"index": {"event": []}}, "must list prefixes"),
     "nth": ({"index": {"event": ["V"], "nth": 0}}, "whole number from 1"),
+    "since": ({"index": {"every_days": 3, "since": 2004}}, "'outcome.index.since' must be a day"),
     "date": ({"index": {"date": "soon"}}, "must be a day"),
     "concepts": ({"concepts": ["J18"]}, "SCTIDs as whole numbers"),
     "key": ({"follow_up": 3}, "unknown key 'follow_up'"),
