@@ -26,11 +26,12 @@ from mhdiff.cohort.omop_tables import (
     Table,
     find,
     need,
+    reading,
     refuse_bad,
     scan,
     stage,
     table_name,
-    unreadable,
+    whole,
 )  # fmt: skip
 from mhdiff.cohort.reference_ranges import fill_ranges, read_ranges
 from ontology.errors import InputError
@@ -39,7 +40,7 @@ from ontology.progress import step
 
 KIND = "omop"
 FOLDS, SEED = 5, 0
-ROWS_A_SHARD = 4_000_000
+ROWS_A_SHARD = 2_000_000  # what is sorted at once: some 2 GiB
 CHOICES = (
     "A row without a time of day, or at midnight, which is how OMOP writes that, is put at the last microsecond of its "
     "day: a prediction at noon must not see what may have been found in the evening.",
@@ -128,10 +129,8 @@ def _stage_all(root: Path, work: Path) -> Staged:
             step(f"reading {file.name} for {table.what}s" if not table.fixed else f"reading {file.name}")
             place = work / f"{len(staged)}.staged.parquet"
             rows = stage(file, table)
-            try:
+            with reading(file):
                 rows.sink_parquet(place)
-            except (pl.exceptions.PolarsError, OSError) as error:
-                raise unreadable(file, error) from error
             refuse_bad(pl.scan_parquet(place), file)
             staged.append((rank, table, place))
     if not any(not table.fixed for _, table, _ in staged):
@@ -153,9 +152,9 @@ def _shard(people: pl.DataFrame, staged: Staged) -> pl.DataFrame:
     ]
     none = pl.LazyFrame(schema={"subject_id": pl.Int64, "died": pl.Datetime("us")})
     died = pl.concat([none, *deaths]).group_by("subject_id").agg(pl.col("died").min()).collect()
-    place = pl.col("born").dt.timestamp("ms").fill_null(0) // 86_400_000 * 3 + pl.col(
-        "gender"
-    ).str.len_chars().fill_null(0) * (1 + (pl.col("gender") == "F").fill_null(False).cast(pl.Int64))
+    day = pl.col("born").dt.timestamp("ms").fill_null(0) // 86_400_000
+    sex = pl.when(pl.col("gender") == "F").then(1).when(pl.col("gender") == "M").then(2).otherwise(0)
+    place = 3 * day + sex
     return people.join(died, on="subject_id", how="left", maintain_order="left").with_columns(
         shard=(place % shards).cast(pl.Int64)
     )
@@ -195,10 +194,10 @@ def _concepts(root: Path, used: set[int]) -> pl.DataFrame:
             rows.collect_schema().names(),
             ("concept_id", "concept_name", "vocabulary_id", "concept_code"),
         )
-        try:
+        with reading(file):
             frames.append(
                 rows.select(
-                    pl.col("concept_id").cast(pl.Int64, strict=False),
+                    whole("concept_id"),
                     code=code_of(
                         pl.col("vocabulary_id").cast(pl.String), pl.col("concept_code").cast(pl.String)
                     ),
@@ -207,8 +206,6 @@ def _concepts(root: Path, used: set[int]) -> pl.DataFrame:
                 .join(wanted, on="concept_id", how="semi")
                 .collect(engine="streaming")
             )
-        except pl.exceptions.PolarsError as error:
-            raise unreadable(file, error) from error
     found = pl.concat(frames)
     if found["concept_id"].is_duplicated().any():
         twice = found.filter(pl.col("concept_id").is_duplicated()).sort("concept_id")["concept_id"][0]
@@ -364,15 +361,16 @@ def _maps(root: Path, concepts: pl.DataFrame, staged: Staged) -> dict[str, list[
             if "invalid_reason" in held
             else True
         )
-        pairs.append(
-            rows.filter(pl.col("relationship_id") == "Maps to", valid)
-            .select(
-                one=pl.col("concept_id_1").cast(pl.Int64, strict=False),
-                two=pl.col("concept_id_2").cast(pl.Int64, strict=False),
+        with reading(file):
+            pairs.append(
+                rows.filter(pl.col("relationship_id") == "Maps to", valid)
+                .select(
+                    one=whole("concept_id_1"),
+                    two=whole("concept_id_2"),
+                )
+                .join(wanted, on="one", how="semi")
+                .collect(engine="streaming")
             )
-            .join(wanted, on="one", how="semi")
-            .collect(engine="streaming")
-        )
     found = pl.concat(pairs).filter(pl.col("one") != pl.col("two"))
     targets = _concepts(root, set(found["two"].to_list()))
     sources = concepts.select(one="concept_id", source="code")

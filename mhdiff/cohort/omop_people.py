@@ -15,7 +15,7 @@ import polars as pl
 from mhdiff.cohort import meds
 from mhdiff.cohort.cohort import UNKNOWN_SITE
 from mhdiff.cohort.import_report import ImportReport
-from mhdiff.cohort.omop_tables import Table, find, need, refuse_bad, scan, stage
+from mhdiff.cohort.omop_tables import Table, find, need, reading, refuse_bad, scan, stage
 from ontology.errors import InputError
 
 #: Persons who share their day of birth and sex, and at least this much of what the one with less was diagnosed,
@@ -98,7 +98,8 @@ def _person(file: Path) -> pl.DataFrame:
     need(file, held, ("person_id", "gender_concept_id", "year_of_birth"))
     staged = _staged(file, held)
     refuse_bad(staged, file)
-    rows = staged.collect()
+    with reading(file):
+        rows = staged.collect()
     lost = rows.filter(pl.col("subject_id").is_null())
     if lost.height:
         raise InputError("the person has no id", path=file, row=int(lost["row"][0]), column="person_id")
@@ -182,7 +183,10 @@ def _names(folders: list[Path], table: str, columns: tuple[str, ...]) -> pl.Data
         named = scan(file).select(
             pl.col("row").cast(pl.Int64), pl.coalesce(*texts, pl.lit(None, pl.String)).alias(f"{table}_name")
         )
-        frames.append(ids.join(named, on="row").select(pl.col("id").alias(table), f"{table}_name").collect())
+        with reading(file):
+            frames.append(
+                ids.join(named, on="row").select(pl.col("id").alias(table), f"{table}_name").collect()
+            )
     return pl.concat(frames).unique(table, keep="first", maintain_order=True)
 
 

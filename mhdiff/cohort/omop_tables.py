@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -105,7 +106,7 @@ _VALUE = {"number": "value_as_number", "value_concept": "value_as_concept_id", "
           "unit": "unit_source_value", "value_source": "value_source_value"}  # fmt: skip
 #: In the order in which rows of one time are written: a visit comes before what was found in it.
 TABLES: Final = (
-    Table("observation_period", "start of an observation period", "observation_period_start_date",
+    Table("observation_period", "observation period start", "observation_period_start_date",
           fixed="OBSERVATION_PERIOD//START", begins=True),
     _coded("visit_occurrence", "visit", "visit_start"),
     _coded("condition_occurrence", "condition", "condition_start"),
@@ -117,13 +118,13 @@ TABLES: Final = (
     _coded("observation", "observation", "observation", **_VALUE, text="value_as_string"),
     Table("note", "note", "note_date", {"id": "note_id", "concept": "note_class_concept_id", "text": "note_text"},
           "note_datetime"),
-    Table("visit_occurrence", "end of a visit", "visit_end_date", {"id": "visit_occurrence_id"},
+    Table("visit_occurrence", "visit end", "visit_end_date", {"id": "visit_occurrence_id"},
           "visit_end_datetime", fixed="VISIT//END", optional=True),
     Table("death", "cause of death", "death_date", {"concept": "cause_concept_id",
           "source_concept": "cause_source_concept_id", "source_value": "cause_source_value"}, "death_datetime",
           optional=True),
     Table("death", "death", "death_date", {}, "death_datetime", fixed="MEDS_DEATH"),
-    Table("observation_period", "end of an observation period", "observation_period_end_date",
+    Table("observation_period", "observation period end", "observation_period_end_date",
           fixed="OBSERVATION_PERIOD//END"),
 )  # fmt: skip
 #: Read for who somebody is and where, not for events.
@@ -186,7 +187,7 @@ def scan(file: Path, *, plain: bool = False) -> pl.LazyFrame:
     Raises:
         InputError: If the file has no header or is not what its name says.
     """
-    try:
+    with reading(file):
         if file.suffix.lower() == ".parquet":
             frame = pl.scan_parquet(file).with_row_index("row", offset=2)
         else:
@@ -200,8 +201,6 @@ def scan(file: Path, *, plain: bool = False) -> pl.LazyFrame:
                 row_index_offset=2,
             )
         names = frame.collect_schema().names()
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        raise unreadable(file, error) from error
     small = [name.strip().strip("\ufeff").lower() for name in names]
     if doubled := sorted({name for name in small if small.count(name) > 1}):
         raise InputError(
@@ -278,7 +277,10 @@ def refuse_bad(staged: pl.LazyFrame, file: Path) -> None:
     Raises:
         InputError: If there is one; it names the first.
     """
-    found = staged.filter(pl.col("bad").is_not_null()).select("row", "bad").bottom_k(1, by="row").collect()
+    with reading(file):
+        found = (
+            staged.filter(pl.col("bad").is_not_null()).select("row", "bad").bottom_k(1, by="row").collect()
+        )
     if found.height:
         column = str(found["bad"][0])
         what = "date or time without a zone" if column.endswith(("date", "datetime")) else "number"
@@ -291,37 +293,50 @@ def refuse_bad(staged: pl.LazyFrame, file: Path) -> None:
         )
 
 
-def unreadable(file: Path, error: Exception) -> InputError:
-    """Make the message for a file that cannot be parsed, with the first line at fault where it can be found.
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Say which file it is that cannot be parsed inside the block, and which line where that can be found.
+
+    What the parser says is not repeated: it may quote a row.
 
     Args:
-        file: The file.
-        error: What the parser said; not shown where it may quote a row.
+        file: The file that is read.
+
+    Raises:
+        InputError: Instead of what polars raises. A full disk and the like pass.
     """
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        raise _unreadable(file, error) from error
+    except OSError as error:
+        if isinstance(error, PermissionError):
+            raise InputError("the file may not be read", path=file, remedy="Check its permissions") from error
+        if error.errno is not None:
+            raise
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: Exception) -> InputError:
     if not file.name.lower().endswith((".csv", ".tsv")):
         return InputError("the file is not readable", path=file, remedy="Export it again")
     separator, width = "", 0
-    try:
-        with file.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                try:
-                    text = line.decode("utf-8")
-                except UnicodeDecodeError:
-                    return InputError(
-                        "the line is not UTF-8", path=file, row=number, remedy="Convert the file"
-                    )
-                if '"' in text:
-                    break
-                if not separator:
-                    separator = "\t" if "\t" in text else ","
-                    width = text.count(separator)
-                if text.count(separator) > width:
-                    return InputError(
-                        "the line has more values than the header", path=file, row=number,
-                        remedy="Quote values that hold a comma",
-                    )  # fmt: skip
-    except OSError:
-        return InputError("the file cannot be opened", path=file, remedy="Check its permissions")
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                text = line.decode("utf-8")
+            except UnicodeDecodeError:
+                return InputError("the line is not UTF-8", path=file, row=number, remedy="Convert the file")
+            if '"' in text:  # from here on commas need not part values
+                break
+            if not separator:
+                separator = "\t" if "\t" in text else ","
+                width = text.count(separator)
+            if text.count(separator) > width:
+                return InputError(
+                    "the line has more values than the header", path=file, row=number,
+                    remedy="Quote values that hold a comma",
+                )  # fmt: skip
     kind = re.sub(r"[^A-Za-z]", "", type(error).__name__)
     return InputError(f"the file is not readable as CSV ({kind})", path=file, remedy="Export it again")
 
@@ -330,10 +345,27 @@ def _first_line(file: Path) -> str:
     import gzip
 
     with gzip.open(file, "rb") if file.suffix.lower() == ".gz" else file.open("rb") as stream:
-        line = stream.readline().decode("utf-8")
+        try:
+            line = stream.readline().decode("utf-8")
+        except (UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+            raise _unreadable(file, error) from error
     if not line.strip():
         raise InputError("the file has no header", path=file, row=1, remedy="Export the table again")
     return line
+
+
+def whole(column: str) -> pl.Expr:
+    """Give a column of identifiers as whole numbers, null where it holds none.
+
+    Args:
+        column: Its name.
+    """
+    return _whole(pl.col(column).cast(pl.String))
+
+
+def _whole(text: pl.Expr) -> pl.Expr:
+    # Whoever exports with pandas writes whole numbers as 8840.0 where a column has gaps.
+    return text.str.replace(r"\.0+$", "").cast(pl.Int64, strict=False)
 
 
 def _read(held: pl.Schema, column: str, dtype: pl.DataType) -> tuple[pl.Expr, pl.Expr]:
@@ -349,6 +381,8 @@ def _read(held: pl.Schema, column: str, dtype: pl.DataType) -> tuple[pl.Expr, pl
         held[column], "time_zone", None
     ):
         read = pl.lit(None, dtype=dtype)
+    elif dtype == pl.Int64() and held[column].is_float():
+        read = pl.when(value == value.round()).then(value).cast(dtype, strict=False)
     else:
         read = value.cast(dtype, strict=False)
     return read, value.is_not_null() & read.is_null()
@@ -359,7 +393,6 @@ def _spellings(text: pl.Expr, dtype: pl.DataType) -> Iterator[pl.Expr]:
         yield from (text.str.to_datetime(f, time_unit="us", strict=False) for f in _FORMATS)
         yield from (text.str.to_date(f, strict=False).cast(dtype) for f in _DATES)
     elif dtype == pl.Int64():
-        # Whoever exports with pandas writes whole numbers as 8840.0 where a column has gaps.
-        yield text.str.replace(r"\.0+$", "").cast(dtype, strict=False)
+        yield _whole(text)
     else:
         yield text.cast(dtype, strict=False)

@@ -32,8 +32,9 @@ def relabel(cohort: Cohort, task: Task, ontology: Ontology) -> dict[str, Any]:
     """
     made = label(cohort, task, ontology)
     report = made.report | {"ontology": {"name": ontology.name, "fingerprint": ontology.fingerprint}}
-    with atomic_directory(cohort.path, marker=meds.MARKER) as folder:
-        shutil.copytree(cohort.path, folder, dirs_exist_ok=True, copy_function=_link)
+    place = cohort.path.resolve()  # a link to the folder stays one
+    with atomic_directory(place, marker=meds.MARKER) as folder:
+        shutil.copytree(place, folder, dirs_exist_ok=True, copy_function=_link)
         meds.write_labels(folder, task.labels, made.labels)
         document = json.loads((folder / meds.MARKER).read_text(encoding="utf-8"))
         ours = dict(document.get("mhdiff") or {"kind": cohort.kind})

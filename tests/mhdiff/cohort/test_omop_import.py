@@ -216,6 +216,12 @@ def drop_column(source, name, column):
     frame.write_csv(source / f"{name}.csv")
 
 
+def cut_gzip(source, name):
+    packed = gzip.compress((source / f"{name}.csv").read_bytes() * 50)
+    (source / f"{name}.csv").unlink()
+    (source / f"{name}.csv.gz").write_bytes(packed[: len(packed) - 12])
+
+
 def put(source, name, row, column, value):
     file = source / f"{name}.csv"
     frame = pl.read_csv(file, infer_schema=False)
@@ -258,6 +264,19 @@ BAD = {
     "too wide": (
         lambda s: (s / "DEATH.csv").write_text("person_id,death_date,cause_concept_id\n2,2018-01-01,1,5,6\n"),
         r"DEATH.csv, line 2: the line has more values than the header",
+    ),
+    "cut": (lambda s: cut_gzip(s, "MEASUREMENT"), r"MEASUREMENT.csv.gz: the file is not readable"),
+    "no gzip": (
+        lambda s: (s / "DEATH.csv").rename(s / "DEATH.csv.gz"),
+        r"DEATH.csv.gz: the file is not readable",
+    ),
+    "no parquet": (
+        lambda s: (s / "DEATH.csv").rename(s / "DEATH.parquet"),
+        r"DEATH.parquet: the file is not readable",
+    ),
+    "concept too wide": (
+        lambda s: (s / "CONCEPT.csv").write_text("concept_id,concept_name,vocabulary_id,concept_code\n1,a,b,c,d\n"),
+        r"CONCEPT.csv, line 2: the line has more values",
     ),
     "empty": (lambda s: (s / "DEATH.csv").write_text(""), r"DEATH.csv, line 1: the file has no header"),
     "concept twice": (

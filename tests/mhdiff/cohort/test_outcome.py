@@ -246,6 +246,8 @@ def test_label_replaces_the_folder_at_once_and_leaves_it_alone_when_it_fails(
     assert after.validate() == []
     assert after.metadata["mhdiff"]["labels"]["t"]["codes"] == {VIRAL: None}
     assert (folder / "images" / "a.png").read_bytes() == b"x"
-    assert main([*verb, str(tmp_path / "t.yaml")]) == 0
+    (tmp_path / "link").symlink_to(folder)
+    assert main(["cohort", "label", str(tmp_path / "link"), *verb[3:], str(tmp_path / "t.yaml")]) == 0
+    assert (tmp_path / "link").is_symlink()
     assert "Classes with fewer than 10 patients: no (2), yes (1)" in capsys.readouterr().out
     assert Cohort.open(folder).fingerprint == after.fingerprint
