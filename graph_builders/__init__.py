@@ -11,7 +11,18 @@ if TYPE_CHECKING:
     from graph_builders.collect import collect_evidence
     from graph_builders.concept_graph import ConceptGraph
     from graph_builders.evidence import Evidence
-    from graph_builders.nulls import Permuted
+    from graph_builders.nulls import (
+        NULLS,
+        Cooccurrence,
+        EvidenceNull,
+        Null,
+        Permuted,
+        RandomEdges,
+        Rewired,
+        Severed,
+        ShuffledEvidence,
+        make_null,
+    )
     from graph_builders.paths import PathFinder, Step, shortest_path
     from graph_builders.patient_graph import PatientGraph
     from graph_builders.recipe import Recipe
@@ -21,35 +32,53 @@ if TYPE_CHECKING:
 
 _HOME = {
     "ConceptGraph": "concept_graph",
+    "Cooccurrence": "nulls",
     "Evidence": "evidence",
+    "EvidenceNull": "nulls",
+    "NULLS": "nulls",
+    "Null": "nulls",
     "PathFinder": "paths",
     "PatientGraph": "patient_graph",
     "Permuted": "nulls",
+    "RandomEdges": "nulls",
     "Recipe": "recipe",
+    "Rewired": "nulls",
+    "Severed": "nulls",
+    "ShuffledEvidence": "nulls",
     "Step": "paths",
     "TokenTable": "tokens",
     "View": "view",
     "build_graph": "build",
     "build_ontology_graph": "whole",
     "collect_evidence": "collect",
+    "make_null": "nulls",
     "pair_keys": "adjacency",
     "shortest_path": "paths",
     "within_hops": "adjacency",
 }
 
 __all__ = [
+    "NULLS",
     "ConceptGraph",
+    "Cooccurrence",
     "Evidence",
+    "EvidenceNull",
+    "Null",
     "PathFinder",
     "PatientGraph",
     "Permuted",
+    "RandomEdges",
     "Recipe",
+    "Rewired",
+    "Severed",
+    "ShuffledEvidence",
     "Step",
     "TokenTable",
     "View",
     "build_graph",
     "build_ontology_graph",
     "collect_evidence",
+    "make_null",
     "pair_keys",
     "shortest_path",
     "within_hops",

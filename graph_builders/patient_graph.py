@@ -23,6 +23,7 @@ from torch_geometric.transforms import BaseTransform
 from graph_builders.build import EVIDENCES, build_graph, link_evidence
 from graph_builders.concept_graph import ConceptGraph
 from graph_builders.evidence import Evidence
+from graph_builders.nulls.base import EvidenceNull
 from graph_builders.storage import MARKER, META, from_tensors, read_folder, to_tensors, write_folder
 from graph_builders.structure import features, spread, structure
 from graph_builders.tokens import TokenTable, rank_tokens, token_table
@@ -215,14 +216,18 @@ class PatientGraph:
         """Give the graph after a PyG transform, with the evidence edges where the concepts then are.
 
         Args:
-            transform: Any transform of a HeteroData that keeps data["concept"].sctid and the observations.
+            transform: Any transform of a HeteroData that keeps data["concept"].sctid and the observations. One that
+                moves evidence between samples is an `EvidenceNull`.
         """
         before = self.data["concept"].sctid, self.data[EVIDENCES].edge_index
         data, evidence = transform(copy.copy(self.data)), self.evidence
         lifted, edits = _taken(data, "lifted"), _taken(data, "edits")
         if lifted is not None and lifted.shape[1]:
             evidence = self._lifted(data, lifted)
-        if data["concept"].sctid is not before[0] or data[EVIDENCES].edge_index is not before[1]:
+        if isinstance(transform, EvidenceNull):
+            evidence = transform.evidence(self.data, evidence, self.modalities)
+        moved = data["concept"].sctid is not before[0] or data[EVIDENCES].edge_index is not before[1]
+        if moved or evidence is not self.evidence:
             link_evidence(data, evidence, self.modalities)
         data.validate(raise_on_error=True)
         meta = {
