@@ -23,6 +23,9 @@ Indices = np.ndarray[Any, np.dtype[np.int64]]
 
 #: Of the pairs of a round, how many rest.
 REST = 0.25
+#: Were a group of two edges to end at its twentieth swap, it would always end where it began: small groups go on for
+#: some rounds after their last wanted swap, however many swaps these bring.
+SMALL, MORE = 64, 8
 #: A group in which nothing was swapped for so many rounds, or that needs more than `MOST`, is given up.
 PATIENCE = 50
 MOST = 400
@@ -72,6 +75,7 @@ def swap_targets(
     size = np.bincount(group, minlength=groups)
     wanted = np.ceil(per_edge * size).astype(np.int64)
     accepted, quiet = np.zeros(groups, dtype=np.int64), np.zeros(groups, dtype=np.int64)
+    over = np.zeros(groups, dtype=np.int64)  # rounds since a group had the swaps that it wanted
     live = (_distinct(group, source, groups) > 1) & (_distinct(group, target, groups) > 1)
     width = int(max(source.max(), target.max())) + 1 if count else 1
     base = (group * width + source) * width  # a key of int64 for (group, source, target)
@@ -103,7 +107,8 @@ def swap_targets(
         done = np.bincount(group[a], minlength=groups)
         accepted += done
         quiet = np.where(done > 0, 0, quiet + 1)
-        goes_on = live & (accepted < wanted) & (quiet < PATIENCE)
+        over += accepted >= wanted
+        goes_on = live & (over < np.where(size < SMALL, MORE, 1)) & (quiet < PATIENCE)
         if (goes_on != live).any():
             live, edges = goes_on, None
     return Swapped(origin, accepted, wanted, rounds, proposed)
