@@ -7,6 +7,7 @@ what it destroys; the same seed gives the same graph.
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -63,6 +64,7 @@ class Null(BaseTransform):
 class EvidenceNull(Null):
     """A null that changes which sample has which evidence, and not only where concepts sit."""
 
+    @abstractmethod
     def evidence(self, data: HeteroData, evidence: Evidence, modalities: Sequence[str]) -> Evidence:
         """Give the evidence after the null, in agreement with the graph after it.
 
@@ -71,7 +73,6 @@ class EvidenceNull(Null):
             evidence: The evidence that its edges were made from.
             modalities: Names in the order of their numbers.
         """
-        raise NotImplementedError
 
 
 def stated_types(data: HeteroData) -> list[Kind]:

@@ -72,9 +72,11 @@ def plan(ablation: Ablation) -> tuple[list[Cell], dict[str, str]]:
     cells: list[Cell] = []
     data: dict[str, str] = {}
     # Seeds outermost: an ablation that is stopped early has whole sets of folds of its first seeds.
-    for seed in ablation.seeds:
+    for seed in ablation.all_seeds:
         for fold in folds:
             for arm, own in ablation.arms.items():
+                if seed not in ablation.seeds_of(arm):
+                    continue
                 written = [*ablation.common, *own]
                 if fold is not None:
                     written.append(f"--data.split=fold:{fold}/{ablation.folds}")

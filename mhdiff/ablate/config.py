@@ -10,11 +10,12 @@
     contrasts: [[message_passing, permuted]]
     folds: 3                          # patient-grouped folds; null keeps the base configuration's own split
     seeds: [1]
+                                      # an arm may have seeds of its own: {set: [...], seeds: [1, 2, 3]}
     replicates: 1000                  # bootstrap resamples of patients
     pattern: null                     # which pattern of modalities is compared; null: the fullest
 
 Overrides are a list of command-line options or a mapping of dotted keys; {seed}, {fold} and {folds} are
-filled in.
+filled in. With seeds of its own a null arm can be drawn often, and an arm that nothing is drawn for trained once.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Ablation:
         common: Overrides that all cells share, before the arm's own.
         folds: How many patient-grouped folds; None keeps the split of the base configuration.
         seeds: One training for each arm, fold and seed.
+        arm_seeds: The seeds of the arms that have their own.
         replicates: Bootstrap resamples of patients.
         bootstrap_seed: Seed of the resamples.
         pattern: Which pattern of modalities is compared; None: the fullest that was predicted.
@@ -66,6 +68,7 @@ class Ablation:
     pattern: str | None = None
     name: str = "ablation"
     source: Path | None = field(default=None, compare=False)
+    arm_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: str | Path) -> Ablation:
@@ -99,15 +102,17 @@ class Ablation:
         arms = document["arms"]
         if not isinstance(arms, dict) or len(arms) < 2:
             raise InputError("arms must name two or more arms, each with its overrides", path=source)
+        own = {str(name): _arm(value, f"arms.{name}", source) for name, value in arms.items()}
         beside = source.parent / str(document["base"])
         ablation = cls(
             base=beside if beside.is_file() and not beside.samefile(source) else find(str(document["base"])),
-            arms={str(name): _overrides(value, f"arms.{name}", source) for name, value in arms.items()},
+            arms={name: overrides for name, (overrides, _) in own.items()},
             reference=str(document["reference"]),
             contrasts=_pairs(document.get("contrasts") or [], source),
             common=_overrides(document.get("set"), "set", source),
             folds=_whole(document.get("folds", 5), "folds", 2, source, optional=True),
-            seeds=_seeds(document.get("seeds", [1]), source),
+            seeds=_seeds(document.get("seeds", [1]), "seeds", source),
+            arm_seeds={name: seeds for name, (_, seeds) in own.items() if seeds is not None},
             replicates=_whole(document.get("replicates", 1000), "replicates", 0, source) or 0,
             bootstrap_seed=_whole(document.get("bootstrap_seed", 0), "bootstrap_seed", 0, source) or 0,
             pattern=None if document.get("pattern") is None else str(document["pattern"]),
@@ -132,10 +137,34 @@ class Ablation:
         """
         return replace(self, common=(*self.common, *_overrides(list(overrides), "set", self.source)))
 
+    def seeds_of(self, arm: str) -> tuple[int, ...]:
+        """Give the seeds that an arm is trained with.
+
+        Args:
+            arm: Name of the arm.
+        """
+        return self.arm_seeds.get(arm, self.seeds)
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """Every seed that any arm is trained with: the common ones first."""
+        used = (seed for arm in self.arms for seed in self.seeds_of(arm))
+        mine = tuple(dict.fromkeys(used))
+        common = tuple(seed for seed in self.seeds if seed in mine)
+        return common + tuple(seed for seed in mine if seed not in common)
+
     def comparisons(self) -> list[tuple[str, str]]:
         """List the pairs (arm, reference) to compare: each arm with the reference, then the contrasts."""
         pairs = [(arm, self.reference) for arm in self.arms if arm != self.reference]
         return pairs + [pair for pair in self.contrasts if pair not in pairs]
+
+
+def _arm(value: object, key: str, source: Path) -> tuple[tuple[str, ...], tuple[int, ...] | None]:
+    """Read an arm: its overrides, or {set: overrides, seeds: its own}."""
+    if not isinstance(value, Mapping) or not value or not {"set", "seeds"} >= set(value):
+        return _overrides(value, key, source), None
+    seeds = _seeds(value["seeds"], f"{key}.seeds", source) if "seeds" in value else None
+    return _overrides(value.get("set"), f"{key}.set", source), seeds
 
 
 def _overrides(value: object, key: str, source: Path | None) -> tuple[str, ...]:
@@ -170,10 +199,10 @@ def _whole(value: Any, key: str, least: int, source: Path, *, optional: bool = F
     return value
 
 
-def _seeds(value: Any, source: Path) -> tuple[int, ...]:
+def _seeds(value: Any, key: str, source: Path) -> tuple[int, ...]:
     whole = isinstance(value, list) and all(
         isinstance(v, int) and not isinstance(v, bool) and v >= 0 for v in value
     )
     if not whole or not value or len(set(value)) != len(value):
-        raise InputError(f"'seeds' must list different whole numbers, not {value!r}", path=source)
+        raise InputError(f"'{key}' must list different whole numbers, not {value!r}", path=source)
     return tuple(value)

@@ -95,8 +95,10 @@ def run(
         raise InputError(f"{workers} workers cannot train anything", remedy="Give 1 or more")
     _refuse_foreign(folder)
     if prepare is not None:
-        first = plan(ablation)[0][: len(ablation.arms)]  # one cell of each arm
-        for cell in first:
+        first: dict[str, Cell] = {}
+        for cell in plan(ablation)[0]:
+            first.setdefault(cell.arm, cell)
+        for cell in first.values():
             _refuse_early(prepare, ablation.base, cell)
     cells, data = plan(ablation)
     with _claimed(folder):

@@ -4,8 +4,8 @@ For each seed the held-out predictions of all folds are pooled, so that each pat
 model that never saw them; an arm's figure is the mean over seeds, and its interval resamples patients, the
 same ones for all arms.
 Neither folds nor seeds are taken for independent evidence; a difference from a null arm that is drawn anew for every
-seed has the spread of the draws in its interval (`draws`). Thresholds come from each cell's own tuning
-split.
+seed has the spread of the draws in its interval, and the rank among the draws beside it (`draws`). Arms may have
+different seeds. Thresholds come from each cell's own tuning split.
 An arm with a failed cell has no figures: it stays in the table as failed, with the reason.
 """
 
@@ -20,10 +20,10 @@ import polars as pl
 
 from mhdiff.ablate.cells import Cell
 from mhdiff.ablate.config import Ablation
-from mhdiff.ablate.draws import is_drawn, widen
+from mhdiff.ablate.draws import is_drawn, rank, widen
 from mhdiff.evaluate.bootstrap import LEVEL, Resamples, Result, bootstrap
 from mhdiff.evaluate.compare import reason_for, refuse_different_patients, tuned_thresholds
-from mhdiff.evaluate.metrics import OVERALL, PER_CLASS, undefined_reasons
+from mhdiff.evaluate.metrics import LOWER_IS_BETTER, OVERALL, PER_CLASS, undefined_reasons
 from mhdiff.evaluate.patterns import modalities_of, order_patterns
 from mhdiff.evaluate.predictions import Scored, check_predictions, probability_columns, to_scored
 from mhdiff.evaluate.summary import describe_classes
@@ -72,7 +72,7 @@ def summarise_ablation(
         single = {
             f"{a}|{s}": [run]
             for a, arm in usable.items()
-            for s, run in zip(ablation.seeds, arm.runs, strict=True)
+            for s, run in zip(ablation.seeds_of(a), arm.runs, strict=True)
         }
         seeds = bootstrap(single, once)
     differences, by_class = _differences(ablation, arms, results, seeds, classes)
@@ -144,7 +144,8 @@ def _pool(
         return _Arm([], {}, f"{len(failed)} of {len(own)} cells failed ({places}): {failures[failed[0].key]}")
     runs: list[Scored] = []
     untuned: dict[str, str] = {}
-    for seed in ablation.seeds:
+    own_seeds = ablation.seeds_of(arm)
+    for seed in own_seeds:
         parts: list[Scored] = []
         for cell in (c for c in own if c.seed == seed):
             frame = frames[cell.key].filter(pl.col("pattern") == pattern)
@@ -156,7 +157,7 @@ def _pool(
             parts.append(to_scored(held_out, limits.values))
         try:
             runs.append(_joined(parts))
-            refuse_different_patients(runs[0], runs[-1], (f"seed {ablation.seeds[0]}", f"seed {seed}"))
+            refuse_different_patients(runs[0], runs[-1], (f"seed {own_seeds[0]}", f"seed {seed}"))
         except InputError as error:
             return _Arm([], {}, str(error))
     return _Arm(runs, untuned)
@@ -196,6 +197,7 @@ def _describe_arm(
         "status": "done" if arm.runs else "failed",
         "reason": arm.reason or None,
         "overrides": list(ablation.arms[name]),
+        "seeds": list(ablation.seeds_of(name)),
         "parameters": max(parameters) if parameters else None,
         "seconds": float(sum(seconds)) if seconds else None,
         "failures": [
@@ -208,7 +210,7 @@ def _describe_arm(
         return document | {"n": 0, "n_subjects": 0, "metrics": metrics, "per_class": {}, "by_seed": {}}
     first, result = arm.runs[0], results[name]
     absent = undefined_reasons(first, classes)
-    points = {str(s): seeds[f"{name}|{s}"].point.overall for s in ablation.seeds}
+    points = {str(s): seeds[f"{name}|{s}"].point.overall for s in ablation.seeds_of(name)}
     return document | {
         "n": len(first.samples),
         "n_subjects": len(np.unique(first.subjects)),
@@ -246,18 +248,28 @@ def _differences(
         scored, result = arms[name].runs[0], results[name] - results[reference]
         absent, size = undefined_reasons(scored, classes), {"n": len(scored.samples)}
         untuned = arms[name].untuned | arms[reference].untuned
-        drawn = next((a for a in (reference, name) if is_drawn(ablation.arms[a])), None)
-        points = [seeds[f"{drawn}|{seed}"].point for seed in ablation.seeds] if drawn else []
+        drawn = [a for a in (reference, name) if is_drawn(ablation.arms[a])]
+        null = drawn[0] if drawn else None
+        draws = [seeds[f"{null}|{seed}"].point for seed in ablation.seeds_of(null)] if null else []
+        # A null has no rank to speak of among the draws of another one.
+        ranked = results[name].point if drawn == [reference] else None
         for metric in OVERALL:
             figure = result.overall(metric, reason_for(metric, absent, untuned))
-            if drawn:
-                figure = widen(figure, [float(p.overall[metric][0]) for p in points])
+            if null:
+                values = [float(point.overall[metric][0]) for point in draws]
+                figure = widen(figure, values)
+                if ranked:
+                    real = float(ranked.overall[metric][0])
+                    figure |= rank(real, values, lower_is_better=metric in LOWER_IS_BETTER)
             overall.append(head | {"metric": metric} | figure | size)
         for i, label in enumerate(classes):
             n = {"n_positive": int((scored.labels == i).sum())}
             for metric in PER_CLASS:
                 figure = result.per_class(metric, i, absent.get(label, "") or untuned.get(label, ""))
-                if drawn:
-                    figure = widen(figure, [float(p.per_class[metric][0, i]) for p in points])
+                if null:
+                    values = [float(point.per_class[metric][0, i]) for point in draws]
+                    figure = widen(figure, values)
+                    if ranked:
+                        figure |= rank(float(ranked.per_class[metric][0, i]), values)
                 by_class.append(head | {"class": label, "metric": metric} | figure | size | n)
     return overall, by_class

@@ -65,10 +65,13 @@ def table(document: dict[str, Any], metric: str = "auroc") -> str:
     lines = [f"{metric}, {level}, pattern {document['pattern']}, {folds}, seeds {document['seeds']}"]
     width = max(map(len, document["arms"]))
     for name, arm in document["arms"].items():
-        lines.append(f"  {name:<{width}}  {_figure(arm['metrics'][metric])}  n={arm['n_subjects']}")
+        own = "" if arm["seeds"] == document["seeds"] else f"  seeds {arm['seeds']}"
+        lines.append(f"  {name:<{width}}  {_figure(arm['metrics'][metric])}  n={arm['n_subjects']}{own}")
     for row in document["differences"]:
         if row["metric"] == metric:
             of = f" over {row['draws']} draws of the null" if row.get("draws", 1) > 1 else ""
+            if row.get("rank_p") is not None:
+                of += f", rank p {row['rank_p']:.3f}"
             remark = f"; {row['remark']}" if row.get("remark") else ""
             lines.append(f"  {row['arm']} - {row['reference']}: {_figure(row, signed=True)}{of}{remark}")
     return "\n".join(lines)

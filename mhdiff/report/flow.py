@@ -222,7 +222,7 @@ def _model(found: Sources) -> Step:
         step.notes.append(f"one token for each {model['granularity']}")
     if data.get("null") not in (None, "none"):
         null = f"{data['null']}, seed {data.get('null_seed')}"
-        step.lost.append(f"null graph: the ontology's meaning was removed ({null})")
+        step.lost.append(f"a null graph in place of the real one ({null}): a control, no model to use")
     if facts.get("seconds") is not None:
         step.notes.append(f"trained in {duration(facts['seconds'])}")
     if not facts.get("finished", True):

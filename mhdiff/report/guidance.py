@@ -26,7 +26,7 @@ from mhdiff.report.text import (
     words,
 )
 
-NULLS = ("permuted", "rewired", "random", "free", "cooccurrence")
+NULLS = ("permuted", "rewired", "random", "free", "cooccurrence", "shuffled", "severed")
 METRIC = "auroc"
 
 
@@ -80,6 +80,8 @@ def sentence(difference: Document, sure: str) -> str:
             of = "; one draw of the null, whose luck is not in the interval"
         case draws:
             of = f"; over patients and {draws} draws of the null"
+    if difference.get("rank_p") is not None:
+        of += f"; rank p {number(difference['rank_p'])}"
     return f"{told} ({sure} interval {span(difference, sign=True)}{of}): {verdict}."
 
 
@@ -262,7 +264,10 @@ def describe(found: Sources) -> dict[str, Any] | None:
     if len(seeds) == 1:
         caveats.append("With one seed, what varies from training to training is not in the intervals.")
     if any(is_null(name, arm) for name, arm in ablation["arms"].items()):
-        caveats.append(f"A null arm is one random draw a seed: {plural(len(seeds), 'draw')} of each here.")
+        drawn = [len(arm.get("seeds") or seeds) for n, arm in ablation["arms"].items() if is_null(n, arm)]
+        many = plural(max(drawn), "draw")
+        spread = many if min(drawn) == max(drawn) else f"{min(drawn)} to {many}"
+        caveats.append(f"A null arm is one random draw a seed: {spread} of each here.")
     sizes = {a["parameters"] for a in ablation["arms"].values() if a.get("parameters") is not None}
     if len(sizes) > 1:
         caveats.append(

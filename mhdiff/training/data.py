@@ -10,7 +10,7 @@ from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, SequentialSampler
 
 from graph_builders import PatientGraph
-from graph_builders.nulls import Permuted
+from graph_builders.nulls import Null, find_null, make_null
 from mhdiff import console
 from mhdiff.builtin import Builtin
 from mhdiff.cohort import Cohort, Task
@@ -50,9 +50,10 @@ class MultimodalData(LightningDataModule):
         modalities: Which of the task's modalities are used; None for all.
         split: `stored`, `site:<name>` or `fold:<i>/<k>`.
         split_seed: Seed of the folds.
-        null: `permuted` puts the concepts on other nodes of the same graph, as a control.
-        null_seed: Seed of the permutation.
-        null_within: Among which concepts is permuted, see `graph_builders.Permuted`.
+        null: `none`, or a control in place of the real graph: a name in `graph_builders.NULLS`, such as `permuted`,
+            `rewired`, `random`, `cooccurrence`, `shuffled` or `severed`.
+        null_seed: Which draw of it.
+        null_within: Among which concepts `permuted` permutes, see `graph_builders.Permuted`.
         image: How images are read.
         text: How notes are made tokens.
         labs: How laboratory values are scaled.
@@ -73,7 +74,7 @@ class MultimodalData(LightningDataModule):
         modalities: list[str] | None = None,
         split: str = "stored",
         split_seed: int = 0,
-        null: Literal["none", "permuted"] = "none",
+        null: str = "none",
         null_seed: int = 0,
         null_within: Literal["all", "depth", "modality"] = "modality",
         image: ImageReader | None = None,
@@ -89,8 +90,10 @@ class MultimodalData(LightningDataModule):
         self.cohort_path, self.graph_path, self.ontology_path = cohort, graph, ontology
         self.task_name, self.builtin = task, builtin
         self.chosen, self.split, self.split_seed = modalities, split, split_seed
-        self.null, self.null_seed = null, null_seed
-        self.null_within: Literal["all", "depth", "modality"] = null_within
+        if null != "none":
+            find_null(null)  # a wrong name is refused before any data are read
+        self.null, self.null_seed, self.null_within = null, null_seed, null_within
+        self.control: Null | None = None
         self.readers: dict[str, Preprocessor] = {
             "image": image if image is not None else ImageReader(224),
             "note": text if text is not None else WordPieceText(),
@@ -126,6 +129,7 @@ class MultimodalData(LightningDataModule):
         self.samples = assign(samples, self.split, self.split_seed, groups=self._groups())
         if self.samples.filter(pl.col("split") == "train").is_empty():
             raise InputError(f"split '{self.split}' leaves no sample to train on", path=self.cohort_path)
+        self.graph = self._controlled(self.graph)
         window = self.task.window(self.cohort)
         defining = self.graph.evidence.report.get("blinded", {}).get("codes")
         if defining is None:
@@ -159,9 +163,16 @@ class MultimodalData(LightningDataModule):
             from ontology import Ontology
 
             graph.check_ontology(Ontology.open(self.ontology_path))
-        if self.null == "permuted":
-            graph = graph.transform(Permuted(self.null_seed, self.null_within))
         return graph
+
+    def _controlled(self, graph: PatientGraph) -> PatientGraph:
+        """Give the null of the graph that was asked for; what it learns from samples comes from the training split."""
+        if self.null == "none":
+            return graph
+        names = self.samples["split"].unique().sort().to_list()
+        split = {n: self.samples.filter(pl.col("split") == n)["sample_id"].to_list() for n in names}
+        self.control = make_null(self.null, self.null_seed, within=self.null_within, split=split)
+        return graph.transform(self.control)
 
     def _modalities(self) -> list[str]:
         known = list(self.task.modalities)
@@ -286,6 +297,13 @@ class MultimodalData(LightningDataModule):
             "splits": {s: int(n) for s, n in self.samples.group_by("split").len().sort("split").iter_rows()},
         }
 
+    @property
+    def null_facts(self) -> dict[str, Any] | None:
+        """What a run folder says of its null graph: the transform, and what it did; None for the real graph."""
+        if self.control is None:
+            return None
+        return {"transform": str(self.control), **self.control.report}
+
     def load_fitted(self, state: dict[str, Any]) -> None:
         """Use preprocessors that were fitted before, instead of fitting.
 
@@ -303,3 +321,5 @@ def announce(data: MultimodalData) -> None:
     """
     counts = ", ".join(f"{name} {n}" for name, n in sorted(data.state()["splits"].items()))
     console.say(f"task {data.task.name}: {counts} samples; modalities {', '.join(data.modalities)}")
+    if data.control is not None:
+        console.say(f"null graph: {data.control}")

@@ -325,6 +325,7 @@ def _facts(data: MultimodalData, module: Diagnosis) -> dict[str, Any]:
             "ontology": data.graph.meta["ontology"]["fingerprint"],
             "cohort": data.cohort.fingerprint,
         },
+        "null": data.null_facts,
         "versions": {
             "mhdiff": __version__,
             "torch": torch.__version__,

@@ -3,13 +3,16 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import yaml
 from fake_training import fit_cell
 
+from graph_builders import NULLS
 from mhdiff.ablate import Ablation, run
 from mhdiff.ablate.cells import plan
+from mhdiff.ablate.draws import is_drawn
 from mhdiff.commands.ablate import VERB, table
 from ontology.errors import InputError
 
@@ -79,6 +82,58 @@ def test_a_null_that_is_drawn_for_every_seed_widens_its_difference(make, tmp_pat
     assert told["low"] < told["patients_low"] < told["patients_high"] < told["high"]
     assert all(row["draws"] == 2 for row in document["differences_per_class"] if row["reference"] == "null")
     assert "over 2 draws of the null" in table(document)
+
+
+def test_an_arm_may_have_seeds_of_its_own(make, tmp_path):
+    null = {"set": ["--arm=null", "--strength=0.2", "--data.null=permuted", "--data.null_seed={seed}"],
+            "seeds": [1, 3, 4, 5]}  # fmt: skip
+    ablation = make(arms=arms(null=null), contrasts=[["strong", "null"], ["null", "weak"]])
+    assert ablation.seeds_of("null") == (1, 3, 4, 5)
+    assert ablation.seeds_of("weak") == ablation.seeds == (1, 2)
+    assert ablation.all_seeds == (1, 2, 3, 4, 5)
+    document = run(ablation, tmp_path / "out", fit_cell)
+    counted = {name: sum(line.startswith(name) for line in trained(tmp_path)) for name in document["arms"]}
+    assert counted == {"weak": 6, "strong": 6, "null": 12}
+    assert {name: arm["seeds"] for name, arm in document["arms"].items()} == {
+        "weak": [1, 2], "strong": [1, 2], "null": [1, 3, 4, 5],
+    }  # fmt: skip
+    by_seed = document["arms"]["null"]["by_seed"]
+    assert list(by_seed) == ["1", "3", "4", "5"]
+    rows = {(r["arm"], r["reference"]): r for r in document["differences"] if r["metric"] == "auroc"}
+    told = rows["strong", "null"]
+    assert told["draws"] == 4
+    assert told["rank_p"] == 1 / 5  # strong is better than each of the four
+    assert told["low"] < told["patients_low"]
+    value = document["arms"]["strong"]["metrics"]["auroc"]["value"]
+    assert told["value"] == pytest.approx(value - np.mean([figures["auroc"] for figures in by_seed.values()]))
+    brier = next(r for r in document["differences"] if r["reference"] == "null" and r["metric"] == "brier")
+    scores = [figures["brier"] for figures in by_seed.values()]
+    better = sum(score <= document["arms"]["strong"]["metrics"]["brier"]["value"] for score in scores)
+    assert brier["rank_p"] == (1 + better) / 5
+    assert "rank_p" not in rows["strong", "weak"]
+    assert "rank_p" not in rows["null", "weak"]
+    assert {r["rank_p"] for r in document["differences_per_class"] if r["reference"] == "null"} >= {1 / 5}
+    text = table(document)
+    assert "over 4 draws of the null, rank p 0.200" in text
+    assert "seeds [1, 3, 4, 5]" in text
+    # More draws train only themselves.
+    (tmp_path / "log.txt").unlink()
+    run(make(arms=arms(null=null | {"seeds": [1, 3, 4, 5, 6]})), tmp_path / "out", fit_cell)
+    assert trained(tmp_path) == [f"null {fold} 6" for fold in range(3)]
+
+
+def test_an_arm_whose_first_seed_is_not_the_first_is_prepared_too(make, tmp_path):
+    late = {"set": ["--arm=late", "--strength=1"], "seeds": [9]}
+    seen = []
+    run(
+        make(arms=arms(late=late)),
+        tmp_path / "out",
+        fit_cell,
+        prepare=lambda _, options: seen.append(options),
+    )
+    assert sorted(option for options in seen for option in options if option.startswith("--arm=")) == [
+        "--arm=late", "--arm=strong", "--arm=weak",
+    ]  # fmt: skip
 
 
 def test_a_deleted_cell_is_trained_again_and_gives_the_same_table(make, tmp_path):
@@ -217,6 +272,8 @@ def test_arms_on_different_patients_are_not_paired(make, tmp_path):
         ({"folds": "three"}, "folds"),
         ({"seeds": []}, "seeds"),
         ({"seeds": [1, 1]}, "seeds"),
+        ({"arms": {"weak": {"set": [], "seeds": [1, 1]}, "b": []}}, "arms.weak.seeds"),
+        ({"arms": {"weak": {"set": ["strength=1"], "seeds": [1]}, "b": []}}, "arms.weak.set"),
         ({"replicates": -1}, "replicates"),
         ({"base": "no-such.yaml"}, "no such configuration"),
     ],
@@ -254,6 +311,21 @@ def test_the_shipped_ablation_has_its_arms():
     assert f"--data.null_seed={permuted.seed}" in permuted.overrides
     assert any(option.startswith("--data.split=fold:0/") for option in permuted.overrides)
     assert f"--seed_everything={permuted.seed}" in permuted.overrides
+
+
+def test_the_shipped_controls_hold_both_channels_against_every_null():
+    ablation = Ablation.load("ablations/controls.yaml")
+    assert {"none", "free", "linked", "similarity", "distance"} <= set(ablation.arms)
+    for channel in ("tokens", "bias", "both"):
+        assert f"--model.guidance.channels={channel}" in ablation.arms[channel]
+        for name, null in NULLS.items():
+            arm = f"{channel}_{name}"
+            assert {f"--model.guidance.channels={channel}", f"--data.null={name}"} <= set(ablation.arms[arm])
+            assert is_drawn(ablation.arms[arm]) == null.drawn
+            assert len(ablation.seeds_of(arm)) == (19 if null.drawn else 3)  # a rank p of .05 at the least
+            assert (channel, arm) in ablation.comparisons()
+    cells, _ = plan(ablation)
+    assert len(cells) == len({cell.key for cell in cells}) == 954  # as its first lines say
 
 
 def test_the_verb_exits_with_1_when_a_cell_failed(make, tmp_path, monkeypatch, capsys):

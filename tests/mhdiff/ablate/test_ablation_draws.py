@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mhdiff.ablate.draws import ONE_DRAW, is_drawn, widen
+from graph_builders import NULLS
+from mhdiff.ablate.draws import ONE_DRAW, is_drawn, rank, widen
 
 
 def figure(value, half):
@@ -43,3 +44,26 @@ def test_only_arms_that_draw_for_every_seed_are_drawn():
     assert is_drawn(["--data.null=permuted", "--data.null_seed={seed}"])
     assert not is_drawn(["--data.null=permuted", "--data.null_seed=7"])
     assert not is_drawn([])
+
+
+@pytest.mark.parametrize("name", NULLS)
+def test_every_null_that_a_seed_decides_is_drawn(name):
+    assert is_drawn([f"--data.null={name}", "--data.null_seed={seed}"]) == NULLS[name].drawn
+    assert not is_drawn([f"--data.null={name}", "--data.null_seed={seed}", "--data.null=none"])
+
+
+def test_the_rank_counts_the_draws_that_did_at_least_as_well():
+    draws = [0.70, 0.71, 0.72, 0.73]
+    assert rank(0.74, draws) == {"rank_p": 1 / 5}
+    assert rank(0.72, draws) == {"rank_p": 3 / 5}  # a tie is no win
+    assert rank(0.60, draws) == {"rank_p": 1.0}
+    assert rank(0.60, draws, lower_is_better=True) == {"rank_p": 1 / 5}
+    assert rank(0.9, [0.5] * 19) == {"rank_p": 0.05}
+    assert rank(0.9, [0.5]) == rank(0.9, [0.5, float("nan")]) == rank(float("nan"), draws) == {"rank_p": None}
+
+
+def test_without_an_effect_a_rank_p_of_five_in_a_hundred_turns_up_that_often():
+    rng = np.random.default_rng(1)
+    figures = rng.normal(size=(4000, 20))
+    small = np.mean([rank(real, null)["rank_p"] <= 0.05 for real, *null in figures.tolist()])
+    assert small == pytest.approx(0.05, abs=0.014)  # four standard errors of a share of 4,000
