@@ -137,7 +137,7 @@ def test_omop_labels_are_those_of_plain_loops(omop):
         for s, t, v in labels.select("subject_id", "prediction_time", "categorical_value").iter_rows()
     }
     assert here == wanted_labels(source, rows)
-    assert Counter(here.values()) == {"no_sinusitis": 321, "sinusitis": 57}
+    assert Counter(here.values()) == {"no_sinusitis": 328, "sinusitis": 58}
 
 
 def test_omop_coverage_is_what_the_rows_give(omop, capsys):
@@ -150,21 +150,38 @@ def test_omop_coverage_is_what_the_rows_give(omop, capsys):
     of_person = {}
     for person, when, concept in rows:
         of_person.setdefault(person, []).append((when + evening, concept))
+    concepts, asked = {row["concept_id"]: row for row in rows_of(source, "CONCEPT")}, {}
     for person, at in wanted_labels(source, rows):
+        asked.setdefault(person, []).append(at)
         for when, concept in of_person[person]:
             if when <= at:
                 if concept["vocabulary_id"] in ("SNOMED", "RxNorm"):
                     retired = concept["invalid_reason"] not in ("", "V")
                     hidden = concept["concept_id"] in targets
                     pairs["codes", "unmapped" if retired else "blinded" if hidden else "evidence"] += 1
-                elif concept["vocabulary_id"] == "LOINC":
-                    pairs["labs", "all"] += 1
+                elif concept["vocabulary_id"] == "LOINC" and concept["domain_id"] == "Observation":
+                    pairs["labs", "no_value"] += 1  # questions without an answer
     assert coverage["codes"]["outcomes"] == {
         key: pairs["codes", key] for key in ("evidence", "blinded", "unmapped") if pairs["codes", key]
     }
-    assert coverage["codes"]["outcomes"] == {"evidence": 20_000, "blinded": 270}
-    assert set(coverage["labs"]["outcomes"]) == {"no_range", "no_value"}  # no range, so no finding is claimed
-    assert coverage["labs"]["events"] == pairs["labs", "all"]
+    assert coverage["codes"]["outcomes"] == {"evidence": 35_299, "blinded": 587}
+    for row in rows_of(source, "MEASUREMENT"):
+        if concepts[row["measurement_concept_id"]]["vocabulary_id"] == "LOINC":
+            word = row["value_source_value"].removesuffix(" (qualifier value)").lower()
+            said = {
+                "negative": "in_range",
+                "not detected": "in_range",
+                "positive": "evidence",
+                "detected": "evidence",
+            }
+            outcome = "no_range" if row["value_as_number"] else said.get(word, "no_value")
+            when = day(row["measurement_date"]) + evening
+            pairs["labs", outcome] += sum(when <= at for at in asked.get(int(row["person_id"]), ()))
+    outcomes = ("evidence", "in_range", "no_range", "no_value")
+    assert coverage["labs"]["outcomes"] == {key: pairs["labs", key] for key in outcomes}
+    assert (
+        coverage["labs"]["outcomes"]["evidence"] < 10
+    )  # no range is stated, so no number is called high or low
 
 
 def test_an_omop_model_is_trained_and_evaluated(omop, capsys):
@@ -182,7 +199,7 @@ def test_an_omop_model_is_trained_and_evaluated(omop, capsys):
     capsys.readouterr()
     assert main(["evaluate", str(out / "R"), "--replicates", "50", "--json"]) == 0
     metrics = one_document(capsys)
-    assert (metrics["n_samples"], metrics["n_subjects"]) == (110, 6)
+    assert (metrics["n_samples"], metrics["n_subjects"]) == (85, 5)
     auroc = metrics["patterns"]["codes+labs"]["metrics"]["auroc"]
     assert 0 <= auroc["low"] <= auroc["value"] <= auroc["high"] <= 1
     predictions = pl.read_parquet(out / "R/predictions.parquet")
@@ -216,3 +233,13 @@ def test_disease_ontology_windows_are_what_the_events_give(shared, tmp_path, cap
     assert set(coverage["image"]["outcomes"]) == {"no_code"}
     assert set(coverage["labs"]["outcomes"]) == {"unmapped"}
     assert coverage["note"]["outcomes"]["evidence"] >= 35
+    ours = ["--ontology", str(tmp_path / "B"), *task[2:-1], str(tmp_path / "GB")]
+    assert main(["ontology", "build", "builtin", "--out", str(tmp_path / "B")]) == 0
+    assert main(["graph", "build", *ours]) == 0
+    captured = capsys.readouterr()
+    assert "warning" not in captured.err  # the task blinds concepts of this terminology too
+    assert "none of the" not in captured.err
+    assert main(["graph", "info", str(tmp_path / "GB"), "--json"]) == 0
+    found = one_document(capsys)["coverage"]["modalities"]
+    assert found["labs"]["outcomes"] == {"evidence": 33, "in_range": 5}
+    assert found["note"]["outcomes"]["evidence"] >= 3 * coverage["note"]["outcomes"]["evidence"]
