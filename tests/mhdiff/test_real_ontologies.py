@@ -202,6 +202,9 @@ def test_an_omop_model_is_trained_and_evaluated(omop, capsys):
     assert (metrics["n_samples"], metrics["n_subjects"]) == (85, 5)
     auroc = metrics["patterns"]["codes+labs"]["metrics"]["auroc"]
     assert 0 <= auroc["low"] <= auroc["value"] <= auroc["high"] <= 1
+    columns = (out / "R/preprocess.json").read_text()
+    assert "SNOMED/73595000" in columns  # stress, which is common
+    assert not any(f"SNOMED/{code}" in columns for code in (36971009, 40055000, 444814009, 75498004))
     predictions = pl.read_parquet(out / "R/predictions.parquet")
     split = predictions.join(Cohort.open(out / "C").groups, on="subject_id").group_by("group")
     assert split.agg(pl.col("split").n_unique())["split"].max() == 1
