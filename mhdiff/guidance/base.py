@@ -17,10 +17,10 @@ Modalities without evidence have no bias.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from graph_builders import ConceptGraph
@@ -49,6 +49,20 @@ class GuidanceOutput:
     bias: Float[Tensor, "batch #heads token token"] | None
     anchors: Float[Tensor, "anchor dim"] | None = None
     toward: Float[Tensor, "batch heads token anchor"] | None = None
+
+
+class Local(NamedTuple):
+    """What the tokens of a batch are read from.
+
+    Attributes:
+        states: h of every concept, or of those of a part.
+        plain: h^0 of the same, where tokens must not show what the graph says; None where they may.
+        place: Where the evidence's concepts stand among the states, if not where their numbers say.
+    """
+
+    states: Float[Tensor, "concept dim"]
+    plain: Float[Tensor, "concept dim"] | None = None
+    place: Int64[Tensor, "batch modality slot"] | None = None
 
 
 class Guidance(nn.Module, ABC):
@@ -117,11 +131,17 @@ class Guidance(nn.Module, ABC):
         self.polarity = nn.Embedding(len(POLARITIES), dim)
         nn.init.normal_(self.polarity.weight, std=embedding_std)
 
-    def embedded(self) -> Float[Tensor, "concept dim"]:
-        """Give each concept's h^0: its own embedding, blanked for some while training, and what its features say."""
-        read = [self.readers[name](self.get_buffer(f"feature_{name}")) for name in self.features]
+    def embedded(self, nodes: Int64[Tensor, " concept"] | None = None) -> Float[Tensor, "concept dim"]:
+        """Give each concept's h^0: its own embedding, blanked for some while training, and what its features say.
+
+        Args:
+            nodes: Only these concepts; all by default.
+        """
+        known = [self.get_buffer(f"feature_{name}") for name in self.features]
+        known = known if nodes is None else [value[nodes] for value in known]
+        read = [self.readers[name](value) for name, value in zip(self.features, known, strict=True)]
         if self.embedding is not None:
-            own = self.embedding.weight
+            own = self.embedding.weight if nodes is None else self.embedding(nodes)
             if self.training and self.embedding_dropout > 0:
                 own = own * (torch.rand(own.shape[0], 1, device=own.device) >= self.embedding_dropout)
             read.append(own)
@@ -162,17 +182,43 @@ class Guidance(nn.Module, ABC):
         states: Float[Tensor, "concept dim"],
         evidence: EvidenceBatch,
         mask: Bool[Tensor, "batch evidence"],
+        place: Int64[Tensor, "batch modality slot"] | None = None,
     ) -> Float[Tensor, "batch evidence dim"]:
         """Give the tokens t of a batch's evidence, 0 where there is none.
 
         Args:
-            states: h of every concept.
+            states: h of every concept, or of those of a part.
             evidence: The batch's evidence.
             mask: Which places hold evidence of a present modality.
+            place: Where the evidence's concepts stand among the states, if not where their numbers say.
         """
-        state = states[evidence.concept.clamp(min=0)] + self.polarity(evidence.polarity.clamp(min=0))
+        place = evidence.concept if place is None else place
+        state = states[place.clamp(min=0)] + self.polarity(evidence.polarity.clamp(min=0))
         tokens = (state * evidence.weight[..., None]).flatten(1, 2)
         return torch.where(mask[..., None], tokens, tokens.new_zeros(()))
+
+    def local(self, evidence: EvidenceBatch) -> Local:
+        """Give the states that a batch's evidence is read from.
+
+        Args:
+            evidence: The batch's evidence.
+        """
+        return Local(self.states())
+
+    def anchored(
+        self,
+        evidence: EvidenceBatch,
+        tokens: Float[Tensor, "batch evidence dim"],
+        mask: Bool[Tensor, "batch evidence"],
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Give anchors and A towards them, see `GuidanceOutput`; none by default.
+
+        Args:
+            evidence: The batch's evidence.
+            tokens: Its concept tokens.
+            mask: Which of them hold evidence of a present modality.
+        """
+        return None, None
 
     def forward(self, evidence: EvidenceBatch, present: Bool[Tensor, "batch modality"]) -> GuidanceOutput:
         """Give concept tokens and bias for a batch.
@@ -182,8 +228,11 @@ class Guidance(nn.Module, ABC):
             present: Which modalities may be used; evidence of the others counts as not there.
         """
         mask = (evidence.mask & present[:, :, None]).flatten(1)
-        tokens = self.tell(self.states(), evidence, mask)
-        return GuidanceOutput(tokens, mask, self.bias(evidence, tokens, mask))
+        found = self.local(evidence)
+        tokens = self.tell(found.states, evidence, mask, found.place)
+        bias = self.bias(evidence, tokens, mask)
+        shown = tokens if found.plain is None else self.tell(found.plain, evidence, mask, found.place)
+        return GuidanceOutput(shown, mask, bias, *self.anchored(evidence, tokens, mask))
 
     def bias(
         self,

@@ -17,14 +17,16 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, cast
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch_geometric.nn import GraphNorm, JumpingKnowledge, PairNorm, SAGEConv
 
 from graph_builders import ConceptGraph
+from graph_builders.csr import ConceptCSR
+from graph_builders.cutting import cut
 from mhdiff.batch import EvidenceBatch
-from mhdiff.guidance.base import GuidanceOutput
-from mhdiff.guidance.convolutions import ConvFactory, rounds
+from mhdiff.guidance.base import Local
+from mhdiff.guidance.convolutions import ConvFactory, Routes, rounds
 from mhdiff.guidance.scored import BilinearScore, Scored
 from ontology.errors import InputError
 
@@ -51,6 +53,10 @@ class MessagePassing(Scored):
             none for `channels: tokens`.
         edge_attributes: For keywords of the convolution (`edge_attr`, `edge_weight`) the edge attribute that it is
             given, such as {edge_weight: weight}.
+        part: Whether messages pass over the `whole` graph, or over what the `batch` needs, which is cut out of it: for
+            graphs of hundreds of thousands of concepts. The states are the same, but for `norm` over many concepts.
+        fan_out: With `batch`: at most so many neighbours for each concept and relation, drawn anew for every training
+            step and the same ones always in evaluation; all by default.
         embedding_dropout: See `Guidance`.
         embedding_std: See `Guidance`.
         features: See `Guidance`.
@@ -60,9 +66,6 @@ class MessagePassing(Scored):
         InputError: If the convolution has none of the forms or gives another width, or an attribute is not in the
             graph.
     """
-
-    share: Tensor
-    reached: Tensor
 
     def __init__(
         self,
@@ -78,6 +81,8 @@ class MessagePassing(Scored):
         dropout: float = 0.1,
         anchors: int = 0,
         edge_attributes: Mapping[str, str] | None = None,
+        part: Literal["whole", "batch"] = "whole",
+        fan_out: int | None = None,
         embedding_dropout: float = 0.2,
         embedding_std: float = 0.1,
         features: Literal["all"] | Sequence[str] = "all",
@@ -88,69 +93,78 @@ class MessagePassing(Scored):
             raise InputError(f"guidance cannot have {layers} rounds", remedy="Give layers >= 0")
         self.channels, self.residual, self.jumping = channels, residual, jumping
         self.gives_bias = self.learns_bias = self.reads_tokens = channels != "tokens"
-        self.relations = [relation for relation, edges in graph.edge_index.items() if edges.shape[1]]
+        self.relations = sorted(relation for relation, edges in graph.edge_index.items() if edges.shape[1])
         self.attributes = dict(edge_attributes or {})
-        self._register_edges(graph)
-        attributes = self._edge_attributes()
+        self.rows = ConceptCSR.of(graph) if part == "batch" else None
+        if part not in ("whole", "batch") or (fan_out is not None and (self.rows is None or fan_out < 1)):
+            raise InputError(
+                f"guidance cannot pass messages with part={part} and fan_out={fan_out}",
+                remedy="Choose part: whole, or part: batch with fan_out of 1 or more, or none",
+            )
+        self.fan_out = fan_out
+        attributes = {
+            k: {r: _attribute(graph, r, n) for r in self.relations} for k, n in self.attributes.items()
+        }
+        self.routes = self._routes(graph) if self.rows is None else None
         self.rounds = rounds(conv, dim, self.relations, layers if self.relations else 0, attributes)
         self.norms = nn.ModuleList(_norm(norm, dim) for _ in self.rounds)
         self.dropout = nn.Dropout(dropout)
         self.jump, self.land = _jumping(jumping, dim, len(self.rounds))
         self.score = BilinearScore(dim, heads, anchors) if channels != "tokens" else None
 
-    def _register_edges(self, graph: ConceptGraph) -> None:
-        reached = torch.zeros(graph.num_nodes, len(self.relations))
-        for position, relation in enumerate(self.relations):
-            edges = graph.edge_index[relation]
-            self.register_buffer(f"edges_{position}", edges, persistent=False)
-            reached[edges[1], position] = 1.0
-            for keyword, name in self.attributes.items():
-                known = graph.edge.get(relation, {})
-                if name not in known:
-                    raise InputError(
-                        f"model.guidance.edge_attributes names '{name}', which edges of '{relation}' do not have",
-                        remedy=f"They have: {', '.join(sorted(known)) or 'none'}",
-                    )
-                self.register_buffer(f"{keyword}_{position}", known[name].float(), persistent=False)
-        count = reached.sum(1, keepdim=True)
-        self.register_buffer("share", reached / count.clamp(min=1.0), persistent=False)
-        self.register_buffer("reached", count > 0, persistent=False)
-
-    def _edge_attributes(self) -> dict[str, dict[str, Tensor]]:
-        return {
-            keyword: {r: self.get_buffer(f"{keyword}_{p}") for p, r in enumerate(self.relations)}
-            for keyword in self.attributes
+    def _routes(self, graph: ConceptGraph) -> Routes:
+        edges = {relation: graph.edge_index[relation] for relation in self.relations}
+        attributes = {
+            keyword: {relation: _attribute(graph, relation, name) for relation in self.relations}
+            for keyword, name in self.attributes.items()
         }
+        return Routes(graph.num_nodes, edges, attributes)
+
+    def _pass(self, state: Float[Tensor, "concept dim"], routes: Routes) -> Float[Tensor, "concept dim"]:
+        seen = [state]
+        for round_, norm in zip(self.rounds, self.norms, strict=True):
+            message = norm(round_(state, routes))
+            message = self.dropout(nn.functional.gelu(message))
+            following = state + message if self.residual else message
+            state = torch.where(routes.reached, following, state)
+            seen.append(state)
+        return state if self.jump is None else cast(Tensor, self.land(self.jump(seen)))
 
     def states(self) -> Float[Tensor, "concept dim"]:
-        """Pass the messages."""
+        """Pass the messages over the whole graph."""
         state = self.embedded()
         if not len(self.rounds):
             return state
-        edges = {r: self.get_buffer(f"edges_{p}") for p, r in enumerate(self.relations)}
-        attributes = self._edge_attributes()
-        seen = [state]
-        for round_, norm in zip(self.rounds, self.norms, strict=True):
-            message = norm(round_(state, edges, attributes, self.share))
-            message = self.dropout(nn.functional.gelu(message))
-            following = state + message if self.residual else message
-            state = torch.where(self.reached, following, state)
-            seen.append(state)
-        if self.jump is None:
-            return state
-        return cast(Tensor, self.land(self.jump(seen)))
+        routes = self.routes if self.rows is None else self._routes(self.rows.graph).to(state.device)
+        return self._pass(state, cast(Routes, routes))
 
-    def forward(self, evidence: EvidenceBatch, present: Bool[Tensor, "batch modality"]) -> GuidanceOutput:
-        """Give concept tokens and bias for a batch.
+    def local(self, evidence: EvidenceBatch) -> Local:
+        """Pass the messages once for a batch, over the whole graph or over what the batch needs.
 
         Args:
             evidence: The batch's evidence.
-            present: Which modalities may be used.
         """
-        guided = super().forward(evidence, present)
-        if self.channels == "bias":  # tokens that the graph did not touch
-            guided.tokens = self.tell(self.embedded(), evidence, guided.mask)
-        return guided
+        plain = self.channels == "bias"
+        if self.rows is None or not len(self.rounds):
+            return Local(self.states(), self.embedded() if plain else None)
+        seed = int(torch.randint(2**62, (1,))) if self.training and self.fan_out is not None else 0
+        wanted = evidence.concept.clamp(
+            min=0
+        )  # an empty place stands for some concept, so that no part is empty
+        part = cut(self.rows, wanted, len(self.rounds), fan_out=self.fan_out, seed=seed)
+        nodes = part.nodes.to(evidence.concept.device)
+        state = self._pass(self.embedded(nodes), self._routes(part.graph).to(nodes.device))
+        return Local(state, self.embedded(nodes) if plain else None, part.locate(evidence.concept))
+
+
+def _attribute(graph: ConceptGraph, relation: str, name: str) -> Tensor:
+    known = graph.edge.get(relation, {})
+    if name not in known:
+        raise InputError(
+            f"model.guidance.edge_attributes names '{name}', which edges of '{relation}' do not have",
+            remedy=f"They have: {', '.join(sorted(known)) or 'none'}",
+        )
+    return known[name].float()
 
 
 def _norm(name: str, dim: int) -> nn.Module:

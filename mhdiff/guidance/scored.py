@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mhdiff.batch import EvidenceBatch
-from mhdiff.guidance.base import Guidance, GuidanceOutput
+from mhdiff.guidance.base import Guidance
 from ontology.errors import InputError
 
 
@@ -82,21 +82,24 @@ class Scored(Guidance):
 
     score: BilinearScore | None
 
-    def forward(self, evidence: EvidenceBatch, present: Bool[Tensor, "batch modality"]) -> GuidanceOutput:
-        """Give concept tokens, bias and anchors for a batch.
+    def anchored(
+        self,
+        evidence: EvidenceBatch,
+        tokens: Float[Tensor, "batch evidence dim"],
+        mask: Bool[Tensor, "batch evidence"],
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Give anchors and the score towards them.
 
         Args:
             evidence: The batch's evidence.
-            present: Which modalities may be used.
+            tokens: Its concept tokens.
+            mask: Which of them hold evidence of a present modality.
         """
-        guided = super().forward(evidence, present)
-        if self.score is not None and self.score.anchors is not None:
-            shape = evidence.concept.shape
-            guided.anchors = self.score.anchors
-            guided.toward = self.score.toward(
-                guided.tokens.unflatten(1, shape[1:]), evidence.weight, guided.mask.view(shape)
-            )
-        return guided
+        if self.score is None or self.score.anchors is None:
+            return None, None
+        shape = evidence.concept.shape
+        toward = self.score.toward(tokens.unflatten(1, shape[1:]), evidence.weight, mask.view(shape))
+        return self.score.anchors, toward
 
     def pairs(
         self,

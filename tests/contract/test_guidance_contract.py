@@ -58,6 +58,8 @@ PARTS = {
     "SAGE bias": passing(conv=SAGEConv, channels="bias"),
     "SAGE anchors": passing(conv=SAGEConv, channels="bias", anchors=5),
     "SAGE tokens": passing(conv=SAGEConv, channels="tokens"),
+    "SAGE over the batch's part": passing(conv=SAGEConv, part="batch"),
+    "RGCN over a drawn part": passing(conv=RGCNConv, part="batch", fan_out=2, channels="bias"),
     "SAGE jumping cat": passing(conv=SAGEConv, jumping="cat", norm="batch"),
     "SAGE jumping max": passing(conv=SAGEConv, jumping="max", norm="graph"),
     "SAGE jumping lstm": passing(conv=SAGEConv, jumping="lstm", norm="pair"),
@@ -86,7 +88,7 @@ PARTS = {
 # Parameters that a layer of PyG makes and does not use with these settings.
 UNUSED = {"ARMA": {"weight"}, "RGAT": {"w", "l1", "b1", "l2", "b2"}}
 # Layers of PyG that make an index of their own on the default device and read it at once, which is no harm.
-OWN_INDEX = {"RGCN", "RGCN bases", "HGT"}
+OWN_INDEX = {"RGCN", "RGCN bases", "RGCN over a drawn part", "HGT"}
 
 
 def evidence(size=4, seed=0):
@@ -211,6 +213,8 @@ def test_slots_may_come_in_any_order(name):
 
 
 def test_concepts_may_be_numbered_in_any_order(name):
+    if name == "RGCN over a drawn part":
+        pytest.skip("which neighbours are drawn depends on their numbers")
     graph, e = small.concept_graph(), evidence()
     to = torch.randperm(small.CONCEPTS, generator=torch.Generator().manual_seed(3))
     renumbered = ConceptGraph(

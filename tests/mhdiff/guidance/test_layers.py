@@ -121,7 +121,7 @@ def test_edge_attributes_reach_the_messages(conv, keyword, name):
     part = MessagePassing(weighted_graph(), small.DIM, 2, conv=conv, edge_attributes={keyword: name})
     before = run(part).tokens
     for position in range(len(part.relations)):
-        part.get_buffer(f"{keyword}_{position}").mul_(3.0)
+        part.routes.get_buffer(f"{keyword}_{position}").mul_(3.0)
     assert not torch.allclose(before, run(part).tokens)
 
 
@@ -154,3 +154,29 @@ def test_a_leaf_is_not_drowned_by_relations_that_do_not_reach_it():
     many = MessagePassing(ConceptGraph(4, edges | more), 16, 2, layers=1, norm="none", dropout=0.0).eval()
     many.load_state_dict(few.state_dict(), strict=False)
     torch.testing.assert_close(few.states()[:2], many.states()[:2])
+
+
+@pytest.mark.parametrize("conv", [SAGEConv, RGCNConv, lambda i, o, m: HGTConv(i, o, m)])
+@pytest.mark.parametrize("channels", ["bias", "both"])
+def test_the_part_that_a_batch_needs_gives_what_the_whole_graph_gives(conv, channels):
+    parts = []
+    for part in ("whole", "batch"):
+        torch.manual_seed(0)
+        parts.append(MessagePassing(weighted_graph(), small.DIM, 2, conv=conv, channels=channels, part=part))
+    whole, batch = (run(part) for part in parts)
+    torch.testing.assert_close(whole.tokens, batch.tokens)
+    torch.testing.assert_close(whole.bias, batch.bias)
+    torch.testing.assert_close(parts[0].states(), parts[1].states())
+
+
+def test_neighbours_are_drawn_anew_in_training_and_the_same_ones_in_evaluation():
+    torch.manual_seed(0)
+    part = MessagePassing(small.concept_graph(), small.DIM, 2, part="batch", fan_out=1, dropout=0.0)
+    part.embedding_dropout = 0.0
+    assert torch.equal(run(part).tokens, run(part).tokens)
+    part.train()
+    drawn = [part(small.batch(4).evidence, torch.ones(4, 4, dtype=torch.bool)).tokens for _ in range(6)]
+    assert any(not torch.equal(drawn[0], other) for other in drawn[1:])
+    for options in ({"fan_out": 3}, {"part": "batch", "fan_out": 0}, {"part": "half"}):
+        with pytest.raises(InputError, match="part"):
+            MessagePassing(small.concept_graph(), small.DIM, 2, **options)
