@@ -220,12 +220,14 @@ class PatientGraph:
                 moves evidence between samples is an `EvidenceNull`.
         """
         before = self.data["concept"].sctid, self.data[EVIDENCES].edge_index
-        data, evidence = transform(copy.copy(self.data)), self.evidence
+        data, evidence = copy.copy(self.data), self.evidence
+        if isinstance(transform, EvidenceNull):  # its edges follow from the evidence, below
+            evidence = transform.evidence(data, evidence, self.modalities)
+        else:
+            data = transform(data)
         lifted, edits = _taken(data, "lifted"), _taken(data, "edits")
         if lifted is not None and lifted.shape[1]:
             evidence = self._lifted(data, lifted)
-        if isinstance(transform, EvidenceNull):
-            evidence = transform.evidence(self.data, evidence, self.modalities)
         moved = data["concept"].sctid is not before[0] or data[EVIDENCES].edge_index is not before[1]
         if moved or evidence is not self.evidence:
             link_evidence(data, evidence, self.modalities)

@@ -8,7 +8,8 @@ import torch
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components, dijkstra
 
-from graph_builders import Evidence, PatientGraph
+from graph_builders import Evidence, PatientGraph, build_ontology_graph
+from graph_builders.build import connect, link_evidence
 
 EVIDENCES = ("concept", "evidences", "observation")
 MODALITIES = ("note", "labs", "codes")
@@ -153,3 +154,24 @@ def evidence_kept(data, null):
 def changed(data, null):
     """Share of edges that are not in the real graph, by relation."""
     return {kind[1]: float((~np.isin(keys(null, kind), keys(data, kind))).mean()) for kind in stated(data)}
+
+
+def whole_graph(ontology, samples, most=50):
+    """Every concept of an ontology, with made-up evidence of `samples` patients."""
+    data = build_ontology_graph(ontology)
+    leaves = ontology.sctids[np.diff(ontology.child_links.indptr) == 0]
+    evidence = evidence_table(leaves, samples, most=most)
+    number = {modality: place for place, modality in enumerate(MODALITIES)}
+    observed = evidence.observed
+    data["observation"].num_nodes = observed.height
+    data["observation"].sample_id = torch.tensor(observed["sample_id"].to_list())
+    modality = torch.tensor([number[name] for name in observed["modality"]])
+    data["observation"].modality = modality
+    data["patient"].num_nodes, data["modality"].num_nodes = samples, len(MODALITIES)
+    rows = np.arange(observed.height)
+    connect(data, ("observation", "of", "patient"), np.stack([rows, observed["sample_id"].to_numpy()]))
+    connect(data, ("observation", "in", "modality"), np.stack([rows, modality.numpy()]))
+    link_evidence(data, evidence, MODALITIES)
+    people = pl.DataFrame({"sample_id": range(samples), "subject_id": range(samples)})
+    meta = {"modalities": list(MODALITIES), "transforms": []}
+    return PatientGraph(data, evidence, people, meta)

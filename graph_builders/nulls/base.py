@@ -62,7 +62,11 @@ class Null(BaseTransform):
 
 
 class EvidenceNull(Null):
-    """A null that changes which sample has which evidence, and not only where concepts sit."""
+    """A null that changes which sample has which evidence, and nothing of the concept graph.
+
+    `PatientGraph.transform` takes the evidence from it and makes the edges anew; on a HeteroData alone it moves the
+    edges, and the two agree.
+    """
 
     @abstractmethod
     def evidence(self, data: HeteroData, evidence: Evidence, modalities: Sequence[str]) -> Evidence:

@@ -36,9 +36,10 @@ class Cooccurrence(Null):
 
     pairs that were seen less than `least` times come after all others, ties are broken by lot. The first |E| pairs
     become the edges, dealt to the relations by lot: each relation has as many edges as it had, so message passing has
-    the same parameters, and which relation an edge belongs to means nothing. Its direction is drawn too.
+    the same parameters, and which relation an edge belongs to means nothing. Edges lead from the later to the earlier
+    concept in an order by depth, equally deep ones ordered by lot.
 
-    Kept: the number of edges of each relation, where concepts sit and their evidence.
+    Kept: the number of edges of each relation, where concepts sit and their evidence; that is-a runs in no circle.
     Destroyed: every link that the ontology states. Concepts without evidence in the training samples, and all that is
     only an ancestor, are isolated. Only affirmed evidence counts, and no sample outside `train` has any influence.
     With fewer pairs than edges, each relation has its share of them, and at least one; `report` says so.
@@ -46,7 +47,7 @@ class Cooccurrence(Null):
     All features of places are dealt out anew, see `shuffle_places`.
 
     Args:
-        seed: Breaks ties, deals edges to relations and draws their direction.
+        seed: Breaks ties, deals edges to relations and orders concepts of the same depth.
         train: Sample ids, or spans of them ("0-4,7").
         rank: By pointwise mutual information or by count.
         least: How often a pair must be seen to come before those that are seen less.
@@ -105,7 +106,10 @@ class Cooccurrence(Null):
                 remedy="Train on more samples, or use another null",
             )
         lot = rng.permutation(found)
-        turned = rng.random(found) < 0.5
+        count = int(data["concept"].num_nodes)
+        place = np.empty(count, dtype=np.int64)
+        place[np.lexsort((rng.random(count), data["concept"].depth.cpu().numpy()))] = np.arange(count)
+        turned = place[one] < place[other]
         source, target = np.where(turned, other, one)[lot], np.where(turned, one, other)[lot]
         shares = _shares(edges, found)
         start = 0

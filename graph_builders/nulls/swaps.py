@@ -86,7 +86,7 @@ def swap_targets(
     while live.any() and rounds < MOST:
         if (
             edges is None
-        ):  # of the live groups, group by group; where pairs begin stays the same until one ends
+        ):  # of the live groups, group by group: where pairs begin is the same until a group ends
             edges = order[live[group[order]]]
             mine = group[edges]
             inside = np.arange(len(edges)) - np.searchsorted(mine, mine)

@@ -14,7 +14,16 @@ from mhdiff.guidance import MessagePassing
 from ontology import load_rf2
 from ontology.builtin import write_rf2
 from ontology.errors import InputError
-from tests.null_graphs import check_untouched, patient_graph, snapshot, split_of, stated, with_features
+from tests.null_graphs import (
+    check_untouched,
+    is_a_links,
+    is_acyclic,
+    patient_graph,
+    snapshot,
+    split_of,
+    stated,
+    with_features,
+)
 
 SAMPLES = 60
 #: Nulls whose graph may have fewer edges than the real one, and says so in its report.
@@ -89,6 +98,13 @@ def test_every_relation_keeps_its_number_of_edges_or_the_report_says_how_many_it
         now, was = data[kind].edge_index.shape[1], graph.data[kind].edge_index.shape[1]
         assert now == was or (name in FEWER and now == null.report["relations"][kind[1]]["edges"])
         assert now > 0
+
+
+def test_is_a_runs_in_no_circle_but_from_a_concept_to_itself(name, graph):
+    links = is_a_links(make(name)(graph.data)).tolil()
+    if name == "severed":
+        links.setdiag(0)
+    assert is_acyclic(links.tocsr())
 
 
 def test_attributes_of_edges_fit_the_edges(name, graph):

@@ -203,6 +203,7 @@ def test_cooccurrence_takes_the_best_pairs_of_the_training_samples(graph, rank):
     data = null(graph.data)
     check_reverse(data)
     evidence_kept(graph.data, data)
+    assert is_acyclic(is_a_links(data))
     node = {int(sctid): i for i, sctid in enumerate(data["concept"].sctid)}
     present = graph.evidence.table.filter(
         (pl.col("polarity") == "present") & pl.col("sample_id").is_in(train)
