@@ -16,7 +16,7 @@ MODALITIES = ("note", "labs", "codes")
 POLARITIES = ["present", "absent", "uncertain"]
 
 
-def evidence_table(concepts, samples, seed=0, most=8):
+def evidence_table(concepts, samples, seed=0, most=8, spread=4):
     """Draw evidence of 0 to `most` concepts for each sample and modality; some modalities are not observed."""
     rng = np.random.default_rng(seed)
     rows, observed = [], []
@@ -27,7 +27,9 @@ def evidence_table(concepts, samples, seed=0, most=8):
                 continue
             observed.append((sample, modality))
             # Long-tailed, as codes are: the first concepts turn up again and again.
-            place = np.minimum(rng.pareto(0.7, rng.integers(0, most + 1)) * 4, len(popular) - 1).astype(int)
+            place = np.minimum(rng.pareto(0.7, rng.integers(0, most + 1)) * spread, len(popular) - 1).astype(
+                int
+            )
             for concept in np.unique(popular[place]).tolist():
                 polarity = POLARITIES[rng.choice(3, p=[0.7, 0.2, 0.1])]
                 weight = float(rng.choice([0.5, 1.0]))
@@ -160,7 +162,7 @@ def whole_graph(ontology, samples, most=50):
     """Every concept of an ontology, with made-up evidence of `samples` patients."""
     data = build_ontology_graph(ontology)
     leaves = ontology.sctids[np.diff(ontology.child_links.indptr) == 0]
-    evidence = evidence_table(leaves, samples, most=most)
+    evidence = evidence_table(leaves, samples, most=most, spread=300)
     number = {modality: place for place, modality in enumerate(MODALITIES)}
     observed = evidence.observed
     data["observation"].num_nodes = observed.height

@@ -13,7 +13,7 @@ from torch_geometric.data.datapipes import functional_transform
 from graph_builders.build import EVIDENCES
 from graph_builders.evidence import Evidence
 from graph_builders.nulls.base import EvidenceNull, Indices, read_samples, write_samples
-from graph_builders.nulls.swaps import swap_targets
+from graph_builders.nulls.trades import trade
 from ontology.errors import InputError
 from ontology.recognise import POLARITIES
 
@@ -25,8 +25,8 @@ _OF_THE_PATIENT = ("start", "end", "text", "time")
 class ShuffledEvidence(EvidenceNull):
     """Deal the evidence out anew among the samples of a split, modality by modality.
 
-    Two pieces of evidence of one modality and one split change observations, over and over, as edges are rewired (see
-    `graph_builders.nulls.swaps`). A piece is a concept with its polarity and weight.
+    Two observations of one modality and one split that meet deal out anew what only one of them has, over and over (see
+    `graph_builders.nulls.trades`). A piece of evidence is a concept with its polarity and weight.
 
     Kept: the concept graph; of each split and modality how often each concept occurs with which polarities and weights,
     and how many pieces each observation has, so an empty one stays empty.
@@ -39,18 +39,20 @@ class ShuffledEvidence(EvidenceNull):
     Args:
         seed: Which draw.
         split: Sample ids, or spans of them ("0-4,7"), by the name of their split.
-        swaps: Accepted swaps a piece of evidence.
+        rounds: How often every observation trades with another one.
 
     Raises:
-        InputError: If a sample is in two splits, or there are none.
+        InputError: If a sample is in two splits, there are no splits, or no rounds.
     """
 
     name = "shuffled"
 
     def __init__(
-        self, seed: int, split: Mapping[str, Sequence[int] | Indices | str], swaps: float = 10.0
+        self, seed: int, split: Mapping[str, Sequence[int] | Indices | str], rounds: int = 20
     ) -> None:
-        self.seed, self.swaps, self.report = seed, swaps, {}
+        if rounds < 1:
+            raise InputError(f"{rounds} rounds shuffle nothing", remedy="Give 1 or more")
+        self.seed, self.rounds, self.report = seed, rounds, {}
         self.split = {name: read_samples(ids) for name, ids in split.items()}
         everyone = np.concatenate([np.empty(0, np.int64), *self.split.values()])
         if not len(everyone):
@@ -120,20 +122,13 @@ class ShuffledEvidence(EvidenceNull):
         piece = node * len(POLARITIES) + data[EVIDENCES].polarity.cpu().numpy()
         modality = data["observation"].modality.cpu().numpy()
         _, group = np.unique(place * (int(modality.max(initial=0)) + 1) + modality, return_inverse=True)
-        group = group[observation]
-        apart = (int(piece.max(initial=0)) + 1) + observation  # no observation has the number of a piece
-        rng = np.random.default_rng(self.seed)
-        done = swap_targets(piece, apart, group, rng, per_edge=self.swaps)
-        moved = observation[done.origin]
-        stuck = done.accepted == 0
-        size = np.bincount(group, minlength=len(stuck))
+        moved = trade(piece, observation, group, np.random.default_rng(self.seed), self.rounds)
         key = piece * (len(sample) + 1)
+        alone = np.bincount(group)[group] == 1
         self.report = {
             "pieces": len(piece),
-            "swaps": int(done.accepted.sum()),
             "moved": float((~np.isin(key + moved, key + observation)).mean()) if len(piece) else 0.0,
-            "unswappable": int(size[stuck].sum()),
-            "short": int(size[(done.accepted < done.wanted) & ~stuck].sum()),
+            "without_a_partner": int(alone[observation].sum()),
         }
         return moved
 
@@ -184,5 +179,5 @@ class ShuffledEvidence(EvidenceNull):
 
     def _text(self, split: Mapping[str, str]) -> str:
         inside = ", ".join(f"{name!r}: {ids}" for name, ids in split.items())
-        more = "" if self.swaps == 10 else f", swaps={self.swaps}"
+        more = "" if self.rounds == 20 else f", rounds={self.rounds}"
         return f"ShuffledEvidence(seed={self.seed}, split={{{inside}}}{more})"

@@ -317,6 +317,7 @@ def test_what_shuffling_evidence_destroys(graph):
     same = graph.evidence.merged.join(shuffled.evidence.merged, on=keys_).height
     assert null.report["moved"] == pytest.approx(1 - same / graph.evidence.merged.height)
     assert null.report["moved"] > 0.7
+    assert null.report["without_a_partner"] == 0
     ours, theirs = (tokens_of(g, range(SAMPLES)) for g in (graph, shuffled))
     assert torch.equal(ours[0] >= 0, theirs[0] >= 0)  # as many tokens, of other patients
     assert not torch.equal(ours[0], theirs[0])
@@ -356,8 +357,18 @@ def test_splits_that_do_not_fit_are_refused(graph):
         ShuffledEvidence(1, {"train": [0, 1], "held_out": [1]})
     with pytest.raises(InputError, match="there are none"):
         ShuffledEvidence(1, {})
+    with pytest.raises(InputError, match="shuffle nothing"):
+        ShuffledEvidence(1, {"train": [0, 1]}, rounds=0)
     with pytest.raises(InputError, match="names no samples"):
         ShuffledEvidence(1, {"train": "0-4;7"})
+
+
+def test_evidence_without_a_partner_is_counted_and_stays(graph):
+    alone = ShuffledEvidence(1, {"train": range(1, SAMPLES), "held_out": [0]})
+    shuffled = graph.transform(alone)
+    first = pl.col("sample_id") == 0
+    assert shuffled.evidence.table.filter(first).equals(graph.evidence.table.filter(first))
+    assert alone.report["without_a_partner"] == graph.evidence.merged.filter(first).height > 0
 
 
 # Severed

@@ -1,7 +1,7 @@
-"""Swapping edges: what one call keeps, and that all graphs it can reach are equally likely."""
+"""Swaps and trades: what one call keeps, and that everything it can reach is equally likely."""
 
 from collections import Counter
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from scipy import stats
 
 from graph_builders.nulls.levels import depths, heights, top_levels
 from graph_builders.nulls.swaps import swap_targets
+from graph_builders.nulls.trades import trade
 
 edges = st.lists(
     st.tuples(st.integers(0, 7), st.integers(0, 7), st.integers(0, 2)), min_size=1, max_size=40, unique=True
@@ -126,3 +127,37 @@ def test_nothing_to_swap(count):
     done = swap_targets(none, none + 1, none, np.random.default_rng(0))
     assert done.origin.tolist() == list(range(count))
     assert done.accepted.sum() == 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 8)), max_size=40, unique=True),
+    st.lists(st.integers(0, 2), min_size=9, max_size=9),
+    st.integers(0, 10),
+)
+def test_trades_keep_what_each_has_and_how_often_each_piece_is_there(listed, group, seed):
+    piece, observation = np.array(listed, dtype=np.int64).reshape(-1, 2).T
+    group = np.unique(group, return_inverse=True)[1]
+    now = trade(piece, observation, group, np.random.default_rng(seed), rounds=3)
+    assert len({*zip(piece, now, strict=True)}) == len(piece)
+    assert np.array_equal(np.bincount(now, minlength=9), np.bincount(observation, minlength=9))
+    assert np.array_equal(group[now], group[observation])
+
+
+def test_all_tables_of_the_same_margins_are_equally_likely():
+    table = np.array([[1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]])
+    possible = [
+        cells
+        for cells in product([0, 1], repeat=12)
+        if np.array_equal(np.reshape(cells, (3, 4)).sum(0), table.sum(0))
+        and np.array_equal(np.reshape(cells, (3, 4)).sum(1), table.sum(1))
+    ]
+    observation, piece = np.nonzero(table)
+    rng, seen = np.random.default_rng(0), Counter()
+    for _ in range(4000):
+        now = trade(piece, observation, np.zeros(3, dtype=np.int64), rng, rounds=20)
+        drawn = np.zeros((3, 4), dtype=int)
+        drawn[now, piece] = 1
+        seen[tuple(drawn.flatten().tolist())] += 1
+    assert set(seen) == set(possible)
+    assert stats.chisquare(list(seen.values())).pvalue > 1e-3
