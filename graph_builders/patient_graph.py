@@ -222,7 +222,7 @@ class PatientGraph:
         before = self.data["concept"].sctid, self.data[EVIDENCES].edge_index
         data, evidence = copy.copy(self.data), self.evidence
         if isinstance(transform, EvidenceNull):  # its edges follow from the evidence, below
-            evidence = transform.evidence(data, evidence, self.modalities)
+            evidence = transform.evidence(evidence, self.modalities)
         else:
             data = transform(data)
         lifted, edits = _taken(data, "lifted"), _taken(data, "edits")

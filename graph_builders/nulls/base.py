@@ -69,12 +69,11 @@ class EvidenceNull(Null):
     """
 
     @abstractmethod
-    def evidence(self, data: HeteroData, evidence: Evidence, modalities: Sequence[str]) -> Evidence:
-        """Give the evidence after the null, in agreement with the graph after it.
+    def evidence(self, evidence: Evidence, modalities: Sequence[str]) -> Evidence:
+        """Give the evidence after the null.
 
         Args:
-            data: The graph before.
-            evidence: The evidence that its edges were made from.
+            evidence: The evidence that a graph's edges were made from.
             modalities: Names in the order of their numbers.
         """
 

@@ -108,7 +108,53 @@ class ShuffledEvidence(EvidenceNull):
         """
         if EVIDENCES not in data.edge_types:
             raise InputError("a graph without evidence has none to shuffle")
-        sample = data["observation"].sample_id.cpu().numpy()
+        node, observation = data[EVIDENCES].edge_index.cpu().numpy()
+        return self._deal(
+            data["observation"].sample_id.cpu().numpy(),
+            data["observation"].modality.cpu().numpy(),
+            observation,
+            data["concept"].sctid.cpu().numpy()[node],
+            data[EVIDENCES].polarity.cpu().numpy(),
+        )
+
+    def evidence(self, evidence: Evidence, modalities: Sequence[str]) -> Evidence:
+        """Give the evidence with every piece in the sample that it moved to, in the graph or not.
+
+        Args:
+            evidence: The evidence.
+            modalities: Names in the order of their numbers.
+
+        Raises:
+            InputError: If a sample is in no split.
+        """
+        assert evidence.observed is not None
+        number = pl.DataFrame({"modality": list(modalities), "m": np.arange(len(modalities))})
+        order = pl.DataFrame({"polarity": list(POLARITIES), "p": np.arange(len(POLARITIES))})
+        seen = (
+            evidence.observed.join(number, on="modality").sort("sample_id", "m").with_row_index("observation")
+        )
+        pieces = (
+            evidence.merged.join(seen, on=["sample_id", "modality"])
+            .join(order, on="polarity")
+            .sort("observation", "concept", "p")
+        )
+        sample = seen["sample_id"].to_numpy()
+        columns = (pieces[name].to_numpy().astype(np.int64) for name in ("observation", "concept", "p"))
+        to = self._deal(sample, seen["m"].to_numpy(), *columns)
+        keys = ["sample_id", "modality", "concept", "polarity"]
+        moves = pieces.select(keys).with_columns(to=sample[to])
+        table = evidence.table.join(moves, on=keys, how="left", maintain_order="left")
+        away = pl.col("to") != pl.col("sample_id")
+        table = table.with_columns(
+            *(pl.when(away).then(None).otherwise(pl.col(name)).alias(name) for name in _OF_THE_PATIENT),
+            sample_id=pl.col("to"),
+        ).drop("to")
+        return Evidence(table, evidence.report, evidence.blinded, evidence.observed)
+
+    def _deal(
+        self, sample: Indices, modality: Indices, observation: Indices, concept: Indices, polarity: Indices
+    ) -> Indices:
+        """Give the observation that each piece moves to; sample and modality are those of the observations."""
         place = np.full(len(sample), -1)
         for number, ids in enumerate(self.split.values()):
             place[np.isin(sample, ids)] = number
@@ -118,9 +164,7 @@ class ShuffledEvidence(EvidenceNull):
                 f"{len(lost)} samples of the graph are in no split, such as {lost[0]}",
                 remedy="Give the splits of all samples",
             )
-        node, observation = data[EVIDENCES].edge_index.cpu().numpy()
-        piece = node * len(POLARITIES) + data[EVIDENCES].polarity.cpu().numpy()
-        modality = data["observation"].modality.cpu().numpy()
+        piece = np.unique(concept, return_inverse=True)[1] * len(POLARITIES) + polarity
         _, group = np.unique(place * (int(modality.max(initial=0)) + 1) + modality, return_inverse=True)
         moved = trade(piece, observation, group, np.random.default_rng(self.seed), self.rounds)
         key = piece * (len(sample) + 1)
@@ -131,45 +175,6 @@ class ShuffledEvidence(EvidenceNull):
             "without_a_partner": int(alone[observation].sum()),
         }
         return moved
-
-    def evidence(self, data: HeteroData, evidence: Evidence, modalities: Sequence[str]) -> Evidence:
-        """Give the evidence with each row in the sample that its edge moved to.
-
-        Rows without an edge, whose concept an earlier transform took out of the graph, stay where they are.
-
-        Args:
-            data: The graph before.
-            evidence: The evidence that its edges were made from.
-            modalities: Names in the order of their numbers.
-        """
-        sample, modality = (data["observation"][name].cpu().numpy() for name in ("sample_id", "modality"))
-        node, before = data[EVIDENCES].edge_index.cpu().numpy()
-        moves = pl.DataFrame(
-            {
-                "sample_id": sample[before],
-                "modality": np.asarray(modalities, dtype=object)[modality[before]].tolist(),
-                "concept": data["concept"].sctid.cpu().numpy()[node],
-                "polarity": np.asarray(POLARITIES, dtype=object)[
-                    data[EVIDENCES].polarity.cpu().numpy()
-                ].tolist(),
-                "to": sample[self.destination(data)],
-            },
-            {
-                "sample_id": pl.Int64,
-                "modality": pl.String,
-                "concept": pl.Int64,
-                "polarity": pl.String,
-                "to": pl.Int64,
-            },
-        )
-        keys = ["sample_id", "modality", "concept", "polarity"]
-        table = evidence.table.join(moves, on=keys, how="left", maintain_order="left")
-        away = pl.col("to").is_not_null() & (pl.col("to") != pl.col("sample_id"))
-        table = table.with_columns(
-            *(pl.when(away).then(None).otherwise(pl.col(name)).alias(name) for name in _OF_THE_PATIENT),
-            sample_id=pl.coalesce("to", "sample_id"),
-        ).drop("to")
-        return Evidence(table, evidence.report, evidence.blinded, evidence.observed)
 
     def __repr__(self) -> str:
         return self._text({name: repr(write_samples(ids)) for name, ids in self.split.items()})

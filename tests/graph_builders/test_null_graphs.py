@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data.datapipes.iter import IterableWrapper
+from torch_geometric.data import HeteroData
 
 from graph_builders import (
     Cooccurrence,
@@ -21,6 +22,7 @@ from graph_builders import (
     ShuffledEvidence,
     build_ontology_graph,
 )
+from graph_builders.build import connect
 from graph_builders.nulls.base import read_samples, write_samples
 from ontology import load_rf2
 from ontology.builtin import write_rf2
@@ -106,6 +108,26 @@ def test_what_rewiring_destroys(graph):
         one.setdiag(False)
     common, both = (m.tocsr().nnz for m in (siblings[0], siblings[0].multiply(siblings[1])))
     assert both < 0.5 * common
+
+
+def test_parents_as_deep_as_their_children_make_no_circle():
+    # All below the root, so all of depth 1, and below each other too: depth alone would not keep circles away. Another
+    # relation among them runs in no circle either, a third one does.
+    data = HeteroData()
+    data["concept"].num_nodes = 25
+    data["concept"].sctid = data["concept"].depth = torch.arange(25)
+    rng = np.random.default_rng(0)
+    below = np.array([(i, j) for i in range(1, 25) for j in range(1, i) if rng.random() < 0.2]).T
+    root = np.stack([np.arange(1, 25), np.zeros(24, dtype=int)])
+    connect(data, ("concept", "is_a", "concept"), np.concatenate([root, below], axis=1))
+    connect(data, ("concept", "part_of", "concept"), below)
+    connect(data, ("concept", "near", "concept"), np.concatenate([below, below[::-1]], axis=1))
+    for seed in range(5):
+        null = Rewired(seed)(data)
+        check_rewired(data, null)
+        part_of = nx.DiGraph(null["concept", "part_of", "concept"].edge_index.t().tolist())
+        assert nx.is_directed_acyclic_graph(part_of)
+        assert min(changed(data, null).values()) > 0.2
 
 
 def test_edges_that_cannot_be_swapped_are_counted(toy):
@@ -441,3 +463,19 @@ def test_samples_are_written_as_spans_and_read_again():
 @given(st.sets(st.integers(-(2**40), 2**40) | st.integers(-9, 9)))
 def test_any_set_of_samples_can_be_written(ids):
     assert read_samples(write_samples(sorted(ids))).tolist() == sorted(ids)
+
+
+def test_evidence_that_has_no_node_is_shuffled_too(graph):
+    lean = copy.copy(graph.data)
+    gone = int(lean[EVIDENCES].edge_index[0].bincount().argmax())  # the most frequent concept
+    number = lean["concept"].sctid.clone()
+    number[gone] = 0
+    lean["concept"].sctid = number
+    edited = PatientGraph(lean, graph.evidence, graph.samples, graph.meta)
+    shuffled = edited.transform(ShuffledEvidence(1, split_of(SAMPLES)))
+    mine = pl.col("concept") == int(graph.data["concept"].sctid[gone])
+    before, after = (
+        e.merged.filter(mine).select("sample_id", "modality") for e in (graph.evidence, shuffled.evidence)
+    )
+    assert before.height == after.height
+    assert not before.equals(after)
