@@ -10,12 +10,12 @@ ARROWS = {
     "map": "M1 2 L11 6 L1 10",
 }
 
-_LIGHT = {
+LIGHT = {
     "ground": "#ffffff", "ink": "#18202b", "muted": "#566173", "box": "#f3f6fa", "border": "#aab5c4",
     "focus": "#dfeafc", "isa": "#2358a8", "attribute": "#8a4300", "history": "#77389c", "map": "#1b6a5c",
     "frame": "#fbf6ee", "rim": "#dcc9a8", "value": "#e9f5ec", "retired": "#f4ecf8",
 }  # fmt: skip
-_DARK = {
+DARK = {
     "ground": "#12161d", "ink": "#e9edf3", "muted": "#a5b0c0", "box": "#1d2530", "border": "#4d5a6d",
     "focus": "#1d3459", "isa": "#8cb6f7", "attribute": "#f0b272", "history": "#d5a6f2", "map": "#77d1bf",
     "frame": "#1c1a17", "rim": "#5e5138", "value": "#16301f", "retired": "#2c1f35",
@@ -27,8 +27,8 @@ def _properties(colours: dict[str, str]) -> str:
 
 
 CSS = f"""
-.onto{{{_properties(_LIGHT)}max-width:100%;height:auto;font-family:system-ui,"Segoe UI",Helvetica,Arial,sans-serif}}
-@media (prefers-color-scheme:dark){{.onto{{{_properties(_DARK)}}}}}
+.onto{{{_properties(LIGHT)}max-width:100%;height:auto;font-family:system-ui,"Segoe UI",Helvetica,Arial,sans-serif}}
+@media (prefers-color-scheme:dark){{.onto{{{_properties(DARK)}}}}}
 .onto .ground{{fill:var(--o-ground)}}
 .onto text{{fill:var(--o-ink);font-size:12px;white-space:pre}}
 .onto .title{{font-size:13px;font-weight:600}}
