@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from mhdiff import console
-from mhdiff.commands import Verb
+from mhdiff.commands import Verb, graph_view
 from mhdiff.commands.graph_options import configure, recipe_of
 from mhdiff.commands.graph_text import lines_of
 
@@ -62,4 +62,5 @@ VERBS = {
     "info": Verb(
         "what a graph holds, what it was built from, and what of the cohort it covers", _configure_info, _info
     ),
+    "view": graph_view.VERB,
 }
