@@ -59,8 +59,10 @@ class Linked(PairLookup):
         )
         if polarity_gain == "learned":
             self.summary = "mean"  # type: ignore[misc]  # "any" of numbers that may be negative means nothing
+        far = reach_around(graph, hops - hops // 2, relations)
+        self.relations = tuple(name for name in far.relations if name)
         self.near = ReachIndex(reach_around(graph, hops // 2, relations))
-        self.far = ReachIndex(reach_around(graph, hops - hops // 2, relations))
+        self.far = ReachIndex(far)
 
     def look_up(self, a: Int64[Tensor, " pairs"], b: Int64[Tensor, " pairs"]) -> Float[Tensor, "1 pairs"]:
         """Say which pairs are linked.
