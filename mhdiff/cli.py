@@ -16,7 +16,7 @@ from ontology.errors import InputError
 GROUPS = {
     "ontology": "terminology files to an Ontology: build, info, show, search, ancestors, path ...",
     "cohort": "patients as a MEDS dataset: import, synthesize, info, validate",
-    "graph": "Ontology + cohort + task to a heterogeneous graph: build, info",
+    "graph": "Ontology + cohort + task to a heterogeneous graph: build, info, view",
 }
 VERBS = {
     "demo": "the whole way once on the built-in terminology and cohort",
@@ -25,6 +25,7 @@ VERBS = {
     "evaluate": "metrics with intervals and n on patients that training never saw",
     "ablate": "arms x folds x seeds: what ontology guidance is worth",
     "explain": "which modality, pixels, words, labs and ontology paths spoke for one patient",
+    "explain-bias": "which pairs of concepts and ontology paths carried the bias between modalities",
     "report": "a self-contained HTML report of a run",
     "doctor": "versions, device and paths, and what is missing",
 }
@@ -84,7 +85,7 @@ def _dispatch(given: list[str]) -> None:
         prog="mhdiff",
         description="Ontology-guided multimodal diagnosis. Not a medical device; nothing it prints is advice.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="\n".join(f"  {name:10} {text}" for name, text in (VERBS | GROUPS).items())
+        epilog="\n".join(f"  {name:12} {text}" for name, text in (VERBS | GROUPS).items())
         + "\n\nmhdiff VERB --help tells more.",
     )
     parser.add_argument("--version", action="version", version=f"mhdiff {__version__}")
@@ -94,7 +95,7 @@ def _dispatch(given: list[str]) -> None:
         parser.print_help()
         return
     chosen = parser.parse_args(given[:1])
-    module = importlib.import_module(f"mhdiff.commands.{chosen.verb}")
+    module = importlib.import_module(f"mhdiff.commands.{chosen.verb.replace('-', '_')}")
     if chosen.verb in GROUPS:
         verbs: dict[str, Verb] = module.VERBS
         _run_group(chosen.verb, verbs, given[1:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ontology.naming import untagged
@@ -52,3 +52,24 @@ class Names:
         bare = {sctid: untagged(name) for sctid, name in full.items()}
         shared = Counter(name.casefold() for name in bare.values())
         return {sctid: name if shared[name.casefold()] == 1 else full[sctid] for sctid, name in bare.items()}
+
+
+class NodeNames(Names):
+    """Names of a graph's concept nodes.
+
+    Args:
+        sctids: The SCTID on each node.
+        ontology: Where the names come from; without one a concept is called by its SCTID.
+    """
+
+    def __init__(self, sctids: Sequence[int], ontology: Ontology | None) -> None:
+        super().__init__(ontology)
+        self.sctids = list(sctids)
+
+    def node(self, node: int) -> str:
+        """Give the fully specified name of what stands on a node.
+
+        Args:
+            node: The node.
+        """
+        return self.fsn(self.sctids[node])

@@ -1,10 +1,7 @@
 """One patient of a run explained: attributions, the concepts found, and the paths that carried the bias.
 
-The bias between two modalities m and n is told by their pairs of concepts (a in m, b in n):
-
-    bias(a, b) = mean over heads of lambda_h (A_ab + A_ba) / 2,     share(a, b) = |bias(a, b)| / sum over the pairs
-
-and each pair by a shortest path between a and b in the graph that the model saw.
+The bias between two modalities is told by the pairs of concepts whose contributions it is the sum of
+(`mhdiff.explain.bias`), and each pair by a path through the graph that the model saw (`mhdiff.explain.paths`).
 """
 
 from __future__ import annotations
@@ -15,11 +12,11 @@ from typing import Any
 import polars as pl
 import torch
 
-from graph_builders import PathFinder
 from mhdiff.batch import Batch
 from mhdiff.encoders.preprocess_image import ImageReader
 from mhdiff.encoders.preprocess_structured import CodeTable, LabTable
 from mhdiff.encoders.preprocess_text import TextPreprocessor
+from mhdiff.explain.bias import between, contributions
 from mhdiff.explain.explanation import (
     CodeValue,
     ConceptEvidence,
@@ -32,8 +29,10 @@ from mhdiff.explain.explanation import (
 )
 from mhdiff.explain.modalities import modality_shapley
 from mhdiff.explain.model import ModelAttribution, attribute
+from mhdiff.explain.paths import PathTeller
 from mhdiff.explain.pixels import base64_png, overlay, png, relevance
 from mhdiff.explain.words import Word, words
+from mhdiff.names import NodeNames
 from mhdiff.training.data import MultimodalData
 from mhdiff.training.dataset import joined_note, latest_image
 from mhdiff.training.module import Diagnosis
@@ -67,7 +66,7 @@ def explain_sample(module: Diagnosis, data: MultimodalData, sample_id: int, step
     predicted = int(probability.argmax())
     found = attribute(net, batch, predicted, steps=steps)
     classes = data.spec.classes
-    names = _Names(data)
+    names = node_names(data)
     subject = int(row["subject_id"][0])
     return Explanation(
         sample_id=sample_id,
@@ -89,19 +88,14 @@ def explain_sample(module: Diagnosis, data: MultimodalData, sample_id: int, step
     )
 
 
-class _Names:
-    """Names of nodes, SCTIDs and codes."""
+def node_names(data: MultimodalData) -> NodeNames:
+    """Give names to the nodes of a run's graph.
 
-    def __init__(self, data: MultimodalData) -> None:
-        self.sctids = [int(s) for s in data.graph.data["concept"].sctid.tolist()]
-        self.ontology = Ontology.open(data.ontology_path) if data.ontology_path else None
-
-    def fsn(self, sctid: int) -> str:
-        known = self.ontology is not None and sctid in self.ontology
-        return self.ontology.fsn(sctid) if known and self.ontology else str(sctid)
-
-    def node(self, node: int) -> str:
-        return self.fsn(self.sctids[node])
+    Args:
+        data: Its data module, set up.
+    """
+    ontology = Ontology.open(data.ontology_path) if data.ontology_path else None
+    return NodeNames([int(s) for s in data.graph.data["concept"].sctid.tolist()], ontology)
 
 
 def _descriptions(data: MultimodalData) -> dict[str, dict[str, Any]]:
@@ -230,7 +224,7 @@ def _codes(data: MultimodalData, sample_id: int, found: ModelAttribution) -> lis
 
 
 def _concepts(
-    data: MultimodalData, sample_id: int, batch: Batch, found: ModelAttribution, names: _Names
+    data: MultimodalData, sample_id: int, batch: Batch, found: ModelAttribution, names: NodeNames
 ) -> list[ConceptEvidence]:
     table = data.graph.evidence.table.filter(pl.col("sample_id") == sample_id)
     concepts = []
@@ -262,50 +256,32 @@ def _concepts(
     return sorted(concepts, key=lambda concept: -abs(concept.attribution or 0.0))
 
 
-def _paths(net: Any, data: MultimodalData, batch: Batch, names: _Names) -> list[OntologyPath]:
-    with torch.no_grad():
-        bias = net.guidance(batch.evidence, batch.present).bias
-    if bias is None:
+def _paths(net: Any, data: MultimodalData, batch: Batch, names: NodeNames) -> list[OntologyPath]:
+    parts = contributions(net, batch.evidence, batch.present)
+    if parts is None:
         return []
-    heads = torch.stack(net.fusion.lambdas).mean(0)
-    strength = (bias[0] * heads[:, None, None]).mean(0)
-    strength = (strength + strength.T) / 2
-    modalities, slots = batch.evidence.concept.shape[1:]
-    finder = PathFinder(data.graph.concept_graph())
+    teller = PathTeller(net.guidance, data.graph.concept_graph())
+    nodes = batch.evidence.concept[0].flatten().tolist()
     told: list[OntologyPath] = []
-    for m, n in combinations(range(modalities), 2):
-        pairs = [
-            (
-                int(batch.evidence.concept[0, m, i]),
-                int(batch.evidence.concept[0, n, j]),
-                float(strength[modalities + m * slots + i, modalities + n * slots + j]),
-            )
-            for i in range(slots)
-            for j in range(slots)
-            if batch.evidence.concept[0, m, i] >= 0 and batch.evidence.concept[0, n, j] >= 0
-        ]
-        total = sum(abs(value) for *_, value in pairs)
-        for a, b, value in pairs:
-            steps = finder.path(a, b)
-            if steps is None or total == 0 or value == 0:
+    for m, n in combinations(range(len(data.modalities)), 2):
+        for pair in between(parts, batch.evidence, batch.present, m, n).pairs:
+            a, b = nodes[pair.a], nodes[pair.b]
+            steps = teller.path(a, b) if pair.contribution else None
+            if steps is None:
                 continue
+            walked = [
+                PathStep(names.node(s.node), s.relation.replace("_", " "), names.node(s.next_node), s.forward)
+                for s in steps
+            ]
             told.append(
                 OntologyPath(
                     names.node(a),
                     names.node(b),
                     data.modalities[m],
                     data.modalities[n],
-                    abs(value) / total,
-                    value,
-                    [
-                        PathStep(
-                            names.node(s.node),
-                            s.relation.replace("_", " "),
-                            names.node(s.next_node),
-                            s.forward,
-                        )
-                        for s in steps
-                    ],
+                    pair.share,
+                    pair.contribution,
+                    walked,
                 )
             )
     return sorted(told, key=lambda path: -abs(path.bias))[:PATHS]

@@ -103,11 +103,12 @@ def context(
     }
 
 
-def render(values: dict[str, Any]) -> str:
-    """Fill the template.
+def render(values: dict[str, Any], template: str = "report.html.jinja") -> str:
+    """Fill a template.
 
     Args:
-        values: What `context` gave.
+        values: What it shows; for the report what `context` gave.
+        template: Which one.
     """
     environment = Environment(
         loader=PackageLoader("mhdiff.report"),
@@ -117,4 +118,4 @@ def render(values: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"figure": figure, "signed_figure": signed_figure, "number": number}
-    return environment.get_template("report.html.jinja").render(values)
+    return environment.get_template(template).render(values)
