@@ -33,6 +33,7 @@ from ontology.errors import InputError
 from ontology.recognise import POLARITIES
 
 Document = dict[str, Any]
+_EVIDENCE = 8  # pieces of evidence that are told in text; the document has all
 
 
 def explain_bias(
@@ -163,7 +164,8 @@ class _Teller:
         self.table = data.graph.evidence.table.filter(pl.col("sample_id") == sample_id)
 
     def between(self, found: Between) -> Document:
-        shown, rest = found.pairs[: self.top], found.pairs[self.top :]
+        shown = [pair for pair in found.pairs[: self.top] if pair.contribution]
+        rest = found.pairs[len(shown) :]
         paths = [self.teller.path(self._node(pair.a), self._node(pair.b)) for pair in shown]
         nodes = {self._node(place) for pair in shown for place in (pair.a, pair.b)}
         nodes |= {node for steps in paths for s in steps or () for node in (s.node, s.next_node)}
@@ -175,6 +177,9 @@ class _Teller:
                 "contribution": pair.contribution,
                 "share": pair.share,
                 "path": None if steps is None else [self._step(s, short) for s in steps],
+                "too_long": bool(
+                    steps and self.teller.longest is not None and len(steps) > self.teller.longest
+                ),
             }
             for pair, steps in zip(shown, paths, strict=True)
         ]
@@ -189,6 +194,7 @@ class _Teller:
             "pairs": told,
             "rest": {
                 "pairs": len(rest),
+                "nothing": sum(p.contribution == 0 for p in rest),
                 "contribution": sum(p.contribution for p in rest),
                 "share": sum(p.share for p in rest),
             },
@@ -275,7 +281,7 @@ def _told(part: Document) -> list[str]:
     head = f"within {m}" if m == n else f"{m} and {n}"
     if part["said"]:
         return [f"{head}: {part['said']}"]
-    way = "" if m == n else f" ({m} asks {n} {part['there']:+.4f}, {n} asks {m} {part['back']:+.4f})"
+    way = "" if m == n else f" (from {m} to {n} {part['there']:+.4f}, from {n} to {m} {part['back']:+.4f})"
     result = [f"{head}: bias {part['bias']:+.4f}{way}"]
     count = f"{part['n_pairs']} {'pair' if part['n_pairs'] == 1 else 'pairs'} of concepts"
     result.append(
@@ -286,6 +292,12 @@ def _told(part: Document) -> list[str]:
     rest = part["rest"]
     if rest["pairs"]:
         more = f"{rest['pairs']} more {'pair' if rest['pairs'] == 1 else 'pairs'}"
+        if rest["nothing"]:
+            more += (
+                ", adding nothing"
+                if rest["nothing"] == rest["pairs"]
+                else f", {rest['nothing']} adding nothing"
+            )
         result.append(f"  {rest['contribution']:+.4f}  share {rest['share']:4.0%}  {more}")
     if part["relations"]:
         result.append("  by relation that messages went along (Shapley values; they sum to the bias)")
@@ -298,7 +310,10 @@ def _told(part: Document) -> list[str]:
         result.append(
             f"  by piece of evidence (integrated gradients, {part['steps']} points, completeness gap {part['gap']:.2%})"
         )
-        result += [f"  {row['attribution']:+.4f}  {_named(row)}" for row in part["evidence"]]
+        first, others = part["evidence"][:_EVIDENCE], part["evidence"][_EVIDENCE:]
+        result += [f"  {row['attribution']:+.4f}  {_named(row)}" for row in first]
+        if others:
+            result.append(f"  {sum(row['attribution'] for row in others):+.4f}  {len(others)} more")
     return result
 
 
@@ -317,7 +332,7 @@ def sentence(pair: Document) -> str:
     for number, step in enumerate(path):
         arrow = f"--{step['relation']}-->" if step["forward"] else f"<--{step['relation']}--"
         walk += f"  {arrow}  {b if number == len(path) - 1 else step['to']}"
-    return walk
+    return f"{walk}  (longer than messages reach)" if pair["too_long"] else walk
 
 
 def _named(concept: Document) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from graph_builders import ConceptGraph, PathFinder, Step
 from graph_builders.reach import way_up
-from mhdiff.guidance import Distance, Free, Guidance, Linked, NoGuidance, Similarity
+from mhdiff.guidance import Distance, Free, Guidance, Linked, MessagePassing, NoGuidance, Similarity
 
 
 class PathTeller:
@@ -21,12 +21,14 @@ class PathTeller:
         graph: The concept side of the graph that it was made with.
 
     Attributes:
-        how: What the path has to do with the score, as a sentence.
+        how: What the path has to do with the score, in words.
+        longest: Steps of the longest path on which messages of both ends meet; None where there are no messages.
     """
 
     def __init__(self, guidance: Guidance, graph: ConceptGraph) -> None:
         self.guidance, self.graph = guidance, graph
         self._finder: PathFinder | None = None
+        self.longest: int | None = None
         if isinstance(guidance, Similarity):
             self.how = f"Paths lead up to the common ancestor that the similarity ({guidance.measure}) was computed by."
             if guidance.measure == "jaccard":
@@ -42,6 +44,13 @@ class PathTeller:
         else:
             self.how = "Messages went along many ways at once; the path told is a shortest one."
             self._finder = PathFinder(graph)
+            if isinstance(guidance, MessagePassing):
+                rounds = len(guidance.rounds)
+                self.longest = 2 * rounds
+                self.how += (
+                    f" They went {rounds} {'step' if rounds == 1 else 'steps'} from each concept: where the shortest "
+                    f"path is longer than {2 * rounds}, none of both met, and the score is that of what lies near each."
+                )
 
     def path(self, a: int, b: int) -> list[Step] | None:
         """Give the steps from one concept to another; none for one and the same, None where there is no path.
