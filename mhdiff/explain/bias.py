@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mhdiff.batch import EvidenceBatch
@@ -40,7 +40,7 @@ def mean_lambda(net: MHDiff) -> Float[Tensor, " heads"]:
 
 @torch.no_grad()
 def contributions(
-    net: MHDiff, evidence: EvidenceBatch, present: Tensor
+    net: MHDiff, evidence: EvidenceBatch, present: Bool[Tensor, "1 modality"]
 ) -> Float[Tensor, "evidence evidence"] | None:
     """Give c of every pair of one patient's evidence; None where the guidance gives no bias.
 
@@ -118,7 +118,11 @@ class Between:
 
 
 def between(
-    parts: Float[Tensor, "evidence evidence"], evidence: EvidenceBatch, present: Tensor, m: int, n: int
+    parts: Float[Tensor, "evidence evidence"],
+    evidence: EvidenceBatch,
+    present: Bool[Tensor, "1 modality"],
+    m: int,
+    n: int,
 ) -> Between:
     """Gather what two modalities have between them.
 
@@ -164,7 +168,13 @@ class ByEvidence:
 
 
 def by_evidence(
-    net: MHDiff, evidence: EvidenceBatch, present: Tensor, m: int, n: int, steps: int = 32, most: int = 256
+    net: MHDiff,
+    evidence: EvidenceBatch,
+    present: Bool[Tensor, "1 modality"],
+    m: int,
+    n: int,
+    steps: int = 32,
+    most: int = 256,
 ) -> ByEvidence:
     """Attribute the bias between two modalities to the evidence edges, for a guidance that scores tokens.
 
@@ -220,7 +230,7 @@ class ByRelation:
 def by_relation(
     net: MHDiff,
     evidence: EvidenceBatch,
-    present: Tensor,
+    present: Bool[Tensor, "1 modality"],
     wanted: Sequence[tuple[int, int]],
     alone: int = RELATIONS,
 ) -> list[ByRelation] | None:

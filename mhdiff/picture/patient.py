@@ -1,11 +1,6 @@
-"""What of a graph one patient's data reach: modalities, observations, the evidence's concepts, and what these lead to.
+"""One patient's graph as a picture: modalities, observations, the evidence's concepts, and what these lead to.
 
-An observation is one sample's one modality, as in the graph. Its concepts are those with evidence edges; from them
-relations are followed in the direction that the ontology states, to ancestors and to the targets of attributes.
-
-Where there are more concepts than may be drawn, evidence goes first, in the order in which a model takes it
-(affirmed, then by weight, depth and SCTID); then what is fewest steps from evidence; then what more of the evidence
-leads to; then by SCTID. So whatever is drawn is connected to evidence by what is drawn.
+An observation is one sample's one modality, as in the graph.
 """
 
 from __future__ import annotations
@@ -13,12 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import polars as pl
 
-from graph_builders.build import EVIDENCES
 from mhdiff.names import Names
 from mhdiff.picture.layout import LAYER, ROW, WIDE, Spot, layers, place
+from mhdiff.picture.reached import RULE, Reached
 from mhdiff.picture.sources import tell_sources
 from ontology.errors import InputError
 from ontology.recognise import POLARITIES
@@ -28,14 +22,8 @@ if TYPE_CHECKING:
     from mhdiff.cohort import Cohort
     from ontology import Ontology
 
-Ints = np.ndarray[Any, np.dtype[np.int64]]
-
 #: Concepts drawn at most, by default.
 MOST = 2000
-RULE = (
-    "evidence first (affirmed, then by weight, depth and SCTID), then what is fewest steps from evidence, then what "
-    "more of the evidence leads to, then by SCTID"
-)
 
 
 @dataclass
@@ -147,111 +135,29 @@ class _Drawing:
     def __init__(
         self, graph: PatientGraph, sample: int, names: Names, cohort: Cohort | None, most: int
     ) -> None:
-        self.graph, self.sample, self.names, self.cohort, self.most = graph, sample, names, cohort, most
-        self.sctids: Ints = graph.data["concept"].sctid.numpy()
+        self.graph, self.sample, self.names, self.cohort = graph, sample, names, cohort
         self.row = graph.samples.filter(pl.col("sample_id") == sample).row(0, named=True)
-        self._read_evidence()
-        self._reach()
-        self._choose()
-
-    def _read_evidence(self) -> None:
-        """Take the sample's observations and evidence edges out of the graph."""
-        data = self.graph.data
-        mine = np.flatnonzero(data["observation"].sample_id.numpy() == self.sample)
-        number = data["observation"].modality.numpy()[mine]
-        self.observed = [self.graph.modalities[m] for m in number]
-        modality_of = dict(zip(mine.tolist(), self.observed, strict=True))
-        store = data[EVIDENCES]
-        concept, observation = store.edge_index.numpy()
-        here = np.isin(observation, mine)
-        self.evidence = [
-            {"node": int(c), "modality": modality_of[int(o)], "polarity": POLARITIES[int(p)], "weight": w}
-            for c, o, p, w in zip(
-                concept[here],
-                observation[here],
-                store.polarity.numpy()[here],
-                (round(float(w), 4) for w in store.weight.numpy()[here]),
-                strict=True,
-            )
-        ]
-        self.table = self.graph.evidence.table.filter(pl.col("sample_id") == self.sample)
-
-    def _reach(self) -> None:
-        """Find every concept that the evidence leads to, and in how many steps."""
-        relations = self.graph.concept_graph().relations
-        self.relations = sorted(relations, key=lambda name: (name != "is_a", name))
-        ends = [relations[name].numpy() for name in self.relations]
-        source, target = np.concatenate([np.empty((2, 0), np.int64), *ends], axis=1)
-        kind = np.repeat(np.arange(len(ends)), [edges.shape[1] for edges in ends])
-        self.steps = _walk(len(self.sctids), source, target, sorted({e["node"] for e in self.evidence}))
-        inside = self.steps >= 0
-        kept = inside[source] & inside[target]
-        self.source, self.target, self.kind = source[kept], target[kept], kind[kept]
-        up = self.kind == 0 if self.relations[:1] == ["is_a"] else np.zeros(len(self.kind), bool)
-        seeds = sorted({e["node"] for e in self.evidence})
-        self.ancestor = _walk(len(self.sctids), self.source[up], self.target[up], seeds) >= 0
-
-    def _choose(self) -> None:
-        """Choose what is drawn by `RULE`."""
-        nodes = np.flatnonzero(self.steps >= 0)
-        led = self._led(nodes)
-        depth = self.graph.data["concept"].get("depth")
-        best: dict[int, tuple[bool, float, int]] = {}
-        for e in self.evidence:
-            deep = 0 if depth is None else int(depth[e["node"]])
-            key = (e["polarity"] != POLARITIES[0], -e["weight"], -deep)
-            best[e["node"]] = min(key, best.get(e["node"], key))
-        last = (True, 0.0, 0)
-        order = sorted(
-            nodes.tolist(),
-            key=lambda n: (self.steps[n], best.get(n, last), -led[n], int(self.sctids[n])),
-        )
-        self.drawn, self.lost = order[: self.most], order[self.most :]
-
-    def _led(self, nodes: Ints) -> dict[int, int]:
-        """Count how many of the evidence's concepts lead to each concept."""
-        following: dict[int, list[int]] = {}
-        for a, b in zip(self.source.tolist(), self.target.tolist(), strict=True):
-            following.setdefault(a, []).append(b)
-        led = dict.fromkeys(nodes.tolist(), 0)
-        for seed in sorted({e["node"] for e in self.evidence}):
-            seen, stack = {seed}, [seed]
-            while stack:
-                for node in following.get(stack.pop(), ()):
-                    if node not in seen:
-                        seen.add(node)
-                        stack.append(node)
-            for node in seen:
-                led[node] += 1
-        return led
+        self.table = graph.evidence.table.filter(pl.col("sample_id") == sample)
+        self.reached = Reached(graph, sample, most)
 
     def picture(self) -> Picture:
-        drawn = set(self.drawn)
-        inside = np.isin(self.source, self.drawn) & np.isin(self.target, self.drawn)
-        edges = sorted(
-            zip(
-                self.source[inside].tolist(),
-                self.target[inside].tolist(),
-                self.kind[inside].tolist(),
-                strict=True,
-            )
-        )
-        edges = list(dict.fromkeys(edges))
+        drawn, (edges, undrawn) = set(self.reached.drawn), self.reached.edges()
         ends = [(a, b) for a, b, _ in edges]
-        evidence = [e for e in self.evidence if e["node"] in drawn]
-        short = self.names.short(int(self.sctids[n]) for n in self.drawn)
+        evidence = [e for e in self.reached.evidence if e["node"] in drawn]
+        short = self.names.short(int(self.reached.sctids[n]) for n in self.reached.drawn)
         bands = self._bands(evidence, short)
         seeds = [node for band in bands.values() for node in band]
-        others = [n for n in self.drawn if self.steps[n] > 0]
+        others = [n for n in self.reached.drawn if self.reached.steps[n] > 0]
         layer = layers(seeds, others, ends)
         where, spans = place(list(bands.values()), {n: layer[n] for n in others}, ends)
         nodes = self._modality_nodes(bands, spans)
-        number = {n: len(nodes) + i for i, n in enumerate(self.drawn)}
+        number = {n: len(nodes) + i for i, n in enumerate(self.reached.drawn)}
         rows = tell_sources(self.table, self.cohort, self.row.get("subject_id"))
-        for n in self.drawn:
-            nodes.append(
-                self._concept(n, where[n], layer[n], short, [e for e in evidence if e["node"] == n], rows)
-            )
+        found: dict[int, list[dict[str, Any]]] = {}
+        for e in evidence:
+            found.setdefault(e["node"], []).append(e)
+        for n in self.reached.drawn:
+            nodes.append(self._concept(n, where[n], layer[n], short, found.get(n, []), rows))
         observation = {node["name"]: i for i, node in enumerate(nodes) if node["kind"] == "observation"}
         told: list[dict[str, Any]] = [
             {"from": i, "to": j, "kind": "in"}
@@ -265,20 +171,20 @@ class _Drawing:
             for e in evidence
         ]
         told += [
-            {"from": number[a], "to": number[b], "kind": self.relations[k].replace("_", " ")}
+            {"from": number[a], "to": number[b], "kind": self.reached.relations[k].replace("_", " ")}
             for a, b, k in edges
         ]
-        return Picture(self._facts(), nodes, told, self._left_out(inside), self._notes())
+        return Picture(self._facts(), nodes, told, self._left_out(undrawn), self._notes())
 
     def _bands(self, evidence: list[dict[str, Any]], short: dict[int, str]) -> dict[str, list[int]]:
         """Give the evidence of each observation, each concept once, in the first modality that has it."""
-        bands: dict[str, list[int]] = {m: [] for m in self.graph.modalities if m in self.observed}
+        bands: dict[str, list[int]] = {m: [] for m in self.graph.modalities if m in self.reached.observed}
         first: dict[int, tuple[str, int]] = {}
         for m in bands:
             for e in evidence:
                 if e["modality"] == m:
                     first.setdefault(e["node"], (m, POLARITIES.index(e["polarity"])))
-        order = sorted(first, key=lambda n: (first[n][1], short[int(self.sctids[n])].casefold(), n))
+        order = sorted(first, key=lambda n: (first[n][1], short[int(self.reached.sctids[n])].casefold(), n))
         for node in order:
             bands[first[node][0]].append(node)
         return bands
@@ -292,9 +198,7 @@ class _Drawing:
         bottom = (spans[-1][1] if spans else -ROW) + 1.2 * ROW
         heights: dict[str, float] = {}
         for name, (top, end) in zip(bands, spans, strict=True):
-            heights[name] = min(
-                (top + end) / 2, top + 4 * ROW
-            )  # near the top of a long band, so as to be seen
+            heights[name] = min((top + end) / 2, top + 4 * ROW)  # in a long band where it is seen at once
         for name in self.graph.modalities:
             seen = name in heights
             y = heights[name] if seen else bottom
@@ -304,7 +208,7 @@ class _Drawing:
             )
         for name in bands:
             rows = self.table.filter(pl.col("modality") == name).height
-            count = sum(e["modality"] == name for e in self.evidence)
+            count = sum(e["modality"] == name for e in self.reached.evidence)
             said = f"{name}: {count} {'concept' if count == 1 else 'concepts'} from {rows} " + (
                 "mention or event" if rows == 1 else "mentions and events"
             )
@@ -324,7 +228,7 @@ class _Drawing:
         evidence: list[dict[str, Any]],
         rows: dict[tuple[int, str, str], list[dict[str, Any]]],
     ) -> dict[str, Any]:
-        sctid = int(self.sctids[node])
+        sctid = int(self.reached.sctids[node])
         told = [
             {key: e[key] for key in ("modality", "polarity", "weight")}
             | {"sources": rows.get((sctid, e["modality"], e["polarity"]), [])}
@@ -339,12 +243,10 @@ class _Drawing:
             "name": short[sctid],
             "fsn": fsn,
             "synonyms": [s for s in self.names.synonyms(sctid) if s not in (fsn, short[sctid])],
-            "depth": int(self.graph.data["concept"].depth[node])
-            if "depth" in self.graph.data["concept"]
-            else None,
-            "steps": int(self.steps[node]),
+            "depth": None if (depth := self.graph.data["concept"].get("depth")) is None else int(depth[node]),
+            "steps": int(self.reached.steps[node]),
             "layer": layer,
-            "ancestor": bool(self.ancestor[node]),
+            "ancestor": bool(self.reached.ancestor[node]),
             "evidence": told,
             **{name: round(value, 1) for name, value in where._asdict().items()},
         }
@@ -360,16 +262,16 @@ class _Drawing:
             "ontology": self.graph.meta["ontology"]["name"],
             "named": self.names.ontology is not None,
             "modalities": list(self.graph.modalities),
-            "observed": self.observed,
+            "observed": self.reached.observed,
         }
 
-    def _left_out(self, inside: Any) -> dict[str, Any]:
-        lost = {n for n in self.lost if self.steps[n] == 0}
+    def _left_out(self, undrawn: int) -> dict[str, Any]:
+        lost = {n for n in self.reached.lost if self.reached.steps[n] == 0}
         return {
             "evidence concepts": len(lost),
-            "other concepts": len(self.lost) - len(lost),
-            "relations": int((~inside).sum()),
-            "most": self.most,
+            "other concepts": len(self.reached.lost) - len(lost),
+            "relations": undrawn,
+            "most": self.reached.most,
             "rule": RULE,
         }
 
@@ -380,14 +282,15 @@ class _Drawing:
                 "Concepts are shown by SCTID: no ontology was given. With --ontology DIR they have their names, and "
                 "the search finds synonyms."
             )
-        if self.lost:
-            out = sum(self.steps[n] == 0 for n in self.lost)
+        lost, drawn = self.reached.lost, self.reached.drawn
+        if lost:
+            out = sum(self.reached.steps[n] == 0 for n in lost)
             notes.append(
-                f"{len(self.lost):,} of {len(self.lost) + len(self.drawn):,} concepts are not drawn ({out:,} with "
-                f"evidence, {len(self.lost) - out:,} without), and the relations that they are part of. Kept were "
-                f"{self.most:,}: {RULE}. More are drawn with --max-nodes."
+                f"{len(lost):,} of {len(lost) + len(drawn):,} concepts are not drawn ({out:,} with evidence, "
+                f"{len(lost) - out:,} without), and the relations that they are part of. Kept were {len(drawn):,}: "
+                f"{RULE}. More are drawn with --max-nodes."
             )
-        held = set(self.sctids.tolist())
+        held = set(self.reached.sctids.tolist())
         off = self.table.filter(~pl.col("concept").is_in(sorted(held)))["concept"].n_unique()
         if off:
             notes.append(
@@ -395,22 +298,8 @@ class _Drawing:
             )
         if self.graph.meta["transforms"]:
             notes.append(f"The graph was changed: {', '.join(map(str, self.graph.meta['transforms']))}.")
-        if not self.evidence:
+        if not self.reached.evidence:
             notes.append(
                 "No concept was found in this patient's data: there is nothing but the observations."
             )
         return notes
-
-
-def _walk(count: int, source: Ints, target: Ints, seeds: list[int]) -> Ints:
-    """Give the fewest steps from the seeds to every node, -1 where none leads."""
-    steps = np.full(count, -1, dtype=np.int64)
-    steps[seeds] = 0
-    frontier, walked = steps == 0, 0
-    while frontier.any():
-        walked += 1
-        reached = np.zeros(count, dtype=bool)
-        reached[target[frontier[source]]] = True
-        frontier = reached & (steps < 0)
-        steps[frontier] = walked
-    return steps

@@ -8,8 +8,9 @@ import networkx as nx
 import pytest
 from many_concepts import HOSTILE, patient, terminology
 
-from graph_builders import PatientGraph
+from graph_builders import PatientGraph, Permuted
 from mhdiff.cli import main
+from mhdiff.picture import draw_patient
 
 
 @pytest.fixture(scope="module")
@@ -183,3 +184,12 @@ def test_labs_have_their_value_unit_and_range(small_data, tmp_path, capsys):
     assert sources
     assert all(re.fullmatch(r"[-\d.e+]+ .+ \(reference .+\)", s["value"]) for s in sources)
     assert all(s["description"] and s["time"] for s in sources)
+
+
+def test_a_changed_graph_and_concepts_that_left_it_are_told(places, tmp_path, capsys):
+    graph = PatientGraph.open(places / "graph")
+    moved = graph.transform(Permuted(0))
+    picture = draw_patient(moved, 7)
+    assert any("The graph was changed: Permuted" in note for note in picture.notes)
+    kept = {int(n["sctid"]) for n in picture.nodes if n["kind"] == "concept" and n["evidence"]}
+    assert kept == set(range(360, 400))
