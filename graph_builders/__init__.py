@@ -6,10 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from graph_builders.adjacency import pair_keys, within_hops
     from graph_builders.build import build_graph
     from graph_builders.collect import collect_evidence
     from graph_builders.concept_graph import ConceptGraph
+    from graph_builders.csr import ConceptCSR
+    from graph_builders.cutting import Part, cut
     from graph_builders.evidence import Evidence
     from graph_builders.nulls import (
         NULLS,
@@ -25,22 +26,26 @@ if TYPE_CHECKING:
     )
     from graph_builders.paths import PathFinder, Step, shortest_path
     from graph_builders.patient_graph import PatientGraph
+    from graph_builders.reach import Reach, reach_around, reach_upward
     from graph_builders.recipe import Recipe
     from graph_builders.tokens import TokenTable
     from graph_builders.view import View
     from graph_builders.whole import build_ontology_graph
 
 _HOME = {
+    "ConceptCSR": "csr",
     "ConceptGraph": "concept_graph",
     "Cooccurrence": "nulls",
     "Evidence": "evidence",
     "EvidenceNull": "nulls",
     "NULLS": "nulls",
     "Null": "nulls",
+    "Part": "cutting",
     "PathFinder": "paths",
     "PatientGraph": "patient_graph",
     "Permuted": "nulls",
     "RandomEdges": "nulls",
+    "Reach": "reach",
     "Recipe": "recipe",
     "Rewired": "nulls",
     "Severed": "nulls",
@@ -51,23 +56,27 @@ _HOME = {
     "build_graph": "build",
     "build_ontology_graph": "whole",
     "collect_evidence": "collect",
+    "cut": "cutting",
     "make_null": "nulls",
-    "pair_keys": "adjacency",
+    "reach_around": "reach",
+    "reach_upward": "reach",
     "shortest_path": "paths",
-    "within_hops": "adjacency",
 }
 
 __all__ = [
     "NULLS",
+    "ConceptCSR",
     "ConceptGraph",
     "Cooccurrence",
     "Evidence",
     "EvidenceNull",
     "Null",
+    "Part",
     "PathFinder",
     "PatientGraph",
     "Permuted",
     "RandomEdges",
+    "Reach",
     "Recipe",
     "Rewired",
     "Severed",
@@ -78,10 +87,11 @@ __all__ = [
     "build_graph",
     "build_ontology_graph",
     "collect_evidence",
+    "cut",
     "make_null",
-    "pair_keys",
+    "reach_around",
+    "reach_upward",
     "shortest_path",
-    "within_hops",
 ]
 
 

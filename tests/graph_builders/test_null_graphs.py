@@ -13,6 +13,7 @@ from torch.utils.data.datapipes.iter import IterableWrapper
 from torch_geometric.data import HeteroData
 
 from graph_builders import (
+    ConceptGraph,
     Cooccurrence,
     Evidence,
     PatientGraph,
@@ -21,6 +22,7 @@ from graph_builders import (
     Severed,
     ShuffledEvidence,
     build_ontology_graph,
+    reach_around,
 )
 from graph_builders.build import connect
 from graph_builders.nulls.base import read_samples, write_samples
@@ -403,12 +405,8 @@ def test_what_severing_keeps_and_destroys(graph):
         source, target = null[kind].edge_index
         assert torch.equal(source, target)  # every concept hears only itself
         assert torch.equal(target, data[kind].edge_index[1])  # as often as it was reached
-    from graph_builders import within_hops
-
-    reach = within_hops(
-        {kind[1]: null[kind].edge_index for kind in stated(null)}, null["concept"].num_nodes, hops=3
-    )
-    assert reach.nnz == null["concept"].num_nodes
+    reach = reach_around(ConceptGraph.from_data(null), hops=3)
+    assert reach.above.tolist() == [1] * null["concept"].num_nodes
 
 
 # Features

@@ -6,7 +6,7 @@ import networkx as nx
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graph_builders import ConceptGraph, build_ontology_graph
@@ -47,6 +47,7 @@ def entries(reach):
     return {(r, x): h for r, x, h in zip(row, reach.node.tolist(), reach.hops.tolist(), strict=True)}
 
 
+@settings(deadline=None)
 @given(graphs(), st.sampled_from([None, 0, 1, 2, 3]))
 def test_upward_reach_is_that_of_networkx(graph, limit):
     wanted = {
@@ -59,12 +60,14 @@ def test_upward_reach_is_that_of_networkx(graph, limit):
     assert (reach.keys.diff() > 0).all()
 
 
+@settings(deadline=None)
 @given(graphs(), st.integers(0, 3))
 def test_reach_around_is_a_ball(graph, hops):
     around = nx.all_pairs_shortest_path_length(directed(graph).to_undirected(), cutoff=hops)
     assert entries(reach_around(graph, hops)) == {(a, x): h for a, ball in around for x, h in ball.items()}
 
 
+@settings(deadline=None)
 @given(graphs())
 def test_kind_is_the_first_relation_beside_the_hierarchy_on_the_way_that_is_kept(graph):
     reach, ways = reach_upward(graph), directed(graph)
@@ -87,6 +90,7 @@ def test_kind_is_the_first_relation_beside_the_hierarchy_on_the_way_that_is_kept
         assert next((order[r] for _, r, _ in steps if r != "is_a"), 0) == kind[a, x]
 
 
+@settings(deadline=None)
 @given(graphs(), st.integers(0, 4))
 def test_pairs_meet_where_their_balls_do(graph, hops):
     a, b = (m.flatten() for m in torch.meshgrid(torch.arange(COUNT), torch.arange(COUNT), indexing="ij"))
@@ -96,6 +100,7 @@ def test_pairs_meet_where_their_balls_do(graph, hops):
     assert found.tolist() == [y in close[x] for x, y in zip(a.tolist(), b.tolist(), strict=True)]
 
 
+@settings(deadline=None)
 @given(graphs())
 def test_least_and_most_are_over_what_both_reach(graph):
     reach, ups = reach_upward(graph), dict(nx.all_pairs_shortest_path_length(directed(graph)))

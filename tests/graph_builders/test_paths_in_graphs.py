@@ -4,31 +4,8 @@ import pytest
 import torch
 from toy_terminology import MODALITIES
 
-from graph_builders import ConceptGraph, Evidence, build_graph, pair_keys, shortest_path, within_hops
+from graph_builders import ConceptGraph, Evidence, build_graph, shortest_path
 from graph_builders.paths import PathFinder
-
-
-def line(count):
-    return {"next": torch.stack([torch.arange(count - 1), torch.arange(1, count)])}
-
-
-@pytest.mark.parametrize("hops", [0, 1, 3])
-def test_hops_on_a_line(hops):
-    reach = within_hops(line(7), 7, hops).toarray()
-    apart = np.abs(np.subtract.outer(np.arange(7), np.arange(7)))
-    assert np.array_equal(reach, apart <= hops)
-
-
-def test_pair_keys_answer_whether_two_are_linked():
-    reach = within_hops({**line(5), "rev_next": line(5)["next"].flip(0)}, 6, 2)
-    keys = pair_keys(reach)
-    assert keys.dtype == torch.int64
-    assert torch.equal(keys, keys.unique())
-    i, j = torch.meshgrid(torch.arange(6), torch.arange(6), indexing="ij")
-    wanted = (i * 6 + j).flatten()
-    place = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
-    assert np.array_equal((keys[place] == wanted).reshape(6, 6).numpy(), reach.toarray())
-    assert pair_keys(within_hops({}, 3, 4)).tolist() == [0, 4, 8]
 
 
 def test_a_path_tells_relation_and_direction(toy, samples):
