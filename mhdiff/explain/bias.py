@@ -12,8 +12,7 @@ equally by the pairs that are. Nothing is approximated: the sums are those of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -253,8 +252,8 @@ def by_relation(
     mask = (evidence.mask & present[:, :, None]).flatten(1)
 
     def biases(dropped: Sequence[str]) -> Tensor:
-        with _without(guidance, dropped):
-            found = guidance.bias(evidence, guidance.tell(guidance.states(), evidence, mask), mask)
+        muted = [name for name in guidance.relations if name.removeprefix("rev_") in dropped]
+        found = guidance.bias(evidence, guidance.tell(guidance.states(muted), evidence, mask), mask)
         assert found is not None
         both = (strength[:, None, None] * (found[0] + found[0].transpose(1, 2)) / 2).mean(0).double()
         return torch.stack([both[m, n] for m, n in wanted])
@@ -283,20 +282,3 @@ def by_relation(
         )
         for k in range(len(wanted))
     ]
-
-
-@contextmanager
-def _without(guidance: MessagePassing, names: Sequence[str]) -> Iterator[None]:
-    """Pass no message along some relations; all else stays as it is, such as what a layer makes of a concept itself."""
-    kept: dict[str, Tensor] = {}
-    for position, relation in enumerate(guidance.relations):
-        if relation.removeprefix("rev_") in names:
-            for prefix in ("edges", *guidance.attributes):
-                kept[f"{prefix}_{position}"] = guidance.get_buffer(f"{prefix}_{position}")
-    try:
-        for key, value in kept.items():
-            setattr(guidance, key, value[:, :0] if key.startswith("edges_") else value[:0])
-        yield
-    finally:
-        for key, value in kept.items():
-            setattr(guidance, key, value)

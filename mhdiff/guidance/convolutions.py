@@ -9,8 +9,9 @@
 A factory is tried on two nodes before anything is trained, so that a misfit is said at once and with what would fit.
 """
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -103,6 +104,22 @@ class Routes(nn.Module):
     def __getitem__(self, name: str) -> dict[str, Tensor]:
         """Give a buffer by relation: `edges`, `nodes`, `local`, `arrived`, `weight`, or a keyword."""
         return {r: self.get_buffer(f"{name}_{p}") for p, r in enumerate(self.relations)}
+
+    def muted(self, names: Collection[str]) -> "Routes":
+        """Give the same routes with no message along some relations; what a layer makes of a concept itself stays.
+
+        Args:
+            names: Names of relations.
+        """
+        quiet = copy.copy(self)
+        quiet._buffers = dict(self._buffers)
+        for position, relation in enumerate(self.relations):
+            if relation in names:
+                for prefix in ("edges", "local"):
+                    quiet._buffers[f"{prefix}_{position}"] = self.get_buffer(f"{prefix}_{position}")[:, :0]
+                for keyword in self.keywords:
+                    quiet._buffers[f"{keyword}_{position}"] = self.get_buffer(f"{keyword}_{position}")[:0]
+        return quiet
 
     def extra(self, relation: str) -> dict[str, Tensor]:
         """Give the edge attributes of a relation by keyword.

@@ -13,7 +13,7 @@ A round with one convolution a relation is the mean over the relations :math:`R_
 score is bilinear, a modality's is that of the mean of its tokens.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, cast
 
 import torch
@@ -130,13 +130,17 @@ class MessagePassing(Scored):
             seen.append(state)
         return state if self.jump is None else cast(Tensor, self.land(self.jump(seen)))
 
-    def states(self) -> Float[Tensor, "concept dim"]:
-        """Pass the messages over the whole graph."""
+    def states(self, muted: Collection[str] = ()) -> Float[Tensor, "concept dim"]:
+        """Pass the messages over the whole graph.
+
+        Args:
+            muted: Names of relations along which no message passes, for whoever asks what they brought.
+        """
         state = self.embedded()
         if not len(self.rounds):
             return state
         routes = self.routes if self.rows is None else self._routes(self.rows.graph).to(state.device)
-        return self._pass(state, cast(Routes, routes))
+        return self._pass(state, cast(Routes, routes).muted(muted) if muted else cast(Routes, routes))
 
     def local(self, evidence: EvidenceBatch) -> Local:
         """Pass the messages once for a batch, over the whole graph or over what the batch needs.
