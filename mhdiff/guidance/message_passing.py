@@ -23,7 +23,7 @@ from torch_geometric.nn import GraphNorm, JumpingKnowledge, PairNorm, SAGEConv
 
 from graph_builders import ConceptGraph
 from graph_builders.csr import ConceptCSR
-from graph_builders.cutting import cut
+from graph_builders.cutting import Floats, cut
 from mhdiff.batch import EvidenceBatch
 from mhdiff.guidance.base import Local
 from mhdiff.guidance.convolutions import ConvFactory, Routes, rounds
@@ -57,6 +57,7 @@ class MessagePassing(Scored):
             graphs of hundreds of thousands of concepts. The states are the same, but for `norm` over many concepts.
         fan_out: With `batch`: at most so many neighbours for each concept and relation, drawn anew for every training
             step and the same ones always in evaluation; all by default.
+        importance: With `fan_out`: the feature of the concepts, such as x_ic, in proportion to which neighbours are drawn.
         embedding_dropout: See `Guidance`.
         embedding_std: See `Guidance`.
         features: See `Guidance`.
@@ -83,6 +84,7 @@ class MessagePassing(Scored):
         edge_attributes: Mapping[str, str] | None = None,
         part: Literal["whole", "batch"] = "whole",
         fan_out: int | None = None,
+        importance: str | None = None,
         embedding_dropout: float = 0.2,
         embedding_std: float = 0.1,
         features: Literal["all"] | Sequence[str] = "all",
@@ -102,6 +104,7 @@ class MessagePassing(Scored):
                 remedy="Choose part: whole, or part: batch with fan_out of 1 or more, or none",
             )
         self.fan_out = fan_out
+        self.importance = None if importance is None else _importance(graph, importance)
         attributes = {
             k: {r: _attribute(graph, r, n) for r in self.relations} for k, n in self.attributes.items()
         }
@@ -155,10 +158,23 @@ class MessagePassing(Scored):
         wanted = evidence.concept.clamp(
             min=0
         )  # an empty place stands for some concept, so that no part is empty
-        part = cut(self.rows, wanted, len(self.rounds), fan_out=self.fan_out, seed=seed)
+        part = cut(
+            self.rows, wanted, len(self.rounds), fan_out=self.fan_out, importance=self.importance, seed=seed
+        )
         nodes = part.nodes.to(evidence.concept.device)
         state = self._pass(self.embedded(nodes), self._routes(part.graph).to(nodes.device))
         return Local(state, self.embedded(nodes) if plain else None, part.locate(evidence.concept))
+
+
+def _importance(graph: ConceptGraph, name: str) -> Floats:
+    if name not in graph.node or graph.node[name].numel() != graph.num_nodes:
+        known = [n for n, value in graph.node.items() if value.numel() == graph.num_nodes]
+        raise InputError(
+            f"model.guidance.importance names '{name}', which is not one number for each concept",
+            remedy=f"There are: {', '.join(sorted(known)) or 'none'}; features are chosen when a graph is built",
+        )
+    number = graph.node[name].reshape(-1).double()
+    return number.clamp(min=float(number.abs().max()) * 1e-3 or 1.0).numpy()
 
 
 def _attribute(graph: ConceptGraph, relation: str, name: str) -> Tensor:

@@ -18,7 +18,7 @@ from torch_geometric.nn import (
 )
 from torch_geometric.nn.conv import MessagePassing as Convolution
 
-from graph_builders import ConceptGraph
+from graph_builders import ConceptGraph, cut
 from mhdiff.guidance import MessagePassing
 from mhdiff.guidance.convolutions import ByMetadata, ByNumber, ByRelation
 from ontology.errors import InputError
@@ -177,6 +177,19 @@ def test_neighbours_are_drawn_anew_in_training_and_the_same_ones_in_evaluation()
     part.train()
     drawn = [part(small.batch(4).evidence, torch.ones(4, 4, dtype=torch.bool)).tokens for _ in range(6)]
     assert any(not torch.equal(drawn[0], other) for other in drawn[1:])
+    graph = small.concept_graph()
+    unlike = torch.where(
+        torch.arange(small.CONCEPTS) == 7, 1.0, 0.0
+    )  # concept 7 is worth more than all others
+    graph = ConceptGraph(graph.num_nodes, graph.edge_index, graph.modalities, {"x_ic": unlike[:, None]})
+    leaning = MessagePassing(graph, small.DIM, 2, part="batch", fan_out=1, importance="x_ic")
+    parent = int(graph.edge_index["is_a"][1][6])
+    drawn = [
+        cut(leaning.rows, torch.tensor([parent]), 1, ["is_a"], 1, leaning.importance, s) for s in range(50)
+    ]
+    assert sum(7 in part.nodes.tolist() for part in drawn) > 45
+    with pytest.raises(InputError, match="x_term"):
+        MessagePassing(graph, small.DIM, 2, part="batch", fan_out=1, importance="x_term")
     for options in ({"fan_out": 3}, {"part": "batch", "fan_out": 0}, {"part": "half"}):
         with pytest.raises(InputError, match="part"):
             MessagePassing(small.concept_graph(), small.DIM, 2, **options)
