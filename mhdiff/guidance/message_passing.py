@@ -57,7 +57,7 @@ class MessagePassing(Scored):
             graphs of hundreds of thousands of concepts. The states are the same, but for `norm` over many concepts.
         fan_out: With `batch`: at most so many neighbours for each concept and relation, drawn anew for every training
             step and the same ones always in evaluation; all by default.
-        importance: With `fan_out`: the feature of the concepts, such as x_ic, in proportion to which neighbours are drawn.
+        importance: With `fan_out`: the feature of the concepts, such as x_ic, by which neighbours are drawn.
         embedding_dropout: See `Guidance`.
         embedding_std: See `Guidance`.
         features: See `Guidance`.

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from graph_builders import Evidence, PatientGraph, Permuted, View, build_graph, collect_evidence
-from graph_builders.nulls import EVIDENCES
+from graph_builders.build import EVIDENCES
 from ontology.errors import InputError
 from ontology.model import Ontology, Relations
 from ontology.recognise import POLARITIES
