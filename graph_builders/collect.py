@@ -8,20 +8,23 @@ descendants. What could not be used is counted by reason, and the codes that map
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from graph_builders.collect_labs import collect_labs
+from graph_builders.collect_labs import collect_labs, interpretations
 from graph_builders.collect_notes import collect_notes
-from graph_builders.evidence import Evidence
-from graph_builders.units import strange_units
+from graph_builders.evidence import OBSERVED, Evidence, conform
+from graph_builders.tally import Tally
 from ontology.errors import InputError
 
 if TYPE_CHECKING:
     from ontology import Ontology
+    from ontology.recognise import Recogniser
 
 WINDOW = ("sample_id", "time", "modality", "code", "numeric_value", "text_value", "parent_codes")
 WINDOW_OPTIONAL: dict[str, pl.DataType] = {
@@ -30,20 +33,7 @@ WINDOW_OPTIONAL: dict[str, pl.DataType] = {
     "ref_high": pl.Float32(),
 }
 
-#: What can become of an event.
-OUTCOMES = {
-    "evidence": "gave at least one concept",
-    "blinded": "gave only concepts that define the label",
-    "unmapped": "has a code that the ontology maps to nothing",
-    "no_code": "has neither a vocabulary code nor a text",
-    "empty_note": "is a note without text",
-    "no_mention": "is a note in which no term was found",
-    "in_range": "is a lab inside its reference range",
-    "no_range": "is a lab without a reference range",
-    "no_value": "is a lab whose value is neither a number nor positive or negative",
-}
 _VOCABULARY_CODE = re.compile(r"^([A-Za-z][A-Za-z0-9_.:-]*)/([^/\s][^/]*)(?://.*)?$")
-_TOP = 20
 
 
 class Found(NamedTuple):
@@ -51,6 +41,20 @@ class Found(NamedTuple):
 
     rows: pl.DataFrame
     outcomes: pl.DataFrame
+
+
+class Part(NamedTuple):
+    """The evidence of some samples, to be joined with that of others.
+
+    Attributes:
+        table: Rows with the columns of `graph_builders.evidence.SCHEMA`, in order.
+        observed: The (sample_id, modality) pairs that were seen, in order.
+        tally: What became of the events.
+    """
+
+    table: pl.DataFrame
+    observed: pl.DataFrame
+    tally: Tally
 
 
 def collect_evidence(
@@ -72,51 +76,96 @@ def collect_evidence(
     Raises:
         InputError: If the window lacks a column.
     """
-    events = _events(window)
-    codes, resolved = _resolve(events, ontology)
-    events = events.join(codes, on="code", how="left").with_columns(route=_route())
-    by_route = {name: events.filter(pl.col("route") == name) for name in ("code", "lab", "note")}
-    labs, notes = (
-        collect_labs(by_route["lab"], resolved, ontology),
-        collect_notes(by_route["note"], ontology, track),
-    )
-    coded = _collect_codes(by_route["code"], resolved)
-    rows = pl.concat([coded.rows, labs.rows, notes.rows], how="diagonal_relaxed")
-    outcomes = pl.concat([coded.outcomes, labs.outcomes, notes.outcomes], how="diagonal_relaxed")
-
-    hidden, unknown = blinded_closure(ontology, blinded)
-    is_hidden = pl.col("concept").is_in(hidden.tolist())
-    kept = rows.filter(~is_hidden)
-    place = ontology.indices(kept["concept"].to_numpy())
-    kept = kept.with_columns(depth=pl.Series(ontology.depth[place], dtype=pl.Int32))
-    outcome = _outcome_of(events, rows, kept, outcomes)
-    found = kept.join(
-        events.select("event", "sample_id", "modality", "time", pl.col("code").alias("source")), on="event"
-    )
-    report = _report(outcome, found)
-    report["labs"] = _lab_notes(by_route["lab"], labs.rows)
-    report["text_not_read"] = events.filter(
-        (pl.col("route") != "note")
-        & pl.col("text_value").is_not_null()
-        & ~pl.col("code").str.starts_with("IMAGE//")
-    ).height
-    report["blinded"] = {
-        "concepts": len(hidden),
-        "not_in_ontology": unknown,
-        "rows_dropped": rows.height - kept.height,
-        "dropped": _named(
-            rows.filter(is_hidden).join(events.select("event", "modality"), on="event"), ontology
-        ),
-        "modalities": _by_modality(rows.filter(is_hidden), outcome),
-        "codes": _defining_codes(resolved, [*hidden.tolist(), *unknown]),
-    }
-    return Evidence(found, report, hidden, events.select("sample_id", "modality").unique())
+    collector = Collector(ontology, blinded)
+    return collector.join([collector.collect(window, track)])
 
 
-def _defining_codes(resolved: pl.DataFrame, hidden: list[int]) -> list[str]:
-    """Event codes that stand for a hidden concept: whoever reads the codes themselves must leave them out too."""
-    mapped = resolved.filter(pl.col("concept").is_in(hidden))["code"].unique().to_list()
-    return sorted({*mapped, *(f"SNOMED/{sctid}" for sctid in hidden)})
+class Collector:
+    """Collects evidence window by window; what does not depend on the window is made once.
+
+    Args:
+        ontology: Where the concepts come from.
+        blinded: SCTIDs that define the label; they and their descendants give no evidence.
+    """
+
+    def __init__(self, ontology: Ontology, blinded: Iterable[int] = ()) -> None:
+        self.ontology = ontology
+        self.hidden, self.unknown = blinded_closure(ontology, blinded)
+
+    @cached_property
+    def recogniser(self) -> Recogniser:
+        """Finds the concepts of notes."""
+        from ontology.recognise import Recogniser
+
+        return Recogniser(self.ontology)
+
+    @cached_property
+    def interpretations(self) -> pl.DataFrame:
+        """The finding that an observable above or below its range is."""
+        return interpretations(self.ontology)
+
+    def collect(self, window: pl.DataFrame, track: Callable[[list[str]], Iterable[str]] = iter) -> Part:
+        """Collect the evidence of a window's samples.
+
+        Args:
+            window: As for `collect_evidence`; all events of each of its samples.
+            track: Wraps the list of distinct notes, for a progress bar.
+
+        Raises:
+            InputError: If the window lacks a column.
+        """
+        ontology = self.ontology
+        events = _events(window)
+        codes, resolved = _resolve(events, ontology)
+        events = events.join(codes, on="code", how="left").with_columns(route=_route())
+        by_route = {name: events.filter(pl.col("route") == name) for name in ("code", "lab", "note")}
+        labs = collect_labs(by_route["lab"], resolved, self.interpretations)
+        notes = collect_notes(by_route["note"], lambda: self.recogniser, track)
+        coded = _collect_codes(by_route["code"], resolved)
+        rows = pl.concat([coded.rows, labs.rows, notes.rows], how="diagonal_relaxed")
+        outcomes = pl.concat([coded.outcomes, labs.outcomes, notes.outcomes], how="diagonal_relaxed")
+
+        is_hidden = pl.col("concept").is_in(self.hidden.tolist())
+        kept = rows.filter(~is_hidden)
+        place = ontology.indices(kept["concept"].to_numpy())
+        kept = kept.with_columns(depth=pl.Series(ontology.depth[place], dtype=pl.Int32))
+        found = kept.join(
+            events.select("event", "sample_id", "modality", "time", pl.col("code").alias("source")),
+            on="event",
+        )
+        observable = labs.rows.filter(~pl.col("interpreted"))["event"].unique()
+        tally = Tally.of(
+            _outcome_of(events, rows, kept, outcomes),
+            found,
+            rows.filter(is_hidden),
+            by_route["lab"],
+            by_route["lab"].filter(pl.col("event").is_in(observable.implode())),
+            events.filter(
+                (pl.col("route") != "note")
+                & pl.col("text_value").is_not_null()
+                & ~pl.col("code").str.starts_with("IMAGE//")
+            ),
+            # Whoever reads the codes themselves must leave out those that stand for a hidden concept, too.
+            resolved.filter(pl.col("concept").is_in([*self.hidden.tolist(), *self.unknown])),
+        )
+        observed = events.select("sample_id", "modality").unique().sort("sample_id", "modality")
+        return Part(conform(found), observed, tally)
+
+    def join(self, parts: Sequence[Part]) -> Evidence:
+        """Join the evidence of several windows: what one window of all their events would have given.
+
+        Args:
+            parts: What `collect` gave, at least one; each sample in one of them, samples ascending.
+
+        Raises:
+            InputError: If the samples do not ascend from part to part.
+        """
+        report = Tally.sum(part.tally for part in parts).report(self.ontology, self.hidden, self.unknown)
+        seen = [part.observed["sample_id"] for part in parts if part.observed.height]
+        if any(before[-1] >= after[0] for before, after in pairwise(seen)):
+            raise InputError("the parts of the evidence are not in the order of their samples")
+        table, observed = (pl.concat(frames) for frames in zip(*(part[:2] for part in parts), strict=True))
+        return Evidence.stored(table, report, self.hidden, observed.cast(OBSERVED))  # type: ignore[arg-type]
 
 
 def blinded_closure(
@@ -223,68 +272,3 @@ def _outcome_of(
             .alias("outcome")
         )
     )
-
-
-def _report(outcome: pl.DataFrame, found: pl.DataFrame) -> dict[str, Any]:
-    modalities: dict[str, Any] = {}
-    for name in sorted(outcome["modality"].unique()):
-        mine, rows = outcome.filter(pl.col("modality") == name), found.filter(pl.col("modality") == name)
-        by_outcome = dict(mine.group_by("outcome").len().iter_rows())
-        unmapped = mine.filter(pl.col("outcome") == "unmapped")["code"]
-        top = unmapped.value_counts().sort(["count", "code"], descending=[True, False])
-        modalities[name] = {
-            "events": mine.height,
-            "outcomes": {key: by_outcome[key] for key in OUTCOMES if key in by_outcome},
-            "coverage": by_outcome.get("evidence", 0) / mine.height,
-            "samples": mine["sample_id"].n_unique(),
-            "samples_with_evidence": rows["sample_id"].n_unique(),
-            "evidence_rows": rows.height,
-            "concepts": rows["concept"].n_unique(),
-            "polarities": dict(rows["polarity"].value_counts().sort("polarity").iter_rows()),
-            "codes": mine["code"].n_unique(),
-            "codes_unmapped": top.height,
-            "top_unmapped": [{"code": code, "events": n} for code, n in top.head(_TOP).iter_rows()],
-        }
-    return {"events": outcome.height, "evidence_rows": found.height, "modalities": modalities}
-
-
-def _lab_notes(labs: pl.DataFrame, rows: pl.DataFrame) -> dict[str, Any]:
-    def by_code(frame: pl.DataFrame) -> dict[str, int]:
-        return dict(frame.group_by("code").len().sort("code").iter_rows())
-
-    observable = rows.filter(~pl.col("interpreted"))["event"].unique()
-    return {
-        "events": labs.height,
-        "unit_missing": by_code(
-            labs.filter(pl.col("unit").is_null() & pl.col("numeric_value").is_not_null())
-        ),
-        "abnormal_without_a_finding": by_code(labs.filter(pl.col("event").is_in(observable.implode()))),
-        **strange_units(labs),
-    }
-
-
-def _named(rows: pl.DataFrame, ontology: Ontology) -> list[dict[str, Any]]:
-    """Name the concepts of some rows, with how many there are in all and in each modality."""
-    counts = rows["concept"].value_counts().sort(["count", "concept"], descending=[True, False])
-    each: dict[int, dict[str, int]] = {}
-    for concept, modality, n in rows.group_by("concept", "modality").len().sort("modality").iter_rows():
-        each.setdefault(concept, {})[modality] = n
-    return [
-        {"concept": c, "term": ontology.term(c), "rows": n, "modalities": each[c]}
-        for c, n in counts.iter_rows()
-    ]
-
-
-def _by_modality(hidden: pl.DataFrame, outcome: pl.DataFrame) -> dict[str, dict[str, int]]:
-    """Count what blinding took out of each modality; `events_left_empty` gave nothing but blinded concepts."""
-    rows = hidden.join(outcome, on="event")
-    return {
-        name: {
-            "rows": mine.height,
-            "concepts": mine["concept"].n_unique(),
-            "events": mine["event"].n_unique(),
-            "events_left_empty": mine.filter(pl.col("outcome") == "blinded")["event"].n_unique(),
-            "samples": mine["sample_id"].n_unique(),
-        }
-        for (name,), mine in sorted(rows.partition_by("modality", as_dict=True).items())
-    }

@@ -24,18 +24,17 @@ class LabsFound(NamedTuple):
     outcomes: pl.DataFrame
 
 
-def collect_labs(events: pl.DataFrame, resolved: pl.DataFrame, ontology: Ontology) -> LabsFound:
+def collect_labs(events: pl.DataFrame, resolved: pl.DataFrame, table: pl.DataFrame) -> LabsFound:
     """Turn lab events into evidence.
 
     Args:
         events: event, code, numeric_value, text_value, ref_low, ref_high (the range in the value's unit).
         resolved: code, concept (the observable), weight.
-        ontology: Knows which finding an abnormal observable is.
+        table: concept (the observable), status, finding, as `interpretations` gives them.
     """
     judged = events.select("event", "code", status=_status())
     mapped = judged.select("event", "code", "status").join(resolved, on="code")
     abnormal = mapped.filter(pl.col("status").is_in(["above", "below", "abnormal"]))
-    table = _interpretations(ontology)
     exact = table.rename({"finding": "exact"})
     loose = table.filter(pl.col("status") == "abnormal").select("concept", loose="finding")
     rows = (
@@ -77,7 +76,12 @@ def _status() -> pl.Expr:
     )
 
 
-def _interpretations(ontology: Ontology) -> pl.DataFrame:
+def interpretations(ontology: Ontology) -> pl.DataFrame:
+    """Give the finding that an abnormal observable is, once for each observable and status.
+
+    Args:
+        ontology: Knows which finding interprets which observable.
+    """
     rows = [
         (observable, status, finding)
         for (observable, status), finding in ontology.find_interpretations().items()

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 if TYPE_CHECKING:
-    from ontology import Ontology
+    from ontology.recognise import Recogniser
 
 _MENTION = {
-    "text_value": pl.String,
+    "note": pl.UInt32,
     "concept": pl.Int64,
     "polarity": pl.String,
     "weight": pl.Float32,
@@ -32,39 +32,39 @@ class NotesFound(NamedTuple):
 
 
 def collect_notes(
-    events: pl.DataFrame, ontology: Ontology, track: Callable[[list[str]], Iterable[str]] = iter
+    events: pl.DataFrame,
+    recogniser: Callable[[], Recogniser],
+    track: Callable[[list[str]], Iterable[str]] = iter,
 ) -> NotesFound:
     """Find the concepts in notes.
 
     Args:
         events: event, text_value.
-        ontology: Whose terms are looked for.
+        recogniser: Gives what finds terms; asked only where there is something to read.
         track: Wraps the list of distinct texts, for a progress bar.
     """
     empty = pl.col("text_value").fill_null("").str.strip_chars() == ""
     outcomes = events.select(
         "event", outcome=pl.when(empty).then(pl.lit("empty_note")).otherwise(pl.lit("no_mention"))
     )
-    texts = events.filter(~empty)["text_value"].unique().sort().to_list()
-    mentions = pl.DataFrame(_mentions(texts, ontology, track), _MENTION, orient="row")
-    rows = events.select("event", "text_value").join(mentions, on="text_value").drop("text_value")
-    return NotesFound(rows, outcomes)
+    texts = events.filter(~empty).select("text_value").unique().sort("text_value").with_row_index("note")
+    found = _mentions(texts["text_value"].to_list(), recogniser, track)
+    mentions = pl.DataFrame(found, _MENTION, orient="row")
+    numbered = events.select("event", "text_value").join(texts, on="text_value").select("event", "note")
+    return NotesFound(numbered.join(mentions, on="note").drop("note"), outcomes)
 
 
 def _mentions(
-    texts: list[str], ontology: Ontology, track: Callable[[list[str]], Iterable[str]]
-) -> list[tuple[str, int, str, float, int, int, str]]:
+    texts: list[str], recogniser: Callable[[], Recogniser], track: Callable[[list[str]], Iterable[str]]
+) -> list[tuple[int, int, str, float, int, int, str]]:
     if not texts:
         return []
-    from ontology.recognise import Recogniser
-
-    recognise = Recogniser(ontology)
-    rows: list[tuple[str, int, str, float, int, int, str]] = []
-    for text, mentions in zip(texts, recognise.stream(track(texts)), strict=True):
+    rows: list[tuple[int, int, str, float, int, int, str]] = []
+    for note, mentions in zip(range(len(texts)), recogniser().stream(track(texts)), strict=True):
         sharing: dict[tuple[int, int], int] = {}
         for mention in mentions:
             sharing[mention.start, mention.end] = sharing.get((mention.start, mention.end), 0) + 1
         rows.extend(
-            (text, m.sctid, m.polarity, 1 / sharing[m.start, m.end], m.start, m.end, m.text) for m in mentions
+            (note, m.sctid, m.polarity, 1 / sharing[m.start, m.end], m.start, m.end, m.text) for m in mentions
         )
     return rows

@@ -39,18 +39,17 @@ def is_ucum(unit: str) -> bool:
     return _UCUM.fullmatch(unit) is not None
 
 
-def strange_units(labs: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
-    """List the units that are not understood, and those that are not the ones a code usually has.
+def count_units(labs: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Count the units of laboratory values, and those that are not in the unit of their range.
 
     The unit is the event's own, or where there is none what follows // in its code. Codes that differ in that part
-    only are one code. The usual unit is the one of most events, of equally many the first by the alphabet.
+    only are one code.
 
     Args:
         labs: Events with code, numeric_value, unit, ref_low and ref_high.
 
     Returns:
-        `unit_unrecognised` with code, unit, events; `unit_differs` with code, unit, usual, events;
-        `unit_not_of_range` with code, unit (what its code ends in), range_unit (what its range is in), events.
+        code, unit, n; and code, own (what its code ends in), range_unit (what its range is in), n.
     """
     own = pl.col("code").str.extract(r"^[^/]+/[^/]+//(.+)$")
     named = labs.filter(pl.col("numeric_value").is_not_null()).select(
@@ -59,18 +58,32 @@ def strange_units(labs: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
         own=own,
         range_unit=pl.when(pl.col("ref_low").is_not_null() | pl.col("ref_high").is_not_null()).then("unit"),
     )
-    number = pl.len().cast(pl.Int64).alias("events")
+    number = pl.len().cast(pl.Int64).alias("n")
+    return (
+        named.filter(pl.col("unit").is_not_null()).group_by("code", "unit").agg(number),
+        named.filter(pl.col("own") != pl.col("range_unit")).group_by("code", "own", "range_unit").agg(number),
+    )
+
+
+def strange_units(units: pl.DataFrame, ranges: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """List the units that are not understood, and those that are not the ones a code usually has.
+
+    The usual unit is the one of most events, of equally many the first by the alphabet.
+
+    Args:
+        units: code, unit, n.
+        ranges: code, own, range_unit, n.
+
+    Returns:
+        `unit_unrecognised` with code, unit, events; `unit_differs` with code, unit, usual, events;
+        `unit_not_of_range` with code, unit (what its code ends in), range_unit (what its range is in), events.
+    """
     usual = (
-        named.filter(pl.col("unit").is_not_null())
-        .group_by("code", "unit")
-        .agg(number)
+        units.rename({"n": "events"})
         .sort(["code", "events", "unit"], descending=[False, True, False])
         .with_columns(usual=pl.col("unit").first().over("code"))
     )
     strange = [unit for unit in usual["unit"].unique() if not is_ucum(unit)]
-    other = (
-        named.filter(pl.col("own") != pl.col("range_unit")).group_by("code", "own", "range_unit").agg(number)
-    )
     return {
         "unit_unrecognised": usual.filter(pl.col("unit").is_in(strange))
         .select("code", "unit", "events")
@@ -78,5 +91,7 @@ def strange_units(labs: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
         "unit_differs": usual.filter(pl.col("unit") != pl.col("usual"))
         .select("code", "unit", "usual", "events")
         .to_dicts(),
-        "unit_not_of_range": other.sort("code", "own", "range_unit").rename({"own": "unit"}).to_dicts(),
+        "unit_not_of_range": ranges.sort("code", "own", "range_unit")
+        .rename({"own": "unit", "n": "events"})
+        .to_dicts(),
     }

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from mhdiff import console
+from mhdiff.evidence_stream import CHUNK, stream_evidence
 from ontology.errors import InputError
 from ontology.progress import step
 
@@ -25,6 +29,9 @@ def graph_of_cohort(
     recipe: Recipe | None = None,
     split: str = "stored",
     split_seed: int = 0,
+    workers: int = 1,
+    chunk: int = CHUNK,
+    scratch: Path | None = None,
 ) -> PatientGraph:
     """Collect the evidence of every sample and build the graph.
 
@@ -36,25 +43,25 @@ def graph_of_cohort(
         recipe: The view, and the edits and features that follow.
         split: Whose training samples count where the recipe prunes: `stored`, `site:<name>` or `fold:<i>/<k>`.
         split_seed: Seed of the folds.
+        workers: How many processes read events.
+        chunk: How many subjects' events are read at once.
+        scratch: An empty folder for what is on its way; a temporary one of the system by default.
 
     Raises:
         InputError: If something named is not in the ontology, the cohort or the task.
     """
-    from graph_builders import PatientGraph, Recipe, collect_evidence
+    from graph_builders import PatientGraph, Recipe
 
     recipe = recipe or (Recipe(view) if view else Recipe())
     recipe.view.check(ontology)  # what is not there is refused before any event is read
     encoders = {str(name): text_encoder(str(name)) for kind, name in recipe.features if kind == "term"}
     training = training_samples(cohort, task, split, split_seed) if recipe.prunes else []
-    samples, window = task.samples(cohort), task.window(cohort)
-    console.say(f"{samples.height} samples, {window.events.height} events before their prediction times")
-    evidence = collect_evidence(
-        window.events,
-        ontology,
-        blinded=task.blinded.concepts,
-        track=lambda notes: console.progress(notes, f"reading {len(notes)} notes"),
+    samples = task.samples(cohort)
+    with nullcontext(scratch) if scratch else TemporaryDirectory(prefix="mhdiff-") as folder:
+        evidence = stream_evidence(ontology, cohort, task, samples, Path(folder), workers, chunk)
+    console.say(
+        f"{samples.height} samples, {evidence.report['events']} events before their prediction times"
     )
-    evidence.report["window"] = window.report
     if task.blinded.concepts and not evidence.report["blinded"]["concepts"]:
         console.say(
             f"warning: '{ontology.name}' has none of the {len(task.blinded.concepts)} concepts that task "

@@ -61,6 +61,35 @@ def atomic_directory(path: str | Path, *, marker: str | None = None) -> Iterator
         raise
 
 
+@contextmanager
+def scratch_directory(path: str | Path) -> Iterator[Path]:
+    """Give a temporary folder beside where a folder is going to be written, and remove it when the block ends.
+
+    What a killed process left there is removed by the next `atomic_directory` or `scratch_directory` of the same path.
+
+    Args:
+        path: The folder that is going to be written.
+
+    Yields:
+        The temporary folder.
+
+    Raises:
+        InputError: If `path` is a file.
+    """
+    target = Path(path).absolute()
+    if target.is_file():
+        raise InputError(
+            "a file stands where the folder should go", path=target, remedy="Choose another --out"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(target)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.new-{os.getpid()}-", dir=target.parent))
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 

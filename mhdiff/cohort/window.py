@@ -6,6 +6,8 @@ code belongs to a modality of the task. What was left out is counted by reason, 
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -37,14 +39,22 @@ class Window:
     report: dict[str, Any]
 
 
-def look_back(task: Task, cohort: Cohort) -> Window:
+def look_back(task: Task, cohort: Cohort, samples: pl.DataFrame | None = None) -> Window:
     """Cut the cohort's events to the task's window.
 
     Args:
         task: The task.
         cohort: The cohort.
+        samples: Some of the task's samples, where not all are wanted. Neighbours in the order of subjects are read
+            fastest: of files that are in that order, only the row groups that hold them.
     """
-    samples = task.samples(cohort).select("sample_id", "subject_id", "prediction_time")
+    events = cohort.scan(optional=True)
+    if samples is None:
+        samples = task.samples(cohort)
+    else:
+        first, last = samples["subject_id"].min(), samples["subject_id"].max()
+        events = events.filter(pl.col("subject_id").is_between(first, last))
+    samples = samples.select("sample_id", "subject_id", "prediction_time")
     modality: Any = pl.when(False).then(pl.lit(None, dtype=pl.String))
     for name, prefixes in task.modalities.items():
         modality = modality.when(
@@ -53,8 +63,7 @@ def look_back(task: Task, cohort: Cohort) -> Window:
             else pl.lit(False)
         ).then(pl.lit(name))
     rows = (
-        cohort.scan(optional=True)
-        .with_columns(modality.otherwise(None).alias("modality"))
+        events.with_columns(modality.otherwise(None).alias("modality"))
         .join(samples.lazy(), on="subject_id", how="inner", maintain_order="left")
         .with_columns(_reason(task.window_days).alias("reason"))
         .collect()
@@ -80,21 +89,50 @@ def look_back(task: Task, cohort: Cohort) -> Window:
         {m: i for i, m in enumerate(task.modalities)}, return_dtype=pl.Int64
     )
     kept = kept.sort("sample_id", order, "time", nulls_last=False, maintain_order=True)
-    events, blinding = _blind(task, kept.select(COLUMNS))
-    counts = dict(events["modality"].value_counts().iter_rows())
-    patients = dict(events.group_by("modality").agg(pl.col("sample_id").n_unique()).iter_rows())
+    shown, blinding = _blind(task, kept.select(COLUMNS))
+    counts = dict(shown["modality"].value_counts().iter_rows())
+    patients = dict(shown.group_by("modality").agg(pl.col("sample_id").n_unique()).iter_rows())
     report = {
         "task": task.name,
         "samples": len(samples),
         "events": {m: counts.get(m, 0) for m in task.modalities},
         "samples_with": {m: patients.get(m, 0) for m in task.modalities},
         "left_out": left_out,
+        "blinded": {"notes": blinding.notes, "words": _descending(blinding.words)},
+    }
+    return Window(shown, report)
+
+
+def joined_reports(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Add up the reports of windows on different samples of a task.
+
+    Args:
+        reports: At least one.
+    """
+
+    def total(*place: str) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for report in reports:
+            for key in place:
+                report = report[key]
+            found.update(report)
+        return found
+
+    return {
+        "task": reports[0]["task"],
+        "samples": sum(report["samples"] for report in reports),
+        "events": dict(total("events")),
+        "samples_with": dict(total("samples_with")),
+        "left_out": dict(sorted(total("left_out").items())),
         "blinded": {
-            "notes": blinding.notes,
-            "words": dict(sorted(blinding.words.items(), key=lambda item: (-item[1], item[0]))),
+            "notes": sum(report["blinded"]["notes"] for report in reports),
+            "words": _descending(total("blinded", "words")),
         },
     }
-    return Window(events, report)
+
+
+def _descending(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _reason(days: float | None) -> pl.Expr:

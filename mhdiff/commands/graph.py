@@ -24,12 +24,22 @@ def _build(args: argparse.Namespace) -> None:
     from mhdiff.cohort import Cohort, Task
     from mhdiff.cohort_graph import graph_of_cohort
     from ontology import Ontology
+    from ontology.files import scratch_directory
 
     recipe = recipe_of(args)
     task, ontology, cohort = Task.load(args.task), Ontology.open(args.ontology), Cohort.open(args.cohort)
-    graph = graph_of_cohort(
-        ontology, cohort, task, recipe=recipe, split=args.train_split, split_seed=args.split_seed
-    )
+    with scratch_directory(args.out) as scratch:
+        graph = graph_of_cohort(
+            ontology,
+            cohort,
+            task,
+            recipe=recipe,
+            split=args.train_split,
+            split_seed=args.split_seed,
+            workers=args.workers,
+            chunk=args.chunk,
+            scratch=scratch,
+        )
     graph.save(args.out)
     console.say(f"wrote {args.out}")
     _print(graph.describe(), args.json)

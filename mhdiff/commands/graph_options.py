@@ -87,6 +87,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="depth, ic[=METHOD], degree, laplacian[=K], random_walk[=K], term=ENCODER, relation, weight[=KIND]; "
         "may be repeated",
     )
+    speed = parser.add_argument_group("how events are read")
+    speed.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="so many processes read events (default: 1)"
+    )
+    speed.add_argument(
+        "--chunk",
+        type=int,
+        default=5000,
+        metavar="SUBJECTS",
+        help="so many subjects' events are in memory at once, in each process (default: 5000)",
+    )
 
 
 def recipe_of(args: argparse.Namespace) -> Recipe:

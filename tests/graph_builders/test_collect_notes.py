@@ -52,7 +52,7 @@ def test_batches_give_what_single_notes_give(builtin, monkeypatch):
     columns = ["event", "concept", "polarity", "weight", "start", "end", "text"]
     for size in (1, 5000, 1 << 18):
         monkeypatch.setattr("ontology.recognise._BATCH", size)
-        assert Counter(collect_notes(events, builtin).rows.select(columns).iter_rows()) == expected
+        assert Counter(collect_notes(events, lambda: Recogniser(builtin)).rows.select(columns).iter_rows()) == expected
 
 
 def test_progress_is_told_note_by_note(builtin, monkeypatch):
@@ -70,8 +70,8 @@ def test_progress_is_told_note_by_note(builtin, monkeypatch):
             progress.append(len(read))
             return super()._mentions(texts)
 
-    monkeypatch.setattr("ontology.recognise.Recogniser", Spy)
-    collect_notes(pl.DataFrame({"event": range(len(notes)), "text_value": notes}), builtin, track)
+    frame = pl.DataFrame({"event": range(len(notes)), "text_value": notes})
+    collect_notes(frame, lambda: Spy(builtin), track)
     assert read == notes
     # no more is read ahead than one batch: work is done all along, not at the end
     assert len(progress) > 50

@@ -3,7 +3,8 @@ import pytest
 from toy_terminology import event, make_window
 
 from graph_builders import Evidence, collect_evidence
-from graph_builders.collect import OUTCOMES, vocabulary_code
+from graph_builders.collect import vocabulary_code
+from graph_builders.tally import OUTCOMES
 from ontology.errors import InputError
 
 
