@@ -27,7 +27,12 @@ modalities:
 
 
 def make_cohort(
-    path: Path, ontology: Ontology, patients: int, events: int = 50, sentences: int = 6, vocabulary: int = 20_000
+    path: Path,
+    ontology: Ontology,
+    patients: int,
+    events: int = 50,
+    sentences: int = 6,
+    vocabulary: int = 20_000,
 ) -> None:
     """Write a cohort and, beside its tables, the task that reads it (`task.yaml`).
 
@@ -64,7 +69,9 @@ def make_cohort(
                 "code": "NOTE//CLINICAL",
                 "text_value": [
                     f"Patient {one}. "
-                    + " ".join(SENTENCES[s].format(terms[t]) for s, t in zip(which[i], filling[i], strict=True))
+                    + " ".join(
+                        SENTENCES[s].format(terms[t]) for s, t in zip(which[i], filling[i], strict=True)
+                    )
                     for i, one in enumerate(subject)
                 ],
             }

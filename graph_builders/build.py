@@ -153,13 +153,18 @@ def link_evidence(data: HeteroData, evidence: Evidence, modalities: Sequence[str
     )
     number = pl.DataFrame({"modality": list(modalities), "m": np.arange(len(modalities))})
     order = pl.DataFrame({"polarity": list(POLARITIES), "p": np.arange(len(POLARITIES))})
-    edges = (
-        evidence.merged.join(number, on="modality")
+    parts = [
+        merged.join(number, on="modality")
         .join(seen, on=["sample_id", "m"])
         .join(nodes, on="concept")
         .join(order, on="polarity")
         .sort("observation", "concept", "p")
-    )
+        .select("node", "observation", "weight", "p")
+        for merged in evidence.merged_parts()
+    ]
+    edges = pl.concat(parts)
+    if not edges["observation"].is_sorted():  # the observations are not in the order of their samples
+        edges = edges.sort("observation", maintain_order=True)
     ends = np.stack([edges["node"].to_numpy(), edges["observation"].to_numpy()])
     weight = torch.from_numpy(edges["weight"].to_numpy().copy())
     connect(data, EVIDENCES, ends, weight=weight, polarity=tensor(edges["p"].to_numpy()))

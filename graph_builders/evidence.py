@@ -6,6 +6,7 @@ Rows are in a canonical order, so the same evidence gives the same table whateve
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -31,6 +32,9 @@ SCHEMA: dict[str, pl.DataType] = {
 }
 _REQUIRED = ("sample_id", "modality", "concept")
 _DEFAULTS: dict[str, Any] = {"polarity": "present", "weight": 1.0}
+
+# So many rows, and what belongs to the last one's sample, are merged at once.
+_ROWS = 1 << 19
 
 #: (sample_id, modality) pairs that were observed, whether or not they gave a concept.
 OBSERVED: dict[str, pl.DataType] = {"sample_id": pl.Int64(), "modality": pl.String()}
@@ -100,12 +104,22 @@ class Evidence:
         A concept that is written five times is not five times as true: the weight is the largest one, and
         `count` says how many rows there were.
         """
+        return pl.concat(self.merged_parts())
+
+    def merged_parts(self) -> Iterator[pl.DataFrame]:
+        """Give `merged` some samples at a time, in order: what is made of one part needs no memory for the others."""
         keys = ["sample_id", "modality", "concept", "polarity"]
-        return (
-            self.table.group_by(keys)
-            .agg(pl.col("weight").max(), pl.col("depth").max(), pl.len().cast(pl.Int64).alias("count"))
-            .sort(keys)
-        )
+        samples, start = self.table["sample_id"], 0
+        while True:
+            end = min(start + _ROWS, len(samples))
+            if end < len(samples):
+                end = int(samples.search_sorted(samples[end - 1], side="right"))
+            part = self.table[start:end].group_by(keys)
+            number = pl.len().cast(pl.Int64).alias("count")
+            yield part.agg(pl.col("weight").max(), pl.col("depth").max(), number).sort(keys)
+            if end >= len(samples):
+                return
+            start = end
 
     def lifted(
         self, old: np.ndarray[Any, Any], new: np.ndarray[Any, Any], depth: np.ndarray[Any, Any]

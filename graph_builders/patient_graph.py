@@ -284,10 +284,22 @@ class PatientGraph:
     def _ranked(self) -> pl.DataFrame:
         return rank_tokens(self.evidence, self.data["concept"].sctid.numpy())
 
+    @cached_property
+    def _held(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Count the concepts of each observation (`len`), and the different ones of each sample (`concept`)."""
+        counts = [
+            (
+                part.group_by("sample_id", "modality").len(),
+                part.group_by("sample_id").agg(pl.col("concept").n_unique()),
+            )
+            for part in self.evidence.merged_parts()
+        ]
+        return pl.concat(one for one, _ in counts), pl.concat(other for _, other in counts)
+
     def _per_observation(self) -> dict[str, dict[str, float]]:
         """Number of concepts an observation, by modality: what a choice of k cuts off."""
         assert self.evidence.observed is not None
-        held = self.evidence.merged.group_by("sample_id", "modality").len()
+        held, _ = self._held
         sizes = self.evidence.observed.join(held, on=["sample_id", "modality"], how="left").with_columns(
             pl.col("len").fill_null(0)
         )
@@ -300,7 +312,7 @@ class PatientGraph:
 
     def _per_patient(self) -> dict[str, float]:
         """Number of different concepts a sample, over all modalities; 0 for a sample without any."""
-        held = self.evidence.table.group_by("sample_id").agg(pl.col("concept").n_unique())
+        _, held = self._held
         sizes = (
             self.samples.select("sample_id").join(held, on="sample_id", how="left")["concept"].fill_null(0)
         )

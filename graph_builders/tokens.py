@@ -45,8 +45,12 @@ def rank_tokens(evidence: Evidence, sctids: np.ndarray[Any, np.dtype[np.int64]])
     """
     nodes = pl.DataFrame({"concept": sctids, "node": np.arange(len(sctids), dtype=np.int64)})
     order = pl.DataFrame({"polarity": list(POLARITIES), "p": np.arange(len(POLARITIES))})
+    return pl.concat(_ranked(merged, nodes, order) for merged in evidence.merged_parts())
+
+
+def _ranked(merged: pl.DataFrame, nodes: pl.DataFrame, order: pl.DataFrame) -> pl.DataFrame:
     return (
-        evidence.merged.join(nodes, on="concept")
+        merged.join(nodes, on="concept")
         .join(order, on="polarity")
         .with_columns(denied=pl.col("p") > 0)
         .sort(

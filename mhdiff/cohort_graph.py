@@ -59,9 +59,7 @@ def graph_of_cohort(
     samples = task.samples(cohort)
     with nullcontext(scratch) if scratch else TemporaryDirectory(prefix="mhdiff-") as folder:
         evidence = stream_evidence(ontology, cohort, task, samples, Path(folder), workers, chunk)
-    console.say(
-        f"{samples.height} samples, {evidence.report['events']} events before their prediction times"
-    )
+    console.say(f"{samples.height} samples, {evidence.report['events']} events before their prediction times")
     if task.blinded.concepts and not evidence.report["blinded"]["concepts"]:
         console.say(
             f"warning: '{ontology.name}' has none of the {len(task.blinded.concepts)} concepts that task "

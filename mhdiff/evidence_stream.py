@@ -104,7 +104,8 @@ def stream_evidence(
 
     if workers < 1 or chunk < 1:
         raise InputError(
-            f"evidence cannot be read by {workers} workers in chunks of {chunk}", remedy="Give numbers from 1 on"
+            f"evidence cannot be read by {workers} workers in chunks of {chunk}",
+            remedy="Give numbers from 1 on",
         )
     chunks = [(part, scratch / f"{number:06d}") for number, part in enumerate(_chunks(samples, chunk))]
     reader = _Reader(ontology, cohort, task)
@@ -150,7 +151,9 @@ def _read_apart(
 ) -> list[_Told]:
     folder = collector.ontology.folder
     if folder is None:
-        raise InputError("several workers need an ontology in a folder", remedy="Save it, and open it from there")
+        raise InputError(
+            "several workers need an ontology in a folder", remedy="Save it, and open it from there"
+        )
     _ = collector.recogniser  # its lexicon is written beside the ontology once, and every worker maps it
     workers = min(workers, len(chunks))
     count = sum(samples.height for samples, _ in chunks)

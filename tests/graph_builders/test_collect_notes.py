@@ -52,7 +52,10 @@ def test_batches_give_what_single_notes_give(builtin, monkeypatch):
     columns = ["event", "concept", "polarity", "weight", "start", "end", "text"]
     for size in (1, 5000, 1 << 18):
         monkeypatch.setattr("ontology.recognise._BATCH", size)
-        assert Counter(collect_notes(events, lambda: Recogniser(builtin)).rows.select(columns).iter_rows()) == expected
+        assert (
+            Counter(collect_notes(events, lambda: Recogniser(builtin)).rows.select(columns).iter_rows())
+            == expected
+        )
 
 
 def test_progress_is_told_note_by_note(builtin, monkeypatch):
