@@ -97,10 +97,10 @@ def stream_evidence(
         The evidence; its report says in `window` what of the events was read.
 
     Raises:
-        InputError: If there are no workers or an empty chunk, the ontology has no folder for the workers, or one of them
+        InputError: If there are no workers, a chunk is empty, the ontology has no folder, or a worker
             died.
     """
-    from graph_builders.collect import Collector, Part
+    from graph_builders.collect import Part
 
     if workers < 1 or chunk < 1:
         raise InputError(

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
@@ -53,6 +54,12 @@ class RunCheckpoint(Checkpoint):
         """
         self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
         self.history = state_dict["history"]
+
+    def catch_up(self) -> None:
+        """Take over what processes that trained apart from this one (`ddp_spawn`) have written."""
+        if self.best is None and self.last_path.exists():
+            saved = torch.load(self.last_path, map_location="cpu", weights_only=True)
+            self.load_state_dict(saved["callbacks"][self.state_key])
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the epoch's checkpoint and history.

@@ -28,6 +28,7 @@ TRAINER_DEFAULTS: dict[str, Any] = {
     "enable_progress_bar": False,
     "gradient_clip_val": 1.0,
     "deterministic": "warn",
+    "use_distributed_sampler": False,  # the data module shares samples out, and repeats none
 }
 
 

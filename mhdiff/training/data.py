@@ -7,7 +7,7 @@ from typing import Any, Literal
 import polars as pl
 import torch
 from pytorch_lightning import LightningDataModule
-from torch.utils.data import DataLoader, SequentialSampler
+from torch.utils.data import DataLoader
 
 from graph_builders import PatientGraph
 from graph_builders.nulls import Null, find_null, make_null
@@ -20,7 +20,7 @@ from mhdiff.encoders.preprocess_image import ImageReader
 from mhdiff.encoders.preprocess_structured import CodeTable, LabTable
 from mhdiff.encoders.preprocess_text import HubText, WordPieceText
 from mhdiff.training.dataset import SampleDataset, joined_note, latest_image
-from mhdiff.training.sampler import EpochShuffle
+from mhdiff.training.sampler import EpochShuffle, SharedBatches
 from mhdiff.training.spec import DataSpec
 from ontology.errors import InputError
 
@@ -266,14 +266,26 @@ class MultimodalData(LightningDataModule):
 
     def _loader(self, split: str, shuffle: bool) -> DataLoader[Any]:
         data = self.dataset([split])
-        sampler = EpochShuffle(len(data), self.seed) if shuffle else SequentialSampler(range(len(data)))
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        order: dict[str, Any] = {"batch_size": self.batch_size}
+        if not shuffle:
+            if len(data) < world:
+                raise InputError(
+                    f"{len(data)} samples of split '{split}' cannot be shared by {world} processes",
+                    remedy="Take fewer trainer.devices",
+                )
+            order["sampler"] = range(rank, len(data), world)
+        elif world == 1:
+            order["sampler"] = EpochShuffle(len(data), self.seed)
+        else:
+            every = EpochShuffle(len(data), self.seed)
+            order = {"batch_sampler": SharedBatches(every, self.batch_size, rank, world)}
         return DataLoader(
             data,
-            batch_size=self.batch_size,
-            sampler=sampler,
             num_workers=self.num_workers,
             collate_fn=data.collate,
             generator=torch.Generator().manual_seed(self.seed),  # or it would draw from the model's numbers
+            **order,
         )
 
     def train_dataloader(self) -> DataLoader[Any]:

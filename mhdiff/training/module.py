@@ -20,6 +20,7 @@ from mhdiff.fusion.influence import influence
 from mhdiff.fusion.masking import ModalityMasking
 from mhdiff.guidance import Guidance, MessagePassing
 from mhdiff.model import MHDiff, Output
+from mhdiff.training.shared import leave_mapped, share_of_step
 from mhdiff.training.spec import DataSpec
 from ontology.errors import InputError
 
@@ -109,6 +110,7 @@ class Diagnosis(LightningModule):
             self.granularity,
             hide_latents=self.hide_latents,
         )
+        leave_mapped(self)
 
     def configure_model(self) -> None:
         """Build the network from the data module's specification, once."""
@@ -143,9 +145,12 @@ class Diagnosis(LightningModule):
         )
         prior = self.net.prior.loss(output.latents)
         size = len(batch)
-        self.log("train/classification", classification, on_step=False, on_epoch=True, batch_size=size)
-        self.log("train/prior", prior, on_step=False, on_epoch=True, batch_size=size)
-        return classification + self.prior_weight * prior
+        counted = float(
+            size
+        )  # Lightning divides whole numbers of samples by the number of processes, and cuts them
+        told = {"train/classification": classification, "train/prior": prior}
+        self.log_dict(told, on_step=False, on_epoch=True, batch_size=counted, sync_dist=True)
+        return (classification + self.prior_weight * prior) * share_of_step(size, self.device)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Let the prior follow its weights by exponential moving average.
@@ -167,7 +172,7 @@ class Diagnosis(LightningModule):
         output = self(batch)
         loss = nn.functional.cross_entropy(output.logits, batch.label)
         hit = (output.logits.argmax(-1) == batch.label).float().mean()
-        size = len(batch)
+        size = float(len(batch))  # see training_step
         self.log("tuning/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
         self.log("tuning/accuracy", hit, prog_bar=True, batch_size=size, sync_dist=True)
         for name, value in self._guided(output).items():

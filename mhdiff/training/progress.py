@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
+import warnings
 
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
@@ -10,11 +12,29 @@ from pytorch_lightning.callbacks import Callback
 from mhdiff import console
 
 
+def quiet() -> None:
+    """Keep the libraries' chatter off the screen; warnings that concern a user are ours to give."""
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning", "transformers"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning.*")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+
+
 class EpochLines(Callback):
     """Say after each epoch how far training is."""
 
     def __init__(self) -> None:
         self.start = 0.0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Be quiet in a process that was started to train, too.
+
+        Args:
+            trainer: Not read.
+            pl_module: Not read.
+            stage: Not read.
+        """
+        quiet()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the time.

@@ -14,11 +14,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import logging
 import shutil
 import subprocess
 import time
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,8 @@ from typing import Any
 import polars as pl
 import torch
 import yaml
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Callback
 from safetensors.torch import load_file, save_file
 
 from mhdiff import __version__, console
@@ -34,12 +34,20 @@ from mhdiff.training.checkpoint import RunCheckpoint
 from mhdiff.training.cli import FitCLI, config_text, parse, saved_config
 from mhdiff.training.data import MultimodalData, announce
 from mhdiff.training.module import Diagnosis
-from mhdiff.training.progress import EpochLines
+from mhdiff.training.progress import EpochLines, quiet
 from ontology.errors import InputError
 from ontology.files import atomic_write
 
 # Keys that say where or how fast a run is computed, not what it computes: they may differ when it is resumed.
-_ELSEWHERE = ("out", "trainer.accelerator", "trainer.devices", "data.num_workers", "data.cache_images")
+_ELSEWHERE = (
+    "out",
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.strategy",
+    "trainer.num_nodes",
+    "data.num_workers",
+    "data.cache_images",
+)
 
 
 def fit(arguments: Sequence[str]) -> Path:
@@ -59,7 +67,9 @@ def fit(arguments: Sequence[str]) -> Path:
     cli = parse(arguments)
     text = config_text(cli)
     out = Path(cli.config["out"] or _own_folder(text))
-    _claim(out, text)
+    first = cli.trainer.is_global_zero  # of the processes that train; it alone writes and speaks
+    if first:
+        _claim(out, text)
     data: MultimodalData = cli.datamodule
     module: Diagnosis = cli.model
     data.seed = module.seed = int(cli.config["seed_everything"] or 0)
@@ -68,17 +78,18 @@ def fit(arguments: Sequence[str]) -> Path:
         return out
     data.prepare_data()
     data.setup()
-    announce(data)
     module.build(data.spec)
-    atomic_write(out / "config.yaml", text)
-    atomic_write(out / "preprocess.json", json.dumps(data.state(), indent=1))
     facts = _facts(data, module)
-    atomic_write(out / "run.json", json.dumps(facts | {"finished": False}, indent=1))
-    (out / "checkpoints").mkdir(exist_ok=True)
+    if first:
+        announce(data)
+        atomic_write(out / "config.yaml", text)
+        atomic_write(out / "preprocess.json", json.dumps(data.state(), indent=1))
+        atomic_write(out / "run.json", json.dumps(facts | {"finished": False}, indent=1))
+        (out / "checkpoints").mkdir(exist_ok=True)
     checkpoint = RunCheckpoint(out)
-    cli.trainer.callbacks += [EpochLines(), checkpoint]
+    cli.trainer.callbacks += [EpochLines(), checkpoint, _Reports(out)]
     last = checkpoint.last_path
-    if last.exists():
+    if last.exists() and first:
         console.say(f"{out}: going on from the last finished epoch")
     start = time.monotonic()
     cli.trainer.fit(
@@ -86,12 +97,12 @@ def fit(arguments: Sequence[str]) -> Path:
     )
     if cli.trainer.interrupted:
         raise KeyboardInterrupt
-    if not cli.trainer.is_global_zero:
+    if not first:
         return out
+    checkpoint.catch_up()
     weights = _best_weights(checkpoint.best_path)
     save_file(weights, out / "model.new")
     (out / "model.new").replace(out / "model.safetensors")
-    atomic_write(out / "preprocess.json", json.dumps(data.state(), indent=1))
     done = {
         "finished": True,
         "seconds": round(time.monotonic() - start, 2),
@@ -101,6 +112,24 @@ def fit(arguments: Sequence[str]) -> Path:
     atomic_write(out / "run.json", json.dumps(facts | done, indent=1))
     console.say(f"{out}: best epoch {checkpoint.best_epoch}, tuning loss {checkpoint.best:.4f}")
     return out
+
+
+class _Reports(Callback):
+    """Write what preprocessing could not use where the loaders were made, which may be a process of its own."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write it.
+
+        Args:
+            trainer: Knows the data.
+            pl_module: Not read.
+        """
+        if trainer.is_global_zero:
+            state = trainer.datamodule.state()  # type: ignore[attr-defined]
+            atomic_write(self.out / "preprocess.json", json.dumps(state, indent=1))
 
 
 def open_run(run: str | Path) -> tuple[Diagnosis, MultimodalData]:
@@ -240,14 +269,6 @@ def fit_cell(config: Path, overrides: list[str], out: Path) -> None:
     frame = predict(module, data, patterns=[data.modalities])
     write_predictions(frame, out / "predictions.parquet")
     shutil.rmtree(out / "checkpoints", ignore_errors=True)  # a finished cell is never resumed
-
-
-def quiet() -> None:
-    """Keep the libraries' chatter off the screen; warnings that concern a user are ours to give."""
-    for name in ("pytorch_lightning", "lightning_fabric", "transformers"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="pytorch_lightning.*")
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
 
 
 def _best_weights(path: Path) -> dict[str, torch.Tensor]:

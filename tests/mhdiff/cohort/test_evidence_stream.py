@@ -35,7 +35,7 @@ def at_once(places):
 
 
 def check(evidence, at_once):
-    whole, graph = at_once
+    whole, _ = at_once
     assert evidence.table.equals(whole.table)
     assert evidence.observed.equals(whole.observed)
     assert evidence.report == whole.report
