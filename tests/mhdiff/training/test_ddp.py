@@ -54,7 +54,7 @@ def some(batch, rows):
 def begin(rank, world, place):
     torch.set_num_threads(1)
     distributed.init_process_group(
-        "gloo", init_method=f"file://{place}/meet", rank=rank, world_size=world, timeout=timedelta(seconds=60)
+        "gloo", init_method=f"file://{place}/meet", rank=rank, world_size=world, timeout=timedelta(minutes=10)
     )
 
 
