@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -51,21 +53,29 @@ def some(batch, rows):
     return Batch(batch.sample_id[rows], batch.present[rows], {}, EvidenceBatch(*fields), batch.label[rows])
 
 
-def begin(rank, world, place):
+@contextmanager
+def group(rank, world, place):
+    """Be one of several processes; what they share is let go only when all are done with it."""
     torch.set_num_threads(1)
-    distributed.init_process_group(
-        "gloo", init_method=f"file://{place}/meet", rank=rank, world_size=world, timeout=timedelta(minutes=10)
-    )
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    meet, patience = f"file://{place}/meet", timedelta(minutes=10)
+    distributed.init_process_group("gloo", init_method=meet, rank=rank, world_size=world, timeout=patience)
+    yield
+    distributed.barrier()
+    gc.collect()  # gloo can wait for ever where DDP is taken down after its processes have parted
+    distributed.destroy_process_group()
 
 
-def train_apart(rank, world, place, name, cuts):
-    begin(rank, world, place)
+def gradients_apart(rank, name, cuts):
     built = DistributedDataParallel(part(name, small.concept_graph()))
     mine = some(small.batch(SIZE), slice(*cuts[rank]))
     (loss(built, mine) * share_of_step(len(mine), torch.device("cpu"))).backward()
-    if rank == 1:
-        torch.save({n: p.grad for n, p in built.module.named_parameters()}, Path(place) / "gradients")
-    distributed.destroy_process_group()
+    return {n: p.grad for n, p in built.module.named_parameters()}
+
+
+def train_apart(rank, world, place, name, cuts):
+    with group(rank, world, place):
+        torch.save(gradients_apart(rank, name, cuts), Path(place) / f"gradients{rank}")
 
 
 @pytest.mark.parametrize("cuts", [((0, 3), (3, 6)), ((0, 4), (4, 6))], ids=["halves", "uneven"])
@@ -74,10 +84,11 @@ def test_two_processes_have_the_gradients_of_one(name, cuts, tmp_path):
     alone = part(name, small.concept_graph())
     loss(alone, some(small.batch(SIZE), slice(None))).backward()
     multiprocessing.spawn(train_apart, (2, str(tmp_path), name, cuts), nprocs=2)
-    apart = torch.load(tmp_path / "gradients")
-    assert any(gradient.abs().sum() > 0 for gradient in apart.values())
-    for which, parameter in alone.named_parameters():
-        torch.testing.assert_close(apart[which], parameter.grad, rtol=1e-4, atol=1e-6, msg=which)
+    for rank in (0, 1):
+        apart = torch.load(tmp_path / f"gradients{rank}")
+        assert any(gradient.abs().sum() > 0 for gradient in apart.values())
+        for which, parameter in alone.named_parameters():
+            torch.testing.assert_close(apart[which], parameter.grad, rtol=1e-4, atol=1e-6)
 
 
 def mapped(path):
@@ -92,17 +103,19 @@ def mapped(path):
     return found
 
 
-def look_at_memory(rank, world, place):
-    begin(rank, world, place)
-    graph = PatientGraph.open(Path(place) / "graph").concept_graph()
+def steps_over(graph, rank):
     built = DistributedDataParallel(part("passing", graph))
     for _ in range(2):
         loss(built, some(small.batch(SIZE), slice(3 * rank, 3 * rank + 3))).backward()
-    distributed.barrier()
-    told = mapped(Path(place) / "graph" / "graph.safetensors")
-    distributed.barrier()
-    (Path(place) / f"memory{rank}.json").write_text(json.dumps(told))
-    distributed.destroy_process_group()
+
+
+def look_at_memory(rank, world, place):
+    with group(rank, world, place):
+        graph = PatientGraph.open(Path(place) / "graph").concept_graph()
+        steps_over(graph, rank)
+        distributed.barrier()  # both have the file before them when each looks
+        told = mapped(Path(place) / "graph" / "graph.safetensors")
+        (Path(place) / f"memory{rank}.json").write_text(json.dumps(told))
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="the system does not tell of mappings")
