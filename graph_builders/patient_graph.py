@@ -235,7 +235,7 @@ class PatientGraph:
         meta = {
             **self.meta,
             "transforms": [*self.meta["transforms"], repr(transform)],
-            "edits": [*self.meta["edits"], *(edits or ())],
+            "edits": [*self.meta.get("edits", ()), *(edits or ())],
         }
         return replace(self, data=data, evidence=evidence, meta=meta)
 
