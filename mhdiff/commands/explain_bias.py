@@ -35,7 +35,8 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     from mhdiff.commands.explain import choose
-    from mhdiff.explain.bias_told import explain_bias, lines
+    from mhdiff.explain.bias_lines import lines
+    from mhdiff.explain.bias_told import explain_bias
     from mhdiff.explain.patient import node_names
     from mhdiff.names import NodeNames
     from mhdiff.training.run import open_run

@@ -22,6 +22,7 @@ from torch import Tensor
 from mhdiff.batch import EvidenceBatch
 from mhdiff.explain.joint import joint_integrated_gradients
 from mhdiff.explain.modalities import patterns, shapley_values
+from mhdiff.explain.toward import anchor_scores
 from mhdiff.guidance import MessagePassing
 from mhdiff.model import MHDiff
 
@@ -231,6 +232,7 @@ def by_relation(
     evidence: EvidenceBatch,
     present: Bool[Tensor, "1 modality"],
     wanted: Sequence[tuple[int, int]],
+    anchors: Sequence[tuple[int, int]] = (),
     alone: int = RELATIONS,
 ) -> list[ByRelation] | None:
     """Tell which relations' messages carried the bias; None for a guidance that passes none.
@@ -242,7 +244,11 @@ def by_relation(
         evidence: One patient's evidence.
         present: Which modalities the patient has [1, modality].
         wanted: Pairs of modalities.
+        anchors: Pairs of a modality and an anchor.
         alone: How many relations have a value of their own.
+
+    Returns:
+        One for each of `wanted`, and then one for each of `anchors`.
     """
     guidance = net.guidance
     if not isinstance(guidance, MessagePassing) or not len(guidance.rounds):
@@ -253,10 +259,18 @@ def by_relation(
 
     def biases(dropped: Sequence[str]) -> Tensor:
         muted = [name for name in guidance.relations if name.removeprefix("rev_") in dropped]
-        found = guidance.bias(evidence, guidance.tell(guidance.states(muted), evidence, mask), mask)
-        assert found is not None
-        both = (strength[:, None, None] * (found[0] + found[0].transpose(1, 2)) / 2).mean(0).double()
-        return torch.stack([both[m, n] for m, n in wanted])
+        states = guidance.states(muted)
+        values = []
+        if wanted:
+            found = guidance.bias(evidence, guidance.tell(states, evidence, mask), mask)
+            assert found is not None
+            both = (strength[:, None, None] * (found[0] + found[0].transpose(1, 2)) / 2).mean(0).double()
+            values += [both[m, n] for m, n in wanted]
+        if anchors:
+            toward = anchor_scores(net, states, evidence, mask)
+            assert toward is not None
+            values += [toward[m, k] for m, k in anchors]
+        return torch.stack(values)
 
     whole = biases(())
     effect = {name: float((whole - biases([name])).abs().sum()) for name in names}
@@ -280,5 +294,5 @@ def by_relation(
                 key=lambda part: -abs(part[1]),
             ),
         )
-        for k in range(len(wanted))
+        for k in range(len(wanted) + len(anchors))
     ]

@@ -1,4 +1,4 @@
-"""The bias of one patient as a document, and as lines that a clinician can read.
+"""The bias of one patient as a document; `mhdiff.explain.bias_lines` writes it as text.
 
 sample_id, subject_id, guidance, ontology   which patient, of what
 lambda                {mean, by_layer}: what the scores are multiplied by
@@ -11,6 +11,11 @@ between               [{modalities, bias, there, back, for, against, pairs, n_pa
   evidence            [{..., attribution}] by integrated gradients, or null where scores do not read tokens
   relations           {without, parts: [{relations, contribution}]} by Shapley values, or null without messages
   said                why there is no bias, where there is none
+toward                [{modality, anchor, bias, drawn, pieces, n_pieces, rest, relations}]: the strongest for each
+                      modality with evidence, or null where the guidance has no anchors
+  drawn               [{sctid, name}]: the concepts of the graph that are drawn to the anchor most
+  pieces              [{..., contribution, share, path, too_long}]: the strongest; with `rest` they sum to `bias`; a
+                      path leads to the first of `drawn`
 notes, warning        what a reader must know
 """
 
@@ -23,9 +28,18 @@ from typing import Any
 import polars as pl
 
 from graph_builders import Step
-from mhdiff.explain.bias import Between, between, by_evidence, by_relation, contributions, mean_lambda
+from mhdiff.explain.bias import (
+    Between,
+    ByRelation,
+    between,
+    by_evidence,
+    by_relation,
+    contributions,
+    mean_lambda,
+)
 from mhdiff.explain.explanation import WARNING
 from mhdiff.explain.paths import PathTeller
+from mhdiff.explain.toward import Toward, drawn_concepts, toward_anchors
 from mhdiff.names import NodeNames
 from mhdiff.training.data import MultimodalData
 from mhdiff.training.module import Diagnosis
@@ -33,7 +47,8 @@ from ontology.errors import InputError
 from ontology.recognise import POLARITIES
 
 Document = dict[str, Any]
-_EVIDENCE = 8  # pieces of evidence that are told in text; the document has all
+_ANCHORS = 2  # for each modality
+_DRAWN = 3  # concepts that say what an anchor stands for
 
 
 def explain_bias(
@@ -81,6 +96,7 @@ def explain_bias(
         },
         "how": teller.how,
         "between": [],
+        "toward": None,
         "notes": _notes(net, data, batch, sample_id, names),
         "warning": WARNING,
     }
@@ -90,7 +106,10 @@ def explain_bias(
         )
         return document
     teller_of = _Teller(data, batch, sample_id, names, teller, top)
-    messages = by_relation(net, batch.evidence, batch.present, wanted)
+    asked = None if modalities is None else {m for pair in wanted for m in pair}
+    toward = toward_anchors(net, batch.evidence, batch.present, _ANCHORS)
+    aimed = [t for t in toward or () if asked is None or t.m in asked]
+    messages = by_relation(net, batch.evidence, batch.present, wanted, [(t.m, t.anchor) for t in aimed])
     for number, (m, n) in enumerate(wanted):
         told = teller_of.between(between(parts, batch.evidence, batch.present, m, n))
         told |= {"evidence": None, "gap": None, "steps": None, "relations": None}
@@ -102,16 +121,25 @@ def explain_bias(
                 "steps": found.steps,
             }
         if told["n_pairs"] and messages is not None:
-            carried = messages[number]
-            told["relations"] = {
-                "without": carried.without,
-                "parts": [
-                    {"relations": [r.replace("_", " ") for r in group], "contribution": value}
-                    for group, value in carried.parts
-                ],
-            }
+            told["relations"] = _relations(messages[number])
         document["between"].append(told)
+    if toward is not None:
+        document["toward"] = teller_of.toward(aimed, drawn_concepts(net, _DRAWN))
+        for told, carried in zip(
+            document["toward"], (messages or ())[len(wanted) :], strict=messages is not None
+        ):
+            told["relations"] = _relations(carried)
     return document
+
+
+def _relations(carried: ByRelation) -> Document:
+    return {
+        "without": carried.without,
+        "parts": [
+            {"relations": [r.replace("_", " ") for r in group], "contribution": value}
+            for group, value in carried.parts
+        ],
+    }
 
 
 def _wanted(data: MultimodalData, modalities: Sequence[str] | None) -> list[tuple[int, int]]:
@@ -138,12 +166,6 @@ def _notes(net: Any, data: MultimodalData, batch: Any, sample_id: int, names: No
                 f"The model read {read} of {held} concepts of {name} (data.max_concepts): the others have no part in "
                 "the bias."
             )
-    anchors = getattr(getattr(net.guidance, "score", None), "anchors", None)
-    if anchors is not None:
-        notes.append(
-            f"The guidance also has a bias towards {len(anchors)} anchors, which stand for no modality; it is not told "
-            "here."
-        )
     if data.graph.meta["transforms"]:
         notes.append(
             f"The run's graph is a changed one ({', '.join(map(str, data.graph.meta['transforms']))}): its paths mean "
@@ -177,9 +199,7 @@ class _Teller:
                 "contribution": pair.contribution,
                 "share": pair.share,
                 "path": None if steps is None else [self._step(s, short) for s in steps],
-                "too_long": bool(
-                    steps and self.teller.longest is not None and len(steps) > self.teller.longest
-                ),
+                "too_long": self._too_long(steps),
             }
             for pair, steps in zip(shown, paths, strict=True)
         ]
@@ -200,6 +220,46 @@ class _Teller:
             },
             "said": self._why_not(found),
         }
+
+    def toward(self, found: Sequence[Toward], drawn: Sequence[Sequence[int]]) -> list[Document]:
+        """Tell what modalities say towards anchors, and what the anchors have come to stand for."""
+        told = []
+        for part in found:
+            shown = [piece for piece in part.pieces[: self.top] if piece[1]]
+            rest = [value for _, value in part.pieces[len(shown) :]]
+            total = sum(abs(value) for _, value in part.pieces)
+            paths = [self.teller.path(self._node(place), drawn[part.anchor][0]) for place, _ in shown]
+            nodes = {self._node(place) for place, _ in shown} | set(drawn[part.anchor])
+            nodes |= {node for steps in paths for s in steps or () for node in (s.node, s.next_node)}
+            short = self.names.short({self.names.sctids[node] for node in nodes})
+            told.append(
+                {
+                    "modality": self.modalities[part.m],
+                    "anchor": part.anchor + 1,
+                    "bias": part.bias,
+                    "drawn": [
+                        {"sctid": self.names.sctids[node], "name": short[self.names.sctids[node]]}
+                        for node in drawn[part.anchor]
+                    ],
+                    "pieces": [
+                        {
+                            **self._concept(place, short),
+                            "contribution": value,
+                            "share": abs(value) / total,
+                            "path": None if steps is None else [self._step(s, short) for s in steps],
+                            "too_long": self._too_long(steps),
+                        }
+                        for (place, value), steps in zip(shown, paths, strict=True)
+                    ],
+                    "n_pieces": len(part.pieces),
+                    "rest": {"pieces": len(rest), "contribution": sum(rest)},
+                    "relations": None,
+                }
+            )
+        return told
+
+    def _too_long(self, steps: Sequence[Step] | None) -> bool:
+        return bool(steps and self.teller.longest is not None and len(steps) > self.teller.longest)
 
     def evidence(self, values: Any, pair: tuple[int, int]) -> list[Document]:
         """Tell the attributions of both modalities' evidence, the strongest first."""
@@ -255,86 +315,3 @@ class _Teller:
         if found.bias == 0 and not any(pair.contribution for pair in found.pairs):
             return "The ontology says nothing about any pair of their concepts: the bias is 0."
         return None
-
-
-def lines(document: Document) -> list[str]:
-    """Write a document as text.
-
-    Args:
-        document: What `explain_bias` gave.
-    """
-    scale = document["lambda"]["mean"]
-    result = [
-        f"sample {document['sample_id']}, subject {document['subject_id']}: what the ontology "
-        f"({document['ontology']}) told the attention",
-        f"guidance {document['guidance']}; bias in units of the attention's logits, lambda {scale:.3g} (mean of layers "
-        "and heads) times its score",
-        document["how"],
-    ]
-    for part in document["between"]:
-        result += ["", *_told(part)]
-    return [*result, "", *document["notes"], document["warning"]]
-
-
-def _told(part: Document) -> list[str]:
-    m, n = part["modalities"]
-    head = f"within {m}" if m == n else f"{m} and {n}"
-    if part["said"]:
-        return [f"{head}: {part['said']}"]
-    way = "" if m == n else f" (from {m} to {n} {part['there']:+.4f}, from {n} to {m} {part['back']:+.4f})"
-    result = [f"{head}: bias {part['bias']:+.4f}{way}"]
-    count = f"{part['n_pairs']} {'pair' if part['n_pairs'] == 1 else 'pairs'} of concepts"
-    result.append(
-        f"  {count}: {part['for']:+.4f} for and {part['against']:+.4f} against; shares are of both together"
-    )
-    for pair in part["pairs"]:
-        result.append(f"  {pair['contribution']:+.4f}  share {pair['share']:4.0%}  {sentence(pair)}")
-    rest = part["rest"]
-    if rest["pairs"]:
-        more = f"{rest['pairs']} more {'pair' if rest['pairs'] == 1 else 'pairs'}"
-        if rest["nothing"]:
-            more += (
-                ", adding nothing"
-                if rest["nothing"] == rest["pairs"]
-                else f", {rest['nothing']} adding nothing"
-            )
-        result.append(f"  {rest['contribution']:+.4f}  share {rest['share']:4.0%}  {more}")
-    if part["relations"]:
-        result.append("  by relation that messages went along (Shapley values; they sum to the bias)")
-        result.append(f"  {part['relations']['without']:+.4f}  without any message")
-        for row in part["relations"]["parts"]:
-            several = len(row["relations"])
-            name = row["relations"][0] if several == 1 else f"{several} others together"
-            result.append(f"  {row['contribution']:+.4f}  {name}")
-    if part["evidence"] is not None:
-        result.append(
-            f"  by piece of evidence (integrated gradients, {part['steps']} points, completeness gap {part['gap']:.2%})"
-        )
-        first, others = part["evidence"][:_EVIDENCE], part["evidence"][_EVIDENCE:]
-        result += [f"  {row['attribution']:+.4f}  {_named(row)}" for row in first]
-        if others:
-            result.append(f"  {sum(row['attribution'] for row in others):+.4f}  {len(others)} more")
-    return result
-
-
-def sentence(pair: Document) -> str:
-    """Write a pair of concepts and the way between them on one line.
-
-    Args:
-        pair: One of `pairs`.
-    """
-    a, b, path = _named(pair["a"]), _named(pair["b"]), pair["path"]
-    if path is None:
-        return f"{a}  ...  {b}"
-    if not path:
-        return f"{a}  is the same concept as  {b}"
-    walk = a
-    for number, step in enumerate(path):
-        arrow = f"--{step['relation']}-->" if step["forward"] else f"<--{step['relation']}--"
-        walk += f"  {arrow}  {b if number == len(path) - 1 else step['to']}"
-    return f"{walk}  (longer than messages reach)" if pair["too_long"] else walk
-
-
-def _named(concept: Document) -> str:
-    polarity = "" if concept["polarity"] == POLARITIES[0] else f" ({concept['polarity']})"
-    return f"{concept['modality']}: {concept['name']}{polarity}"

@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 
+from mhdiff.batch import EvidenceBatch
 from mhdiff.cli import main
 from mhdiff.commands.explain import choose
 from mhdiff.explain.bias import between, by_relation, contributions
@@ -26,7 +27,10 @@ KINDS = {
     "numbered": ("MessagePassing", {"conv": {"class_path": "torch_geometric.nn.RGCNConv"}, "channels": "bias"}),
     "hetero": ("MessagePassing", {"conv": {"class_path": "torch_geometric.nn.HGTConv", "init_args": {"heads": 2}}}),
     "tokens": ("MessagePassing", {"channels": "tokens"}),
+    "anchored": ("MessagePassing", {"layers": 2, "anchors": 4}),
+    "free_anchored": ("Free", {"anchors": 4}),
 }  # fmt: skip
+PASSING = [kind for kind, (name, _) in KINDS.items() if name == "MessagePassing" and kind != "tokens"]
 TELLING = [kind for kind in KINDS if kind not in ("none", "tokens")]
 
 
@@ -96,7 +100,7 @@ def walk(path):
     return [step["from"] for step in path] + [path[-1]["to"]]
 
 
-@pytest.mark.parametrize("kind", [k for k in TELLING if k != "free"])
+@pytest.mark.parametrize("kind", [k for k in TELLING if not k.startswith("free")])
 def test_a_path_is_the_one_that_the_score_was_computed_from(run_of, capsys, kind):
     run = run_of(kind)
     document = told(run, capsys, "--top", "50")
@@ -109,9 +113,9 @@ def test_a_path_is_the_one_that_the_score_was_computed_from(run_of, capsys, kind
         for pair in part["pairs"]:
             a, b, path = node[pair["a"]["sctid"]], node[pair["b"]["sctid"]], pair["path"]
             if path is None:
-                assert kind in ("messages", "numbered", "hetero")
+                assert kind in PASSING
                 continue
-            assert pair["too_long"] == (kind in ("messages", "numbered", "hetero") and len(path) > 4)
+            assert pair["too_long"] == (kind in PASSING and len(path) > 4)
             assert (path == []) == (a == b)
             if a == b:
                 continue
@@ -162,7 +166,7 @@ def test_integrated_gradients_over_evidence_are_complete(run_of, capsys, kind):
         assert {row["modality"] for row in part["evidence"]} == set(part["modalities"])
 
 
-@pytest.mark.parametrize("kind", ["messages", "numbered", "hetero"])
+@pytest.mark.parametrize("kind", PASSING)
 def test_relations_sum_to_the_bias_and_what_is_there_without_messages(run_of, capsys, kind):
     run = run_of(kind)
     document = told(run, capsys)
@@ -187,6 +191,65 @@ def test_relations_sum_to_the_bias_and_what_is_there_without_messages(run_of, ca
         contributions(net, batch.evidence, batch.present), batch.evidence, batch.present, 0, 1
     ).bias
     assert again == whole
+
+
+@pytest.mark.parametrize("kind", ["anchored", "free_anchored"])
+def test_what_is_said_towards_anchors_sums_to_what_entered_the_attention(run_of, capsys, kind):
+    run = run_of(kind)
+    document = told(run, capsys, "--top", "3")
+    module, data = open_run(run)
+    net = module.net.eval()
+    row = data.samples.filter(data.samples["sample_id"] == document["sample_id"])
+    batch = data.dataset([row["split"][0]], [document["sample_id"]]).collate([0])
+    with torch.no_grad():
+        toward = net.guidance(batch.evidence, batch.present).toward[0]
+    strength = torch.stack(net.fusion.lambdas).mean(0)
+    true = (strength[:, None, None] * toward).mean(0)
+    assert document["toward"]
+    for part in document["toward"]:
+        m = data.modalities.index(part["modality"])
+        assert part["bias"] == pytest.approx(float(true[m, part["anchor"] - 1]), abs=1e-6)
+        summed = sum(p["contribution"] for p in part["pieces"]) + part["rest"]["contribution"]
+        assert summed == pytest.approx(part["bias"], abs=1e-6)
+        assert part["n_pieces"] == len(part["pieces"]) + part["rest"]["pieces"]
+        assert {p["modality"] for p in part["pieces"]} == {part["modality"]}
+        if kind == "free_anchored":
+            assert part["relations"] is None
+            assert all(p["path"] is None for p in part["pieces"])
+            continue
+        total = part["relations"]["without"] + sum(row["contribution"] for row in part["relations"]["parts"])
+        assert total == pytest.approx(part["bias"], abs=1e-5)
+        for piece in part["pieces"]:
+            if piece["path"]:
+                assert piece["path"][0]["from"] == piece["name"]
+                assert piece["path"][-1]["to"] == part["drawn"][0]["name"]
+    for name in {part["modality"] for part in document["toward"]}:
+        m = data.modalities.index(name)
+        shown = [abs(part["bias"]) for part in document["toward"] if part["modality"] == name]
+        assert shown == pytest.approx(sorted(true[m].abs().tolist(), reverse=True)[: len(shown)], abs=1e-6)
+
+
+def test_an_anchor_is_named_by_the_concepts_that_prefer_it_most(run_of, capsys):
+    run = run_of("anchored")
+    part = told(run, capsys)["toward"][0]
+    module, data = open_run(run)
+    net = module.net.eval()
+    node = {sctid: i for i, sctid in enumerate(data.graph.data["concept"].sctid.tolist())}
+
+    def preference(concept):
+        """Whoever has this one concept in the first modality: how much more towards the anchor than towards others."""
+        places = torch.full((1, 3, 1), -1)
+        places[0, 0, 0] = concept
+        alone = EvidenceBatch(places, torch.ones(1, 3, 1), torch.zeros_like(places))
+        with torch.no_grad():
+            toward = net.guidance(alone, torch.tensor([[True, False, False]])).toward[0]
+        row = (torch.stack(net.fusion.lambdas).mean(0)[:, None] * toward[:, 0]).mean(0)
+        return float(row[part["anchor"] - 1] - row.mean())
+
+    named = [preference(node[concept["sctid"]]) for concept in part["drawn"]]
+    assert named == sorted(named, reverse=True)
+    others = set(range(0, len(node), 7)) - {node[concept["sctid"]] for concept in part["drawn"]}
+    assert named[-1] >= max(map(preference, others)) - 1e-6
 
 
 def test_a_modality_with_itself_counts_each_pair_once(run_of, capsys):
@@ -230,7 +293,7 @@ def test_empty_evidence_is_said_in_words(run_of, capsys):
     assert len(without) or len(absent)
 
 
-@pytest.mark.parametrize("kind", ["linked", "messages"])
+@pytest.mark.parametrize("kind", ["linked", "messages", "anchored"])
 def test_people_get_paths_and_a_page(run_of, tmp_path, capsys, kind):
     run = run_of(kind)
     document = told(run, capsys)
@@ -249,6 +312,10 @@ def test_people_get_paths_and_a_page(run_of, tmp_path, capsys, kind):
             arrow = f"--{step['relation']}-->" if step["forward"] else f"<--{step['relation']}--"
             assert arrow in text
     assert "completeness gap" in text or kind == "linked"
+    assert ("towards anchor" in text) == (kind == "anchored")
+    for part in document["toward"] or ():
+        assert f"  most drawn to this anchor: {'; '.join(c['name'] for c in part['drawn'])}" in text
+        assert f"<h2>{part['modality']} towards anchor {part['anchor']}</h2>" in page.read_text()
     written = page.read_text()
     assert written.count('<li><p class="who">') >= len(shown)
     assert "<script" not in written
