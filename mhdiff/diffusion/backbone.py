@@ -17,6 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mhdiff.diffusion.condition import Condition
+
 _FREQUENCIES = 8
 
 
@@ -74,13 +76,17 @@ class ResidualMLP(nn.Module):
             self.outward.bias.zero_()
 
     def forward(
-        self, x: Float[Tensor, "batch *blocks dim"], level: Float[Tensor, "batch *blocks"]
+        self,
+        x: Float[Tensor, "batch *blocks dim"],
+        level: Float[Tensor, "batch *blocks"],
+        condition: Condition | None = None,
     ) -> Float[Tensor, "batch *blocks dim"]:
         """Compute F.
 
         Args:
             x: The noisy latent.
             level: log(sigma / alpha) of each block.
+            condition: What else is known.
         """
         wave = level.reshape(len(x), self.blocks, 1) * self.frequencies
         features = torch.cat((level.reshape(len(x), self.blocks, 1) / 4, wave.sin(), wave.cos()), dim=-1)

@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mhdiff.diffusion.condition import Condition
 from mhdiff.diffusion.schedule import VPSchedule
 
 
@@ -74,12 +75,18 @@ class Denoiser(nn.Module, ABC):
         self.schedule = schedule or VPSchedule()
 
     @abstractmethod
-    def forward(self, z_t: Float[Tensor, "batch *blocks dim"], t: Float[Tensor, "batch *times"]) -> Estimate:
+    def forward(
+        self,
+        z_t: Float[Tensor, "batch *blocks dim"],
+        t: Float[Tensor, "batch *times"],
+        condition: Condition | None = None,
+    ) -> Estimate:
         """Estimate the clean latent.
 
         Args:
             z_t: Noisy latent.
             t: Times, one per row or per row and block.
+            condition: What else is known.
         """
 
 
@@ -95,11 +102,16 @@ class VDenoiser(Denoiser):
         super().__init__(schedule)
         self.backbone = backbone
 
-    def forward(self, z_t: Float[Tensor, "batch *blocks dim"], t: Float[Tensor, "batch *times"]) -> Estimate:
+    def forward(
+        self,
+        z_t: Float[Tensor, "batch *blocks dim"],
+        t: Float[Tensor, "batch *times"],
+        condition: Condition | None = None,
+    ) -> Estimate:
         """Estimate the clean latent, see `Denoiser.forward`."""
         times = per_block(t, z_t)
         alpha, sigma = self.schedule(times[..., None])
-        v = -self.backbone(z_t, -self.schedule.log_snr(times) / 2)
+        v = -self.backbone(z_t, -self.schedule.log_snr(times) / 2, condition)
         # Under autocast the backbone may answer in bfloat16.
         return Estimate(z_t, v.to(z_t.dtype), alpha, sigma)
 
@@ -130,7 +142,12 @@ class GaussianDenoiser(Denoiser):
         self.register_buffer("mean", mean)
         self.register_buffer("covariance", covariance)
 
-    def forward(self, z_t: Float[Tensor, "batch *blocks dim"], t: Float[Tensor, "batch *times"]) -> Estimate:
+    def forward(
+        self,
+        z_t: Float[Tensor, "batch *blocks dim"],
+        t: Float[Tensor, "batch *times"],
+        condition: Condition | None = None,
+    ) -> Estimate:
         """Estimate the clean latent, see `Denoiser.forward`."""
         alpha, sigma = self.schedule(per_block(t, z_t)[..., None])
         a, s = (scale.expand(z_t.shape).flatten(1) for scale in (alpha, sigma))
