@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mhdiff.diffusion.condition import Condition
-from mhdiff.diffusion.schedule import VPSchedule
+from mhdiff.diffusion.schedule import Schedule, VPSchedule
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ class Denoiser(nn.Module, ABC):
         schedule: The noise schedule.
     """
 
-    def __init__(self, schedule: VPSchedule | None = None) -> None:
+    def __init__(self, schedule: Schedule | None = None) -> None:
         super().__init__()
-        self.schedule = schedule or VPSchedule()
+        self.schedule: Schedule = schedule or VPSchedule()
 
     @abstractmethod
     def forward(
@@ -98,7 +98,7 @@ class VDenoiser(Denoiser):
         schedule: The noise schedule.
     """
 
-    def __init__(self, backbone: nn.Module, schedule: VPSchedule | None = None) -> None:
+    def __init__(self, backbone: nn.Module, schedule: Schedule | None = None) -> None:
         super().__init__(schedule)
         self.backbone = backbone
 
@@ -114,44 +114,3 @@ class VDenoiser(Denoiser):
         v = -self.backbone(z_t, -self.schedule.log_snr(times) / 2, condition)
         # Under autocast the backbone may answer in bfloat16.
         return Estimate(z_t, v.to(z_t.dtype), alpha, sigma)
-
-
-class GaussianDenoiser(Denoiser):
-    r"""The exact denoiser of N(mu, C), over all blocks side by side.
-
-    z_0 = mu + C A r,   eps = S r,   r = (A C A + S^2)^-1 (z_t - A mu),   A = diag(alpha), S = diag(sigma)
-
-    The linear-Gaussian prior, and the known answer of samplers and likelihoods.
-
-    Args:
-        mean: mu.
-        covariance: C; positive definite.
-        schedule: The noise schedule.
-    """
-
-    mean: Tensor
-    covariance: Tensor
-
-    def __init__(
-        self,
-        mean: Float[Tensor, " dim"],
-        covariance: Float[Tensor, "dim dim"],
-        schedule: VPSchedule | None = None,
-    ) -> None:
-        super().__init__(schedule)
-        self.register_buffer("mean", mean)
-        self.register_buffer("covariance", covariance)
-
-    def forward(
-        self,
-        z_t: Float[Tensor, "batch *blocks dim"],
-        t: Float[Tensor, "batch *times"],
-        condition: Condition | None = None,
-    ) -> Estimate:
-        """Estimate the clean latent, see `Denoiser.forward`."""
-        alpha, sigma = self.schedule(per_block(t, z_t)[..., None])
-        a, s = (scale.expand(z_t.shape).flatten(1) for scale in (alpha, sigma))
-        marginal = a[:, :, None] * self.covariance * a[:, None, :] + torch.diag_embed(s * s)
-        r = torch.linalg.solve(marginal, z_t.flatten(1) - a * self.mean)
-        z_0 = self.mean + (a * r) @ self.covariance
-        return Estimate(z_t, (a * s * r - s * z_0).reshape(z_t.shape), alpha, sigma)

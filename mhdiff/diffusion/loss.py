@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mhdiff.diffusion.denoiser import Denoiser
-from mhdiff.diffusion.schedule import VPSchedule
+from mhdiff.diffusion.schedule import Schedule
 
 Weighting = Literal["v", "eps", "likelihood", "soft-min-snr"]
 _SNR_BOUND = 5.0
@@ -32,7 +32,7 @@ _SNR_BOUND = 5.0
 
 def draw_times(
     like: Float[Tensor, "batch *blocks"],
-    schedule: VPSchedule,
+    schedule: Schedule,
     weighting: Weighting,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "batch *blocks"]:
@@ -54,7 +54,7 @@ def draw_times(
     return schedule.time_of_log_snr(ends[0] + (ends[1] - ends[0]) * u).clamp(schedule.start, 1.0)
 
 
-def weight(t: Float[Tensor, "*times"], schedule: VPSchedule, weighting: Weighting) -> Float[Tensor, "*times"]:
+def weight(t: Float[Tensor, "*times"], schedule: Schedule, weighting: Weighting) -> Float[Tensor, "*times"]:
     """w(t)."""
     alpha, sigma = schedule(t)
     if weighting == "v":
