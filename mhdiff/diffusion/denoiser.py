@@ -70,6 +70,9 @@ class Denoiser(nn.Module, ABC):
         schedule: The noise schedule.
     """
 
+    #: How often the network is run in one call.
+    passes: int = 1
+
     def __init__(self, schedule: Schedule | None = None) -> None:
         super().__init__()
         self.schedule: Schedule = schedule or VPSchedule()

@@ -4,45 +4,128 @@ r"""The log-likelihood of a latent, in nats, by the probability-flow equation.
 
 - phi: the schedule's angle; v: the denoiser's, see `mhdiff.diffusion.denoiser`;
 - div v = tr dv/dz: exactly, with one product of the Jacobian per coordinate, up to 256 coordinates; beyond by
-  Hutchinson's estimate, the mean of x^T (dv/dz) x over probes x of random signs, kept fixed along the path
-  (unbiased).
+  Hutchinson's estimate, x^T (dv/dz) x for probes x of random signs, kept fixed along the path. Each probe gives an
+  unbiased log-density; what is returned is the mean of theirs, and their standard deviation over the root of their
+  number as its standard error.
 
-The density at t = 1 is taken for N(z_1; 0, I), which standardised latents come to within alpha(1)^2.
-Integrated from the schedule's smallest time to 1 by the classical Runge-Kutta method on a grid uniform in the
-angle.
+Blocks that are observed stand still at t = 0 and do not count: what is found is log p(generated | observed), by the
+flow of the generated blocks alone. Blocks that are not present do not count either.
+
+The density at the noisy end is taken for N(z_1; 0, I), which standardised latents come to within alpha(1)^2.
+Integrated from the schedule's `start` to its `end` by the classical Runge-Kutta method on a grid uniform in the angle.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mhdiff.diffusion.denoiser import Denoiser
+from mhdiff.diffusion.condition import Condition
+from mhdiff.diffusion.denoiser import Denoiser, per_block
+from mhdiff.diffusion.sampler import told
 
 _EXACT_UP_TO = 256
 
 
+@dataclass(frozen=True)
+class LogDensity:
+    """Log-densities, and how well they are known.
+
+    Attributes:
+        value: The log-density of each row, in nats.
+        error: Its standard error from Hutchinson's probes: 0 of an exact trace, infinite of a single probe.
+    """
+
+    value: Float[Tensor, " batch"]
+    error: Float[Tensor, " batch"]
+
+
+@dataclass(frozen=True)
+class _Flow:
+    """The probability flow of the counted coordinates of some rows, with the probes of its divergence."""
+
+    denoiser: Denoiser
+    shape: torch.Size
+    counted: Bool[Tensor, "batch *blocks"]
+    condition: Condition | None
+    probes: Float[Tensor, "probes batch dim"]
+
+    def __call__(self, z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute v, and x^T (dv/dz) x of each probe, of flattened latents at one time."""
+        absent = None if self.condition is None or self.condition.present is None else ~self.condition.present
+        times = per_block(t, z.reshape(self.shape)).masked_fill(~self.counted, 0.0)
+        if absent is not None:
+            times = times.masked_fill(absent, self.denoiser.schedule.end)
+        with torch.enable_grad():
+            z = z.detach().requires_grad_(True)
+            v = self.denoiser(z.reshape(self.shape), times, self.condition).v
+            v = v.masked_fill(~self.counted[..., None], 0.0).flatten(1)
+            (products,) = torch.autograd.grad(v, z, grad_outputs=self.probes, is_grads_batched=True)
+        return v.detach(), (products * self.probes).sum(dim=2)
+
+
 def _probes(
-    z: Tensor, exact: bool, count: int, generator: torch.Generator | None
+    counted: Bool[Tensor, "batch dim"], like: Tensor, exact: bool, count: int, generator: torch.Generator | None
 ) -> Float[Tensor, "probes batch dim"]:
-    """Unit vectors, or random signs over the square root of their number: the trace is a plain sum."""
-    rows, dim = z.shape
+    """Unit vectors, or random signs; 0 where a coordinate does not count."""
+    rows, dim = counted.shape
     if exact:
-        return torch.eye(dim, dtype=z.dtype, device=z.device)[:, None, :].expand(dim, rows, dim)
-    signs = torch.randint(0, 2, (count, rows, dim), generator=generator, device=z.device)
-    return (2 * signs - 1).to(z.dtype) / math.sqrt(count)
+        units = torch.eye(dim, dtype=like.dtype, device=like.device)[:, None, :].expand(dim, rows, dim)
+        return units * counted
+    signs = torch.randint(0, 2, (count, rows, dim), generator=generator, device=like.device)
+    return (2 * signs - 1).to(like.dtype) * counted
 
 
-def _flow(
-    denoiser: Denoiser, z: Tensor, t: Tensor, shape: torch.Size, probes: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Compute v and div v of flattened latents, at one time."""
-    with torch.enable_grad():
-        z = z.detach().requires_grad_(True)
-        v = denoiser(z.reshape(shape), t.expand(shape[:-1])).v.flatten(1)
-        (products,) = torch.autograd.grad(v, z, grad_outputs=probes, is_grads_batched=True)
-    return v.detach(), (products * probes).sum(dim=(0, 2))
+def log_density(
+    denoiser: Denoiser,
+    z_0: Float[Tensor, "batch *blocks dim"],
+    steps: int = 25,
+    exact: bool | None = None,
+    probes: int = 4,
+    chunk: int = 256,
+    generator: torch.Generator | None = None,
+    observed: Bool[Tensor, "batch *blocks"] | None = None,
+    condition: Condition | None = None,
+) -> LogDensity:
+    """Log-density of the blocks of each row that are present and not observed, together, given those observed.
+
+    Args:
+        denoiser: The model.
+        z_0: Clean latents.
+        steps: Number of Runge-Kutta steps, of 4 evaluations each.
+        exact: Exact trace or Hutchinson's; by default exact up to 256 coordinates.
+        probes: Number of Hutchinson's probes.
+        chunk: Rows at a time, which bounds the memory.
+        generator: Source of the random numbers of the probes.
+        observed: True where a block is given; by default as the condition says.
+        condition: What else is known.
+    """
+    with torch.inference_mode(False), torch.no_grad():
+        condition = told(condition, observed)
+        exact = z_0[:1].numel() <= _EXACT_UP_TO if exact is None else exact
+        parts = []
+        for first in range(0, max(len(z_0), 1), chunk):
+            rows = slice(first, first + chunk)
+            known = None if condition is None else _rows(condition, rows)
+            part = z_0[rows].clone()  # a tensor made in inference mode cannot enter a graph
+            counted = torch.ones(part.shape[:-1], dtype=torch.bool, device=part.device)
+            if known is not None and known.observed is not None:
+                counted = counted & ~known.observed
+            if known is not None and known.present is not None:
+                counted = counted & known.present
+                part = part.masked_fill(~known.present[..., None], 0.0)
+            coordinates = counted[..., None].expand(part.shape).flatten(1)
+            x = _probes(coordinates, part, exact, probes, generator)
+            flow = _Flow(denoiser, part.shape, counted, known, x)
+            parts.append(_integrate(flow, part.flatten(1), steps, coordinates))
+        normal = torch.cat([normal for normal, _ in parts])
+        traces = torch.cat([traces for _, traces in parts], dim=1)
+        if exact:
+            return LogDensity(normal + traces.sum(dim=0), torch.zeros_like(normal))
+        error = traces.std(dim=0) / math.sqrt(probes) if probes > 1 else torch.full_like(normal, torch.inf)
+        return LogDensity(normal + traces.mean(dim=0), error)
 
 
 def log_likelihood(
@@ -53,8 +136,10 @@ def log_likelihood(
     probes: int = 4,
     chunk: int = 256,
     generator: torch.Generator | None = None,
+    observed: Bool[Tensor, "batch *blocks"] | None = None,
+    condition: Condition | None = None,
 ) -> Float[Tensor, " batch"]:
-    """Log-density of each row, all blocks together; without gradient.
+    """The value of `log_density`, whose arguments it takes.
 
     Args:
         denoiser: The model.
@@ -64,29 +149,33 @@ def log_likelihood(
         probes: Number of Hutchinson's probes.
         chunk: Rows at a time, which bounds the memory.
         generator: Source of the random numbers of the probes.
+        observed: True where a block is given; by default as the condition says.
+        condition: What else is known.
     """
-    with torch.inference_mode(False), torch.no_grad():
-        z_0 = z_0.clone()  # a tensor made in inference mode cannot enter a graph
-        exact = z_0[0].numel() <= _EXACT_UP_TO if exact is None and len(z_0) else bool(exact)
-        parts = [
-            _integrate(denoiser, part, steps, _probes(part.flatten(1), exact, probes, generator))
-            for part in z_0.split(chunk)
-        ]
-        return torch.cat(parts)
+    return log_density(denoiser, z_0, steps, exact, probes, chunk, generator, observed, condition).value
 
 
-def _integrate(denoiser: Denoiser, z_0: Tensor, steps: int, probes: Tensor) -> Tensor:
-    schedule, shape, z = denoiser.schedule, z_0.shape, z_0.flatten(1)
-    ends = schedule.angle(torch.tensor([schedule.start, 1.0], dtype=z.dtype, device=z.device))
+def _rows(condition: Condition, rows: slice) -> Condition:
+    """The condition of some rows, its tensors fit to enter a graph."""
+    parts = (condition.label, condition.present, condition.observed)
+    return Condition(*(None if part is None else part[rows].clone() for part in parts))
+
+
+def _integrate(flow: _Flow, z: Tensor, steps: int, counted: Tensor) -> tuple[Tensor, Tensor]:
+    """The log-density at the noisy end, and the integral of the divergence of each probe."""
+    schedule = flow.denoiser.schedule
+    ends = schedule.angle(torch.tensor([schedule.start, schedule.end], dtype=z.dtype, device=z.device))
     h = (ends[1] - ends[0]) / steps
-    total = z.new_zeros(len(z))
+    total = z.new_zeros(flow.probes.shape[:2])
     for k in range(steps):
-        t = [schedule.time_of_angle(ends[0] + h * (k + part)).clamp(max=1.0) for part in (0.0, 0.5, 1.0)]
-        v_1, d_1 = _flow(denoiser, z, t[0], shape, probes)
-        v_2, d_2 = _flow(denoiser, z + h / 2 * v_1, t[1], shape, probes)
-        v_3, d_3 = _flow(denoiser, z + h / 2 * v_2, t[1], shape, probes)
-        v_4, d_4 = _flow(denoiser, z + h * v_3, t[2], shape, probes)
+        t = [
+            schedule.time_of_angle(ends[0] + h * (k + part)).clamp(max=schedule.end) for part in (0.0, 0.5, 1.0)
+        ]
+        v_1, d_1 = flow(z, t[0])
+        v_2, d_2 = flow(z + h / 2 * v_1, t[1])
+        v_3, d_3 = flow(z + h / 2 * v_2, t[1])
+        v_4, d_4 = flow(z + h * v_3, t[2])
         z = z + h / 6 * (v_1 + 2 * v_2 + 2 * v_3 + v_4)
         total = total + h / 6 * (d_1 + 2 * d_2 + 2 * d_3 + d_4)
-    normal = -(z.square().sum(dim=1) + z.shape[1] * math.log(2 * math.pi)) / 2
-    return normal + total
+    normal = -((z.square() * counted).sum(dim=1) + counted.sum(dim=1) * math.log(2 * math.pi)) / 2
+    return normal, total

@@ -31,7 +31,7 @@ from mhdiff.diffusion.denoiser import Denoiser, VDenoiser
 from mhdiff.diffusion.ema import EMA
 from mhdiff.diffusion.likelihood import log_likelihood
 from mhdiff.diffusion.loss import denoising_loss
-from mhdiff.diffusion.sampler import sampler_for
+from mhdiff.diffusion.effort import sampler_for
 from mhdiff.diffusion.schedule import VPSchedule
 from mhdiff.diffusion.standardise import Standardiser
 from ontology.errors import InputError

@@ -3,40 +3,56 @@ r"""Samplers: from noise at t = 1 to a latent at t = 0.
     Heun            dz / dphi = v by the trapezoidal rule
     DDIM            z_s = alpha_s z_0 + sqrt(sigma_s^2 - tau^2) eps + tau xi,
                     tau = eta (sigma_s / sigma_t) sqrt(1 - alpha_t^2 / alpha_s^2)
-    EulerMaruyama   z_s = z_t + h beta (z_t / 2 + score) + sqrt(h beta) xi,  h = t - s
+    EulerMaruyama   z_s = z_t + h (z_t / 2 + score) + sqrt(h) xi,  h = u(t) - u(s)
 
 Heun is of order 2 and asks the denoiser twice a step; the others, of order 1 (weakly, with noise), ask once.
+`mhdiff.diffusion.multistep` has a sampler of order 2 that asks once.
 
-- z_0, eps, v, score: the denoiser's views of z_t; phi, beta: the schedule's angle and rate;
+- z_0, eps, v, score: the denoiser's views of z_t; phi, u: the schedule's angle and clock;
 - xi ~ N(0, I); eta = 0 is deterministic, eta = 1 the ancestral sampler.
 
-In the angle phi the probability-flow equation has no singularity, and v is 0 for a unit Gaussian. Heun walks
-a grid uniform in phi, the others one uniform in t: with noise, and with few steps, the first steps in phi
-would be too long. Error on a 32-d mixture of unit variance with its exact denoiser, by number of evaluations:
+In the angle phi the probability-flow equation has no singularity, and v is 0 for a unit Gaussian. Heun walks a grid
+uniform in phi, DDIM one uniform in sigma / (alpha + sigma), the time of rectified flow, in which its step is a straight
+line; Euler-Maruyama one uniform in sqrt(u), which for VP is nearly uniform in t. So a walk is the same for all schedules
+but for where it starts, at the schedule's `end`. `mhdiff.diffusion.effort` says which sampler is the best for how many
+evaluations.
 
-                        10      14      20      50      100
-    DDIM                .144    .084    .062    .027    .014
-    Heun, uniform t     .146    .081    .042    .0078   .0021
-    Heun, uniform phi   .174    .025    .013    .0023   .0006
-
-A block that is `observed` stays at t = 0 and as it is: the rest is drawn given it.
+A block that is observed stays at t = 0 and as it is: the rest is drawn given it. A block that is not present stays at
+the noisy end, is read as 0 and comes back as 0.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mhdiff.diffusion.condition import Condition
 from mhdiff.diffusion.denoiser import Denoiser, per_block
 from ontology.errors import InputError
 
-_FEW_EVALUATIONS = 12  # where Heun overtakes DDIM in the table above
 
+def noise(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Standard normal numbers.
 
-def _noise(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    Args:
+        like: A tensor of the wanted shape, type and device.
+        generator: Source of the random numbers.
+    """
     return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=like.device)
+
+
+def told(condition: Condition | None, observed: Tensor | None) -> Condition | None:
+    """The condition with these blocks observed; where `observed` is None, as it is.
+
+    Args:
+        condition: What is known.
+        observed: True for the blocks that are given.
+    """
+    return condition if observed is None else replace(condition or Condition(), observed=observed)
 
 
 class Sampler(ABC):
@@ -57,12 +73,16 @@ class Sampler(ABC):
 
     @property
     def evaluations(self) -> int:
-        """How often the denoiser is asked in all."""
-        return self.steps * self.evaluations_per_step
+        """How often the network is run for a draw."""
+        return self.steps * self.evaluations_per_step * self.denoiser.passes
+
+    def shares(self, like: Tensor) -> Float[Tensor, " steps+1"]:
+        """The grid from 1 to 0 that `times` spreads over the schedule."""
+        return torch.linspace(1.0, 0.0, self.steps + 1, dtype=like.dtype, device=like.device)
 
     def times(self, like: Tensor) -> Float[Tensor, " steps+1"]:
-        """The grid from 1 to 0."""
-        return torch.linspace(1.0, 0.0, self.steps + 1, dtype=like.dtype, device=like.device)
+        """The grid from the schedule's end to 0; here uniform in sigma / (alpha + sigma)."""
+        return self.denoiser.schedule.times_by_noise(self.shares(like))
 
     @torch.no_grad()
     def __call__(
@@ -70,24 +90,56 @@ class Sampler(ABC):
         z_1: Float[Tensor, "batch *blocks dim"],
         observed: Bool[Tensor, "batch *blocks"] | None = None,
         generator: torch.Generator | None = None,
+        condition: Condition | None = None,
     ) -> Float[Tensor, "batch *blocks dim"]:
-        """Walk from t = 1 to t = 0.
+        """Walk from noise to t = 0.
 
         Args:
             z_1: Standard normal noise; the clean values where `observed`.
-            observed: True where a block is given.
+            observed: True where a block is given; by default as the condition says.
             generator: Source of the random numbers of a stochastic sampler.
+            condition: What else is known. The denoiser is told of `observed` too.
         """
-        z, grid = z_1, self.times(z_1)
-        for start, end in pairwise(grid.unbind()):
-            t, s = per_block(start, z), per_block(end, z)
-            if observed is not None:
-                t, s = t.masked_fill(observed, 0.0), s.masked_fill(observed, 0.0)
-            z = self.step(z, t, s, generator)
+        condition = told(condition, observed)
+        given = None if condition is None else condition.observed
+        absent = None if condition is None or condition.present is None else ~condition.present
+        z = z_1 if absent is None else z_1.masked_fill(absent[..., None], 0.0)
+        times = []
+        for time in self.times(z_1).unbind():
+            t = per_block(time, z)
+            if given is not None:
+                t = t.masked_fill(given, 0.0)
+            if absent is not None:
+                t = t.masked_fill(absent, self.denoiser.schedule.end)
+            times.append(t)
+        z = self.walk(z, times, generator, condition)
+        return z if absent is None else z.masked_fill(absent[..., None], 0.0)
+
+    def walk(
+        self,
+        z: Float[Tensor, "batch *blocks dim"],
+        times: Sequence[Float[Tensor, "batch *blocks"]],
+        generator: torch.Generator | None = None,
+        condition: Condition | None = None,
+    ) -> Float[Tensor, "batch *blocks dim"]:
+        """Step through times that do not increase.
+
+        Args:
+            z: Latent at the first of them.
+            times: The times of each block.
+            generator: Source of the random numbers.
+            condition: What else the denoiser is told.
+        """
+        for t, s in pairwise(times):
+            z = self.step(z, t, s, generator, condition)
         return z
 
     def sample(
-        self, shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None = None
+        self,
+        shape: tuple[int, ...],
+        like: Tensor,
+        generator: torch.Generator | None = None,
+        condition: Condition | None = None,
     ) -> Float[Tensor, "batch *blocks dim"]:
         """Draw noise and walk it to t = 0.
 
@@ -95,8 +147,27 @@ class Sampler(ABC):
             shape: Shape of the draw.
             like: A tensor of the wanted type and device.
             generator: Source of the random numbers.
+            condition: What else is known; no block is observed.
         """
-        return self(_noise(like.new_empty(shape), generator), generator=generator)
+        return self(noise(like.new_empty(shape), generator), generator=generator, condition=condition)
+
+    def impute(
+        self,
+        values: Float[Tensor, "batch *blocks dim"],
+        observed: Bool[Tensor, "batch *blocks"],
+        generator: torch.Generator | None = None,
+        condition: Condition | None = None,
+    ) -> Float[Tensor, "batch *blocks dim"]:
+        """Draw the blocks that are not observed, given those that are.
+
+        Args:
+            values: The clean values where `observed`; what stands elsewhere is not read.
+            observed: True where a block is given.
+            generator: Source of the random numbers.
+            condition: What else is known.
+        """
+        z_1 = torch.where(observed[..., None], values, noise(values, generator))
+        return self(z_1, observed, generator, condition)
 
     @abstractmethod
     def step(
@@ -105,6 +176,7 @@ class Sampler(ABC):
         t: Float[Tensor, "batch *blocks"],
         s: Float[Tensor, "batch *blocks"],
         generator: torch.Generator | None = None,
+        condition: Condition | None = None,
     ) -> Float[Tensor, "batch *blocks dim"]:
         """One step from t to s <= t; where s = t the latent stays as it is.
 
@@ -113,6 +185,7 @@ class Sampler(ABC):
             t: Times before the step.
             s: Times after the step.
             generator: Source of the random numbers.
+            condition: What else the denoiser is told.
         """
 
 
@@ -122,18 +195,22 @@ class Heun(Sampler):
     evaluations_per_step = 2
 
     def times(self, like: Tensor) -> Float[Tensor, " steps+1"]:
-        """The grid from 1 to 0, uniform in the angle."""
-        share, schedule = super().times(like), self.denoiser.schedule
-        times = schedule.time_of_angle(share * schedule.angle(torch.ones_like(share)))
-        times[0] = 1.0  # which the way to the angle and back would blur
-        return times
+        """The grid from the schedule's end to 0, uniform in the angle."""
+        return self.denoiser.schedule.times_by_angle(self.shares(like))
 
-    def step(self, z_t: Tensor, t: Tensor, s: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def step(
+        self,
+        z_t: Tensor,
+        t: Tensor,
+        s: Tensor,
+        generator: torch.Generator | None = None,
+        condition: Condition | None = None,
+    ) -> Tensor:
         """One step, see `Sampler.step`."""
         schedule = self.denoiser.schedule
         h = (schedule.angle(s) - schedule.angle(t))[..., None]
-        v_t = self.denoiser(z_t, t).v
-        return z_t + h * (v_t + self.denoiser(z_t + h * v_t, s).v) / 2
+        v_t = self.denoiser(z_t, t, condition).v
+        return z_t + h * (v_t + self.denoiser(z_t + h * v_t, s, condition).v) / 2
 
 
 class DDIM(Sampler):
@@ -149,9 +226,16 @@ class DDIM(Sampler):
         super().__init__(denoiser, steps)
         self.eta = eta
 
-    def step(self, z_t: Tensor, t: Tensor, s: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def step(
+        self,
+        z_t: Tensor,
+        t: Tensor,
+        s: Tensor,
+        generator: torch.Generator | None = None,
+        condition: Condition | None = None,
+    ) -> Tensor:
         """One step, see `Sampler.step`."""
-        estimate = self.denoiser(z_t, t)
+        estimate = self.denoiser(z_t, t, condition)
         alpha_s, sigma_s = self.denoiser.schedule(s[..., None])
         if self.eta == 0.0:
             return alpha_s * estimate.z_0 + sigma_s * estimate.eps
@@ -159,27 +243,28 @@ class DDIM(Sampler):
         kept = (1 - (estimate.alpha / alpha_s) ** 2).clamp(min=0.0).sqrt()
         tau = self.eta * sigma_s / estimate.sigma.clamp(min=tiny) * kept
         rest = (sigma_s**2 - tau**2).clamp(min=0.0).sqrt()
-        return alpha_s * estimate.z_0 + rest * estimate.eps + tau * _noise(z_t, generator)
+        return alpha_s * estimate.z_0 + rest * estimate.eps + tau * noise(z_t, generator)
 
 
 class EulerMaruyama(Sampler):
-    """The reverse-time stochastic equation by the method of Euler and Maruyama."""
+    """The reverse-time stochastic equation by the method of Euler and Maruyama, in the clock."""
 
-    def step(self, z_t: Tensor, t: Tensor, s: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def times(self, like: Tensor) -> Float[Tensor, " steps+1"]:
+        """The grid from the schedule's end to 0, uniform in the root of the clock."""
+        share, schedule = self.shares(like), self.denoiser.schedule
+        return schedule.time_of_clock(share**2 * schedule.clock(torch.full_like(share, schedule.end)))
+
+    def step(
+        self,
+        z_t: Tensor,
+        t: Tensor,
+        s: Tensor,
+        generator: torch.Generator | None = None,
+        condition: Condition | None = None,
+    ) -> Tensor:
         """One step, see `Sampler.step`."""
-        h = (t - s)[..., None]
-        rate = h * self.denoiser.schedule.beta(t[..., None])
-        moved = z_t + rate * (z_t / 2 + self.denoiser(z_t, t).score) + rate.sqrt() * _noise(z_t, generator)
+        schedule = self.denoiser.schedule
+        h = (schedule.clock(t) - schedule.clock(s))[..., None]
+        score = self.denoiser(z_t, t, condition).score
+        moved = z_t + h * (z_t / 2 + score) + h.sqrt() * noise(z_t, generator)
         return torch.where(h > 0, moved, z_t)
-
-
-def sampler_for(denoiser: Denoiser, evaluations: int = 50) -> Sampler:
-    """The sampler that does best with so many evaluations: Heun, and below 12 of them DDIM.
-
-    Args:
-        denoiser: The model that is sampled from.
-        evaluations: How often it may be asked.
-    """
-    if evaluations < _FEW_EVALUATIONS:
-        return DDIM(denoiser, evaluations)
-    return Heun(denoiser, evaluations // Heun.evaluations_per_step)

@@ -90,6 +90,28 @@ class Schedule(ABC):
         """The time that has this angle."""
         return self.time_of(torch.cos(angle), torch.sin(angle))
 
+    def times_by_angle(self, shares: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
+        """The times that have these shares of the angle of `end`.
+
+        Args:
+            shares: In [0, 1]; 1 is `end` and 0 is data.
+        """
+        end = torch.full_like(shares, self.end)
+        # where, since the way to the angle and back would blur the end
+        return torch.where(shares == 1.0, end, self.time_of_angle(shares * self.angle(end)))
+
+    def times_by_noise(self, shares: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
+        """The times at which sigma / (alpha + sigma) is these shares of what it is at `end`.
+
+        Args:
+            shares: In [0, 1]; 1 is `end` and 0 is data.
+        """
+        end = torch.full_like(shares, self.end)
+        alpha, sigma = self(end)
+        noise = shares * sigma / (alpha + sigma)
+        length = torch.hypot(1 - noise, noise)
+        return torch.where(shares == 1.0, end, self.time_of((1 - noise) / length, noise / length))
+
 
 @dataclass(frozen=True)
 class VPSchedule(Schedule):
@@ -170,12 +192,11 @@ class CosineSchedule(Schedule):
 
     def __call__(self, t: Float[Tensor, "*times"]) -> tuple[Float[Tensor, "*times"], Float[Tensor, "*times"]]:
         """Alpha and sigma."""
-        first = self._first
-        rate = math.pi / 2 / (1 + self.offset)
+        first, rate = self._first, math.pi / 2 / (1 + self.offset)
         # cos(theta) = sin(pi / 2 - theta), and cos^2 a - cos^2 b = sin(b - a) sin(b + a): no difference of near numbers
         left, gone = rate * (1 - t), rate * t
         noise = torch.sin(gone) * torch.sin(gone + 2 * first)
-        return torch.sin(left) / math.cos(first), torch.sqrt(noise) / math.cos(first)
+        return torch.sin(left) / torch.sin(torch.full_like(t, rate)), torch.sqrt(noise) / math.cos(first)
 
     def time_of(self, alpha: Float[Tensor, "*times"], sigma: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
         """The time that has these scales."""
