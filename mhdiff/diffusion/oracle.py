@@ -48,7 +48,9 @@ class MixtureDenoiser(Denoiser):
     ) -> None:
         super().__init__(schedule)
         if not bool((weights > 0).all()):
-            raise InputError("a mixture has a weight that is not positive", remedy="Leave that component out.")
+            raise InputError(
+                "a mixture has a weight that is not positive", remedy="Leave that component out."
+            )
         if bool(torch.linalg.cholesky_ex(covariances).info.any()):
             raise InputError(
                 "a covariance is not positive definite",
@@ -64,6 +66,11 @@ class MixtureDenoiser(Denoiser):
         if label is None:
             return self.log_weights[None]
         told = label[:, None]
+        if bool(((told != UNTOLD) & (told != self.classes).all(dim=1, keepdim=True)).any()):
+            last = int(self.classes.max())
+            raise InputError(
+                "a label has no component", remedy=f"The classes of this mixture are 0 to {last}."
+            )
         return self.log_weights.masked_fill((told != UNTOLD) & (told != self.classes), -torch.inf)
 
     def forward(
@@ -79,7 +86,9 @@ class MixtureDenoiser(Denoiser):
         z_t = z_t.masked_fill(absent, 0.0)
         a = alpha.masked_fill(absent, 0.0).expand(z_t.shape).flatten(1)
         s = sigma.masked_fill(absent, 1.0).expand(z_t.shape).flatten(1)
-        marginal = a[:, None, :, None] * self.covariances * a[:, None, None, :] + torch.diag_embed(s * s)[:, None]
+        marginal = (
+            a[:, None, :, None] * self.covariances * a[:, None, None, :] + torch.diag_embed(s * s)[:, None]
+        )
         away = z_t.flatten(1)[:, None] - a[:, None] * self.means
         root = torch.linalg.cholesky(marginal)
         r = torch.cholesky_solve(away[..., None], root).squeeze(-1)

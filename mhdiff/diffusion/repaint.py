@@ -9,7 +9,15 @@ r"""Conditional draws from a denoiser that was never given a clean block (RePain
 One way down does not let the drawn blocks agree with the given ones, since these were noised without regard to those.
 So the grid is cut in stretches of `jump` steps, counted from data, and each is walked down `resamplings` times, with a
 way up between. The draw is conditional in the limit of many resamplings and short steps; a denoiser that was trained
-with observed blocks needs none of this and asks `resamplings` times less (`Sampler.impute`).
+with observed blocks needs none of this and asks `resamplings` times less (`Sampler.impute`). A stretch that reaches back
+to pure noise forgets what it has agreed on: `jump` is to be a small part of the steps (10 of 250 in the paper).
+
+The greatest error of the mean and covariance of one block of a four-dimensional Gaussian given the other, with
+ancestral steps and its exact denoiser (1: no resampling; the last column: natively, for as many evaluations as 10):
+
+    steps   jump     1       5       10      native
+    20      5       .192    .12     .126    .013
+    40      5       .187    .091    .094    .007
 """
 
 from collections.abc import Iterator
@@ -35,7 +43,7 @@ class RePaint(Sampler):
         resamplings: How often each stretch is walked; 1 is no resampling.
     """
 
-    def __init__(self, sampler: Sampler, jump: int = 10, resamplings: int = 10) -> None:
+    def __init__(self, sampler: Sampler, jump: int = 5, resamplings: int = 10) -> None:
         super().__init__(sampler.denoiser, sampler.steps)
         if jump < 1 or resamplings < 1:
             raise InputError(

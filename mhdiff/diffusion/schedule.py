@@ -57,7 +57,9 @@ class Schedule(ABC):
         """Alpha and sigma."""
 
     @abstractmethod
-    def time_of(self, alpha: Float[Tensor, "*times"], sigma: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
+    def time_of(
+        self, alpha: Float[Tensor, "*times"], sigma: Float[Tensor, "*times"]
+    ) -> Float[Tensor, "*times"]:
         """The time that has these scales."""
 
     @abstractmethod
@@ -147,7 +149,9 @@ class VPSchedule(Schedule):
         u = self.clock(t)
         return torch.exp(-u / 2), torch.sqrt(-torch.expm1(-u))
 
-    def time_of(self, alpha: Float[Tensor, "*times"], sigma: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
+    def time_of(
+        self, alpha: Float[Tensor, "*times"], sigma: Float[Tensor, "*times"]
+    ) -> Float[Tensor, "*times"]:
         """The time that has these scales."""
         return self.time_of_clock(_clock(alpha, sigma))
 
@@ -198,7 +202,9 @@ class CosineSchedule(Schedule):
         noise = torch.sin(gone) * torch.sin(gone + 2 * first)
         return torch.sin(left) / torch.sin(torch.full_like(t, rate)), torch.sqrt(noise) / math.cos(first)
 
-    def time_of(self, alpha: Float[Tensor, "*times"], sigma: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
+    def time_of(
+        self, alpha: Float[Tensor, "*times"], sigma: Float[Tensor, "*times"]
+    ) -> Float[Tensor, "*times"]:
         """The time that has these scales."""
         sine, cosine = math.sin(self._first), math.cos(self._first)
         along, across = cosine * alpha, torch.sqrt(sine**2 + (cosine * sigma) ** 2)  # cos and sin of theta
@@ -233,7 +239,9 @@ class RectifiedFlow(Schedule):
         length = torch.hypot(1 - t, t)
         return (1 - t) / length, t / length
 
-    def time_of(self, alpha: Float[Tensor, "*times"], sigma: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
+    def time_of(
+        self, alpha: Float[Tensor, "*times"], sigma: Float[Tensor, "*times"]
+    ) -> Float[Tensor, "*times"]:
         """The time that has these scales."""
         return sigma / (alpha + sigma)
 

@@ -2,45 +2,42 @@
 
 import pytest
 import torch
-from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
+from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal, Normal
 
-from mhdiff.diffusion import Denoiser, Estimate, GaussianDenoiser, ResidualMLP, VDenoiser, log_likelihood
-from mhdiff.diffusion.denoiser import per_block
+from mhdiff.diffusion import (
+    Condition,
+    CosineSchedule,
+    Denoiser,
+    Estimate,
+    GaussianDenoiser,
+    MixtureDenoiser,
+    RectifiedFlow,
+    ResidualMLP,
+    VDenoiser,
+    VPSchedule,
+    log_density,
+    log_likelihood,
+)
 
 F64 = torch.float64
+SCHEDULES = [VPSchedule(), CosineSchedule(), RectifiedFlow()]
 
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def gaussian(dim=4):
+def gaussian(dim=4, schedule=None):
     """Mean 0 and variance 1, as of standardised latents, with strong correlations."""
     root = torch.randn(dim, dim, dtype=F64, generator=seeded()) / dim**0.5
     covariance = root @ root.T + 0.05 * torch.eye(dim, dtype=F64)
     std = covariance.diagonal().sqrt()
-    return GaussianDenoiser(torch.zeros(dim, dtype=F64), covariance / std / std[:, None])
+    return GaussianDenoiser(torch.zeros(dim, dtype=F64), covariance / std / std[:, None], schedule)
 
 
-class MixtureDenoiser(Denoiser):
-    """The exact denoiser of an even mixture of N(mu_k, s^2 I)."""
-
-    def __init__(self, means, std):
-        super().__init__()
-        self.means, self.std = means, std
-
-    def forward(self, z_t, t):
-        alpha, sigma = self.schedule(per_block(t, z_t)[..., None])
-        variance = (alpha * self.std) ** 2 + sigma**2
-        away = z_t[:, None] - alpha[:, None] * self.means
-        share = (-away.square().sum(-1) / (2 * variance)).softmax(-1)[..., None]
-        eps = (share * away).sum(1) * sigma / variance
-        z_0 = (share * (self.means + alpha[:, None] * self.std**2 * away / variance[:, None])).sum(1)
-        return Estimate(z_t, alpha * eps - sigma * z_0, alpha, sigma)
-
-
-def test_gaussian():
-    model = gaussian()
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: type(schedule).__name__)
+def test_gaussian(schedule):
+    model = gaussian(schedule=schedule)
     law = MultivariateNormal(model.mean, model.covariance)
     torch.manual_seed(0)
     z = torch.cat((law.sample((40,)), 2 * law.sample((10,))))
@@ -48,14 +45,77 @@ def test_gaussian():
     assert away.max() < 1e-3
 
 
-def test_mixture():
-    means = torch.tensor([[1.0, 0.7], [-1.0, 0.5], [0.0, -1.2]], dtype=F64)
-    model = MixtureDenoiser(means, 0.3)
-    law = MixtureSameFamily(
-        Categorical(torch.ones(3, dtype=F64)), Independent(Normal(means, torch.full_like(means, 0.3)), 1)
-    )
+MEANS = torch.tensor([[1.0, 0.7], [-1.0, 0.5], [0.0, -1.2]], dtype=F64)
+SPREADS = torch.tensor([[0.09, 0.03], [0.03, 0.12]], dtype=F64).expand(3, 2, 2)
+
+
+def mixture(schedule=None):
+    return MixtureDenoiser(torch.ones(3, dtype=F64), MEANS, SPREADS, schedule=schedule)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: type(schedule).__name__)
+def test_mixture(schedule):
+    law = MixtureSameFamily(Categorical(torch.ones(3, dtype=F64)), MultivariateNormal(MEANS, SPREADS))
     z = torch.randn(100, 2, dtype=F64, generator=seeded())
-    assert ((log_likelihood(model, z, steps=32) - law.log_prob(z)).abs() / 2).max() < 1e-3
+    found = log_likelihood(mixture(schedule), z, steps=32)
+    assert ((found - law.log_prob(z)).abs() / 2).max() < 1e-3
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: type(schedule).__name__)
+def test_one_block_of_a_mixture_given_the_other(schedule):
+    z = torch.randn(60, 2, 1, dtype=F64, generator=seeded())
+    first = MixtureSameFamily(
+        Categorical(torch.ones(3, dtype=F64)), Normal(MEANS[:, 0], SPREADS[:, 0, 0].sqrt())
+    ).log_prob(z[:, 0, 0])
+    law = MixtureSameFamily(Categorical(torch.ones(3, dtype=F64)), MultivariateNormal(MEANS, SPREADS))
+    observed = torch.tensor([[True, False]]).expand(60, 2)
+    found = log_likelihood(mixture(schedule), z, steps=32, observed=observed)
+    assert (found - (law.log_prob(z.flatten(1)) - first)).abs().max() < 1e-3
+
+
+def test_each_row_counts_its_own_blocks_and_none_is_nothing():
+    model = gaussian(6)
+    z = torch.randn(5, 3, 2, dtype=F64, generator=seeded())
+    observed = torch.tensor([[0, 0, 0], [1, 0, 0], [0, 0, 0], [1, 0, 0], [1, 1, 1]], dtype=torch.bool)
+    present = torch.tensor([[1, 1, 1], [1, 1, 1], [1, 0, 1], [1, 0, 1], [1, 1, 1]], dtype=torch.bool)
+
+    def law(*coordinates):
+        keep = torch.tensor(coordinates)
+        return MultivariateNormal(model.mean[keep], model.covariance[keep][:, keep]).log_prob
+
+    flat = z.flatten(1)
+    every, first = range(6), (0, 1)
+    expected = torch.stack(
+        (
+            law(*every)(flat[0]),
+            law(*every)(flat[1]) - law(*first)(flat[1, :2]),
+            law(0, 1, 4, 5)(flat[2, [0, 1, 4, 5]]),
+            law(0, 1, 4, 5)(flat[3, [0, 1, 4, 5]]) - law(*first)(flat[3, :2]),
+            z.new_zeros(()),
+        )
+    )
+    spoilt = z.masked_fill(~present[..., None], torch.nan)
+    found = log_density(model, spoilt, condition=Condition(present=present, observed=observed))
+    torch.testing.assert_close(found.value, expected, atol=2e-3, rtol=0)
+    assert found.value[4] == 0
+    assert (found.error == 0).all()
+
+
+def test_a_joint_density_is_a_marginal_times_a_conditional_for_a_network_of_one_block():
+    """The flow of generated blocks alone, whatever the network answers for the others."""
+    torch.manual_seed(0)
+    network, z = VDenoiser(ResidualMLP(2, 16, 2, blocks=2)).double(), torch.randn(4, 2, 2, dtype=F64)
+    observed = torch.tensor([[True, False]]).expand(4, 2)
+
+    class Alone(Denoiser):
+        def forward(self, z_t, t, condition=None):
+            both = torch.stack((z[:, 0], z_t), dim=1)
+            e = network(both, torch.stack((torch.zeros_like(t), t), dim=1), Condition(observed=observed))
+            return Estimate(z_t, e.v[:, 1], e.alpha[:, 1], e.sigma[:, 1])
+
+    torch.testing.assert_close(
+        log_likelihood(network, z, 10, observed=observed), log_likelihood(Alone(), z[:, 1], 10)
+    )
 
 
 def test_density_integrates_to_one():
@@ -70,12 +130,17 @@ def test_hutchinson_is_unbiased():
     torch.manual_seed(0)
     z = MultivariateNormal(model.mean, model.covariance).sample((8,))
     exact = log_likelihood(model, z, exact=True)
-    estimates = torch.stack(
-        [log_likelihood(model, z, steps=20, exact=False, probes=16, generator=seeded(k)) for k in range(12)]
-    )
+    found = [log_density(model, z, steps=20, exact=False, probes=16, generator=seeded(k)) for k in range(24)]
+    estimates = torch.stack([one.value for one in found])
     assert estimates.std() > 0
-    error = estimates.std(0) / 12**0.5
+    error = estimates.std(0) / 24**0.5
     assert ((estimates.mean(0) - exact).abs() < 4 * error + 1e-2).all()
+    # the error that a single estimate tells of itself is that of repeated estimates
+    told = torch.stack([one.error for one in found]).square().mean(0).sqrt()
+    torch.testing.assert_close(told, estimates.std(0), rtol=0.8, atol=0)  # 24 draws
+    alone = log_density(model, z, steps=2, exact=False, probes=1, generator=seeded())
+    assert alone.error.isinf().all()
+    assert alone.value.isfinite().all()
 
 
 def test_blocks_are_one_long_latent_and_chunks_do_not_matter():
