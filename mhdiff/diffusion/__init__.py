@@ -1,11 +1,11 @@
 """Diffusion on latents: schedule, denoisers, loss, samplers, likelihood, and the priors made of them."""
 
 from mhdiff.diffusion.backbone import ResidualMLP
+from mhdiff.diffusion.condition import UNTOLD, Condition
 from mhdiff.diffusion.denoiser import Denoiser, Estimate, VDenoiser
 from mhdiff.diffusion.effort import Effort, sampler_for, timed
 from mhdiff.diffusion.ema import EMA
 from mhdiff.diffusion.guided import Guided
-from mhdiff.diffusion.condition import UNTOLD, Condition
 from mhdiff.diffusion.likelihood import LogDensity, log_density, log_likelihood
 from mhdiff.diffusion.loss import Weighting, denoising_loss
 from mhdiff.diffusion.multistep import DPMSolver
@@ -17,13 +17,14 @@ from mhdiff.diffusion.schedule import CosineSchedule, RectifiedFlow, Schedule, V
 from mhdiff.diffusion.standardise import Standardiser
 
 __all__ = [
+    "DDIM",
+    "EMA",
+    "UNTOLD",
     "Condition",
     "CosineSchedule",
-    "DDIM",
     "DPMSolver",
     "Denoiser",
     "DiffusionPrior",
-    "EMA",
     "Effort",
     "Estimate",
     "EulerMaruyama",
@@ -41,7 +42,6 @@ __all__ = [
     "Sampler",
     "Schedule",
     "Standardiser",
-    "UNTOLD",
     "VDenoiser",
     "VPSchedule",
     "Weighting",

@@ -16,7 +16,6 @@ a block that is observed stands at t = 0.
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -70,12 +69,14 @@ class Denoiser(nn.Module, ABC):
         schedule: The noise schedule.
     """
 
-    #: How often the network is run in one call.
-    passes: int = 1
-
     def __init__(self, schedule: Schedule | None = None) -> None:
         super().__init__()
         self.schedule: Schedule = schedule or VPSchedule()
+
+    @property
+    def passes(self) -> int:
+        """How often the network is run in one call."""
+        return 1
 
     @abstractmethod
     def forward(

@@ -197,7 +197,7 @@ def _integrate(flow: _Flow, z: Tensor, steps: int, counted: Tensor) -> tuple[Ten
 
 
 def _at_the_noisy_end(flow: _Flow, z: Tensor, counted: Tensor) -> Float[Tensor, " batch"]:
-    """log p(z_1)."""
+    """Log p(z_1)."""
     end = torch.tensor(flow.denoiser.schedule.end, dtype=z.dtype, device=z.device)
     alpha, sigma = flow.denoiser.schedule(end)
     centre = flow.ask(z.masked_fill(counted, 0.0), end).z_0.flatten(1)

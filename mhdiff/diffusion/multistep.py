@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from mhdiff.diffusion.condition import Condition

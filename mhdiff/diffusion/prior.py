@@ -28,10 +28,10 @@ from torch import Tensor, nn
 
 from mhdiff.diffusion.backbone import ResidualMLP
 from mhdiff.diffusion.denoiser import Denoiser, VDenoiser
+from mhdiff.diffusion.effort import sampler_for
 from mhdiff.diffusion.ema import EMA
 from mhdiff.diffusion.likelihood import log_likelihood
 from mhdiff.diffusion.loss import denoising_loss
-from mhdiff.diffusion.effort import sampler_for
 from mhdiff.diffusion.schedule import VPSchedule
 from mhdiff.diffusion.standardise import Standardiser
 from ontology.errors import InputError

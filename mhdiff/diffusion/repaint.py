@@ -9,8 +9,8 @@ r"""Conditional draws from a denoiser that was never given a clean block (RePain
 One way down does not let the drawn blocks agree with the given ones, since these were noised without regard to those.
 So the grid is cut in stretches of `jump` steps, counted from data, and each is walked down `resamplings` times, with a
 way up between. The draw is conditional in the limit of many resamplings and short steps; a denoiser that was trained
-with observed blocks needs none of this and asks `resamplings` times less (`Sampler.impute`). A stretch that reaches back
-to pure noise forgets what it has agreed on: `jump` is to be a small part of the steps (10 of 250 in the paper).
+with observed blocks needs none of this and asks `resamplings` times less (`Sampler.impute`). A stretch that reaches
+back to pure noise forgets what it has agreed on: `jump` is to be a small part of the steps (10 of 250 in the paper).
 
 The greatest error of the mean and covariance of one block of a four-dimensional Gaussian given the other, with
 ancestral steps and its exact denoiser (1: no resampling; the last column: natively, for as many evaluations as 10):

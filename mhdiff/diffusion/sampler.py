@@ -12,10 +12,10 @@ Heun is of order 2 and asks the denoiser twice a step; the others, of order 1 (w
 - xi ~ N(0, I); eta = 0 is deterministic, eta = 1 the ancestral sampler.
 
 In the angle phi the probability-flow equation has no singularity, and v is 0 for a unit Gaussian. Heun walks a grid
-uniform in phi, DDIM one uniform in sigma / (alpha + sigma), the time of rectified flow, in which its step is a straight
-line; Euler-Maruyama one uniform in sqrt(u), which for VP is nearly uniform in t. So a walk is the same for all schedules
-but for where it starts, at the schedule's `end`. `mhdiff.diffusion.effort` says which sampler is the best for how many
-evaluations.
+uniform in phi, DDIM one uniform in sigma / (alpha + sigma), the time of rectified flow, in which its step is a
+straight line; Euler-Maruyama one uniform in sqrt(u), which for VP is nearly uniform in t and leaves no step long in u.
+So a walk is the same for all schedules but for where it starts, at the schedule's `end`. `mhdiff.diffusion.effort` says
+which sampler is the best for how many evaluations.
 
 A block that is observed stays at t = 0 and as it is: the rest is drawn given it. A block that is not present stays at
 the noisy end, is read as 0 and comes back as 0.

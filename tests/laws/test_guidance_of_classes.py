@@ -104,7 +104,7 @@ def test_both_runs_of_the_network_are_counted():
 
 
 def test_impossible_guidance_is_refused():
-    with pytest.raises(InputError, match="0 .no guidance."):
+    with pytest.raises(InputError, match="no guidance"):
         Guided(MIXTURE, 1, -1.0)
     with pytest.raises(InputError, match="class's number"):
         Guided(MIXTURE, -1)

@@ -1,0 +1,125 @@
+"""What a draw of latents costs: time against the network alone, and peak memory; every figure in a process of its own.
+
+    python -m benchmarks.bench_sampling [--cases 10000] [--width 256] [--steps 25]
+
+10,000 latents by 25 steps of Heun's method with the default backbone, and by DPM-Solver++ with as many steps; the same
+number of runs of the backbone alone on the same rows is what they are held against. On a machine that is shared,
+processor time is what counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from pathlib import Path
+
+from benchmarks.measure import Figure, Limit, Result, Stopwatch, alternate, child, run, spread, table
+
+_MODULE = "benchmarks.bench_sampling"
+RUNS = 3
+
+
+def prepared(width: Path, cases: Path):
+    import torch
+
+    from mhdiff.diffusion import ResidualMLP, VDenoiser
+
+    torch.manual_seed(0)
+    torch.set_num_threads(2)
+    denoiser = VDenoiser(ResidualMLP(int(str(width)))).eval()
+    return denoiser, torch.randn(int(str(cases)), int(str(width)))
+
+
+def drawn(solver: Path, steps: Path, width: Path, cases: Path) -> Result:
+    from mhdiff import diffusion
+
+    denoiser, z = prepared(width, cases)
+    sampler = getattr(diffusion, str(solver))(denoiser, int(str(steps)))
+    sampler(z[:100])
+    with Stopwatch() as watch:
+        out, effort = diffusion.timed(sampler, z)
+    assert out.isfinite().all()
+    return watch.result(
+        evaluations=effort.evaluations, ms_per_case=effort.ms_per_case, latents=z.nbytes / 2**20
+    )
+
+
+def network(evaluations: Path, width: Path, cases: Path) -> Result:
+    """The backbone as often as a draw asks it, without schedule and steps."""
+    import torch
+
+    denoiser, z = prepared(width, cases)
+    level = torch.zeros(len(z))
+    with torch.no_grad():
+        denoiser.backbone(z[:100], level[:100])
+        with Stopwatch() as watch:
+            for _ in range(int(str(evaluations))):
+                denoiser.backbone(z, level)
+    return watch.result()
+
+
+def imported(width: Path, cases: Path) -> Result:
+    """Imports, weights and noise, of which the memory is not the draw's."""
+    with Stopwatch() as watch:
+        prepared(width, cases)
+    return watch.result()
+
+
+WORKS = {"drawn": drawn, "network": network, "imported": imported}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--cases", type=int, default=10_000)
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=25)
+    args = parser.parse_args()
+    width, cases, steps = (Path(str(n)) for n in (args.width, args.cases, args.steps))
+    found = alternate(
+        RUNS,
+        Heun=lambda: run(_MODULE, "drawn", Path("Heun"), steps, width, cases),
+        network=lambda: run(_MODULE, "network", Path(str(2 * args.steps)), width, cases),
+        DPMSolver=lambda: run(_MODULE, "drawn", Path("DPMSolver"), steps, width, cases),
+    )
+    bare = run(_MODULE, "imported", width, cases)
+    figures = []
+    for solver in ("Heun", "DPMSolver"):
+        results = found[solver]
+        best = min(results, key=lambda result: result["seconds"])
+        title = f"{args.cases:,} latents of width {args.width}, {args.steps} steps of {solver}"
+        limit = Limit(20.0, 5.0) if solver == "Heun" else None
+        measured = (
+            f"{spread(results)} s; processor {spread(results, 'cpu')} s; {best['evaluations']} evaluations"
+        )
+        figures += [
+            Figure(title, f"{measured}, {best['ms_per_case']:.3f} ms a case", best["seconds"], limit),
+            Figure(
+                "its peak memory beyond imports, weights and noise",
+                f"{max(r['mib'] for r in results):,.0f} MiB, of which before {bare['mib']:,.0f} MiB",
+                max(r["mib"] for r in results) - bare["mib"],
+                Limit(512.0, 256.0, "MiB"),
+            ),
+        ]
+    alone = [result["cpu"] for result in found["network"]]
+    ratio = min(r["cpu"] for r in found["Heun"]) / min(alone)
+    figures.insert(
+        2,
+        Figure(
+            "Heun against as many runs of the network alone",
+            f"the network {spread(alone)} s of processor",
+            ratio,
+            Limit(1.5, 1.2, "x"),
+        ),
+    )
+    print(f"Python {platform.python_version()}, {platform.machine()}, 2 threads\n")
+    print(table(figures))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        child(WORKS, sys.argv[2:])
+    else:
+        main()
