@@ -31,7 +31,7 @@ from torch import Tensor
 
 from mhdiff.diffusion.condition import Condition
 from mhdiff.diffusion.denoiser import Denoiser, Estimate, per_block
-from mhdiff.diffusion.sampler import told
+from mhdiff.diffusion.sampler import rows_of, told
 
 _EXACT_UP_TO = 256
 
@@ -123,7 +123,7 @@ def log_density(
         parts = []
         for first in range(0, max(len(z_0), 1), chunk):
             rows = slice(first, first + chunk)
-            known = None if condition is None else _rows(condition, rows)
+            known = rows_of(condition, rows)
             part = z_0[rows].clone()  # a tensor made in inference mode cannot enter a graph
             counted = torch.ones(part.shape[:-1], dtype=torch.bool, device=part.device)
             if known is not None and known.observed is not None:
@@ -168,12 +168,6 @@ def log_likelihood(
         condition: What else is known.
     """
     return log_density(denoiser, z_0, steps, exact, probes, chunk, generator, observed, condition).value
-
-
-def _rows(condition: Condition, rows: slice) -> Condition:
-    """The condition of some rows, its tensors fit to enter a graph."""
-    parts = (condition.label, condition.present, condition.observed)
-    return Condition(*(None if part is None else part[rows].clone() for part in parts))
 
 
 def _integrate(flow: _Flow, z: Tensor, steps: int, counted: Tensor) -> tuple[Tensor, Tensor]:

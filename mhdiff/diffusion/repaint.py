@@ -25,7 +25,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from mhdiff.diffusion.condition import Condition
@@ -75,20 +75,17 @@ class RePaint(Sampler):
         for end in range(first, last + 1, self.jump):
             yield times[max(end - self.jump, 0) : end + 1]
 
-    @torch.no_grad()
-    def __call__(
+    def draw(
         self,
         z_1: Float[Tensor, "batch *blocks dim"],
-        observed: Bool[Tensor, "batch *blocks"] | None = None,
         generator: torch.Generator | None = None,
         condition: Condition | None = None,
     ) -> Float[Tensor, "batch *blocks dim"]:
-        """Walk from noise to t = 0, see `Sampler.__call__`. The denoiser is not told of `observed`."""
-        given = observed if observed is not None or condition is None else condition.observed
-        if given is None:
-            return self.sampler(z_1, generator=generator, condition=condition)
-        condition = None if condition is None else replace(condition, observed=None)
-        absent = None if condition is None or condition.present is None else ~condition.present
+        """Walk from noise to t = 0, see `Sampler.draw`. The denoiser is not told which blocks are observed."""
+        if condition is None or condition.observed is None:
+            return self.sampler.draw(z_1, generator, condition)
+        given, condition = condition.observed, replace(condition, observed=None)
+        absent = None if condition.present is None else ~condition.present
         held = given[..., None]
 
         def at(time: Tensor) -> Tensor:

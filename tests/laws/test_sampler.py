@@ -244,6 +244,15 @@ def test_a_row_does_not_depend_on_the_others(kind):
         torch.testing.assert_close(sampler(z[1:2], FIRST), whole[1:2])
 
 
+def test_rows_are_walked_in_parts_with_what_is_known_of_each():
+    sampler, z = Heun(GaussianDenoiser(CENTRE, JOINT), 4), torch.randn(7, 2, 2, dtype=F64, generator=seeded())
+    observed = torch.rand(7, 2, generator=seeded(1)) < 0.5
+    present = observed | (torch.rand(7, 2, generator=seeded(2)) < 0.5)
+    whole = sampler(z, observed, condition=Condition(present=present))
+    sampler.at_once = 3
+    torch.testing.assert_close(sampler(z, observed, condition=Condition(present=present)), whole)
+
+
 def test_a_step_of_rectified_flow_is_straight():
     exact, t, s = GaussianDenoiser(MEAN, COVARIANCE, RectifiedFlow()), 0.7, 0.4
     y = torch.randn(5, 3, dtype=F64, generator=seeded())
