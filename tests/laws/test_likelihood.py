@@ -73,6 +73,15 @@ def test_one_block_of_a_mixture_given_the_other(schedule):
     assert (found - (law.log_prob(z.flatten(1)) - first)).abs().max() < 1e-3
 
 
+def test_what_is_left_of_the_signal_at_the_noisy_end_is_accounted_for():
+    short = VPSchedule(0.1, 12.0)  # alpha(1) = .049
+    mean, variance = torch.tensor([3.0], dtype=F64), torch.tensor([[0.8]], dtype=F64)
+    z = mean + torch.tensor([[-2.0], [0.0], [2.0], [4.0]], dtype=F64)
+    found = log_likelihood(GaussianDenoiser(mean, variance, short), z)
+    truth = MultivariateNormal(mean, variance).log_prob(z)
+    torch.testing.assert_close(found, truth, atol=1e-3, rtol=0)
+
+
 def test_each_row_counts_its_own_blocks_and_none_is_nothing():
     model = gaussian(6)
     z = torch.randn(5, 3, 2, dtype=F64, generator=seeded())

@@ -134,6 +134,27 @@ def test_repaint_comes_nearer_by_resampling_and_by_shorter_steps(monkeypatch):
     assert max(finer) < 0.1
 
 
+def test_repaint_shows_given_blocks_as_noised_as_the_others_and_does_not_say_that_they_are_given():
+    asked = []
+
+    class Spy(GaussianDenoiser):
+        def forward(self, z_t, t, condition=None):
+            asked.append((z_t[:, 0], t, condition))
+            return super().forward(z_t, t, condition)
+
+    spy, n = Spy(CENTRE, JOINT), 1000
+    z = GIVEN.expand(n, 2, 2).clone()
+    present = torch.ones(n, 2, dtype=torch.bool)
+    repaint(spy, 6, 2)(z, FIRST.expand(n, 2), seeded(), Condition(present=present))
+    for shown, t, condition in asked:
+        assert (t == t[0, 0]).all()
+        assert condition.observed is None
+        alpha, sigma = spy.schedule(t[0, 0])
+        xi = (shown - alpha * GIVEN) / sigma
+        assert xi.mean(0).abs().max() < 0.15
+        assert (xi.std(0) - 1).abs().max() < 0.12
+
+
 @pytest.mark.parametrize("kind", SAMPLERS, ids=name)
 def test_the_condition_may_say_what_is_observed(kind, monkeypatch):
     z, sampler = torch.stack((GIVEN, GIVEN))[None], kind(GaussianDenoiser(CENTRE, JOINT), 5)
