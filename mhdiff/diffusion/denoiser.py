@@ -148,10 +148,19 @@ class GaussianDenoiser(Denoiser):
         t: Float[Tensor, "batch *times"],
         condition: Condition | None = None,
     ) -> Estimate:
-        """Estimate the clean latent, see `Denoiser.forward`."""
+        """Estimate the clean latent, see `Denoiser.forward`.
+
+        A block that is not there counts as pure noise at the value 0: it says nothing of the others, and its v is 0.
+        A label is not read.
+        """
         alpha, sigma = self.schedule(per_block(t, z_t)[..., None])
-        a, s = (scale.expand(z_t.shape).flatten(1) for scale in (alpha, sigma))
+        a, s, z = (x.expand(z_t.shape).flatten(1) for x in (alpha, sigma, z_t))
+        absent = torch.zeros_like(z, dtype=torch.bool)
+        if condition is not None and condition.present is not None:
+            absent = ~condition.present.repeat_interleave(z.shape[1] // condition.present.shape[1], dim=1)
+            a, s, z = a.masked_fill(absent, 0.0), s.masked_fill(absent, 1.0), z.masked_fill(absent, 0.0)
         marginal = a[:, :, None] * self.covariance * a[:, None, :] + torch.diag_embed(s * s)
-        r = torch.linalg.solve(marginal, z_t.flatten(1) - a * self.mean)
+        r = torch.linalg.solve(marginal, z - a * self.mean)
         z_0 = self.mean + (a * r) @ self.covariance
-        return Estimate(z_t, (a * s * r - s * z_0).reshape(z_t.shape), alpha, sigma)
+        v = (a * s * r - s * z_0).masked_fill(absent, 0.0)
+        return Estimate(z_t, v.reshape(z_t.shape), alpha, sigma)

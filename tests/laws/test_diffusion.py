@@ -73,7 +73,7 @@ def test_impossible_schedules_are_refused():
 
 @pytest.mark.parametrize("kind", ["exact", "network"])
 def test_views_of_an_estimate_agree(kind):
-    denoiser = gaussian() if kind == "exact" else VDenoiser(ResidualMLP(3, 16, 2)).double()
+    denoiser = gaussian() if kind == "exact" else VDenoiser(ResidualMLP(3, width=16, depth=2)).double()
     z, t = torch.randn(20, 3, dtype=F64, generator=seeded()), torch.linspace(0.01, 1, 20, dtype=F64)
     with torch.no_grad():
         e = denoiser(z, t)
@@ -92,7 +92,7 @@ def test_score_is_the_gradient_of_the_log_density_of_a_gaussian():
 
 
 def test_network_at_time_zero_returns_its_input_and_is_finite():
-    denoiser, z = VDenoiser(ResidualMLP(3, 16, 1)), torch.randn(4, 3)
+    denoiser, z = VDenoiser(ResidualMLP(3, width=16, depth=1)), torch.randn(4, 3)
     estimate = denoiser(z, torch.zeros(4))
     assert torch.equal(estimate.z_0, z)
     assert estimate.v.isfinite().all()
@@ -118,7 +118,7 @@ def test_a_block_at_time_zero_conditions_the_other():
 
 
 def test_backbone_takes_a_time_per_block():
-    denoiser, z = VDenoiser(ResidualMLP(4, 16, 2, blocks=3)), torch.randn(5, 3, 4)
+    denoiser, z = VDenoiser(ResidualMLP(4, blocks=3, width=16, depth=2)), torch.randn(5, 3, 4)
     t = torch.rand(5, 3)
     changed = t.clone()
     changed[:, 2] = 0.9
@@ -127,7 +127,7 @@ def test_backbone_takes_a_time_per_block():
 
 
 def test_second_derivative_of_the_network():
-    denoiser, z = VDenoiser(ResidualMLP(3, 16, 2)), torch.randn(4, 3, requires_grad=True)
+    denoiser, z = VDenoiser(ResidualMLP(3, width=16, depth=2)), torch.randn(4, 3, requires_grad=True)
     (first,) = torch.autograd.grad(
         denoiser(z, torch.full((4,), 0.3)).z_0.square().sum(), z, create_graph=True
     )
@@ -221,7 +221,7 @@ def test_observed_blocks_are_seen_clean_and_do_not_count():
     seen = []
 
     class Spy(GaussianDenoiser):
-        def forward(self, z_t, t):
+        def forward(self, z_t, t, condition=None):
             seen.append((z_t, t))
             return super().forward(z_t, t)
 

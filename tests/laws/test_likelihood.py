@@ -60,7 +60,7 @@ def test_mixture():
 
 def test_density_integrates_to_one():
     torch.manual_seed(0)
-    model = VDenoiser(ResidualMLP(1, 16, 2)).double()
+    model = VDenoiser(ResidualMLP(1, width=16, depth=2)).double()
     grid = torch.linspace(-9, 9, 600, dtype=F64)
     assert abs(torch.trapezoid(log_likelihood(model, grid[:, None]).exp(), grid) - 1) < 1e-3
 
@@ -88,7 +88,7 @@ def test_blocks_are_one_long_latent_and_chunks_do_not_matter():
 
 @pytest.mark.parametrize("guard", [torch.inference_mode, torch.no_grad])
 def test_works_where_gradients_are_off(guard):
-    model = VDenoiser(ResidualMLP(3, 16, 1)).requires_grad_(False)
+    model = VDenoiser(ResidualMLP(3, width=16, depth=1)).requires_grad_(False)
     with guard():
         z = torch.randn(5, 3)
         assert log_likelihood(model, z, steps=4).isfinite().all()
