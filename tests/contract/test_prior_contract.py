@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import mhdiff.diffusion
-from mhdiff.diffusion import BlockTransformer, DiffusionPrior, Latents, Prior, ResidualMLP
+from mhdiff.diffusion import BlockTransformer, DiffusionPrior, Latents, Prior, ResidualMLP, bound, log_likelihood
 from ontology.errors import InputError
 
 N, M, D, C = 6, 3, 5, 3
@@ -47,7 +47,9 @@ def made(name):
 
 
 @pytest.fixture(params=MAKERS)
-def prior(request):
+def prior(request, monkeypatch):
+    # What holds here holds however coarsely a flow is integrated; how finely it must be is a law of the likelihood.
+    monkeypatch.setattr(bound, "log_likelihood", partial(log_likelihood, steps=3))
     torch.manual_seed(0)
     prior = made(request.param)
     prior.name = request.param
@@ -161,14 +163,11 @@ def test_nothing_present_has_one_defined_answer_whatever_stands_there(prior):
     torch.testing.assert_close(out[1], out[3])
     assert out.isfinite().all()
     assert same(answers(prior, latents), answers(prior, other))
-    prior.conditional_mean(other).square().sum().backward(retain_graph=True) if prior.conditional_mean(
-        other
-    ).requires_grad else None
-    out.square().sum().backward()
+    (out.square().sum() + prior.conditional_mean(other).square().sum()).backward()
     assert (shared.grad[[1, 3]] == 0).all()
     assert (shared.grad[[0, 2]] != 0).any()
-    if modality.grad is not None:
-        assert (modality.grad[~latents.present] == 0).all()
+    assert (modality.grad[~latents.present] == 0).all()
+    assert (modality.grad[latents.present] != 0).any()
 
 
 def test_a_batch_of_nothing_is_survived(prior):
@@ -190,11 +189,10 @@ def test_every_parameter_learns_from_the_prior_s_own_loss_and_the_latents_do_not
         loss.backward()
     assert latents.shared.grad is None
     assert latents.modality.grad is None
-    idle = "attention.inward" if prior.name == "DiffusionPrior-flat" else None
     for name, p in prior.named_parameters():
         if p.requires_grad:
             assert p.grad is not None, name
-            assert idle is not None or p.grad.abs().max() > 0, name
+            assert p.grad.abs().max() > 0, name
 
 
 @pytest.mark.parametrize("told", [True, False])
