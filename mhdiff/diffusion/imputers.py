@@ -49,6 +49,7 @@ class NoPrior(Prior):
     def _mean(self, z: Tensor, given: Tensor) -> Float[Tensor, "rows blocks dim"]:
         return torch.zeros_like(z)
 
+
 class MeanImputer(NoPrior):
     """Puts the training fold's mean in a missing modality's place; otherwise `NoPrior`."""
 

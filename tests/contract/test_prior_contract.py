@@ -10,7 +10,15 @@ import pytest
 import torch
 
 import mhdiff.diffusion
-from mhdiff.diffusion import BlockTransformer, DiffusionPrior, Latents, Prior, ResidualMLP, bound, log_likelihood
+from mhdiff.diffusion import (
+    BlockTransformer,
+    DiffusionPrior,
+    Latents,
+    Prior,
+    ResidualMLP,
+    bound,
+    log_likelihood,
+)
 from ontology.errors import InputError
 
 N, M, D, C = 6, 3, 5, 3
@@ -236,21 +244,20 @@ def test_known_blocks_stay_and_an_imputed_block_is_never_looked_at(prior):
     shared = torch.where(lacking & torch.tensor(prior.models_shared), latents.shared + 50, latents.shared)
     changed = Latents(shared, modality, latents.present)
     for redraw in (False, True):
-        first, second = (
-            prior.impute(x, 2, 3, seeded(), redraw=redraw) for x in (latents, changed)
-        )
+        first, second = (prior.impute(x, 2, 3, seeded(), redraw=redraw) for x in (latents, changed))
         assert torch.equal(first, second)
-        assert torch.equal(
-            prior.conditional_mean(latents, redraw), prior.conditional_mean(changed, redraw)
-        )
+        assert torch.equal(prior.conditional_mean(latents, redraw), prior.conditional_mean(changed, redraw))
         known = prior.known_blocks(latents)
         known[:, 0] &= not (redraw and prior.models_shared)
         kept = prior.blocks(latents)[known]
         assert all(torch.equal(x[known], kept) for x in first)
-    if prior.models_shared:  # given the modalities alone, a complete patient's shared latent is not read either
+    if (
+        prior.models_shared
+    ):  # given the modalities alone, a complete patient's shared latent is not read either
         moved = Latents(latents.shared + 50, latents.modality, latents.present)
         assert torch.equal(
-            prior.impute(moved, 2, 3, seeded(), redraw=True), prior.impute(latents, 2, 3, seeded(), redraw=True)
+            prior.impute(moved, 2, 3, seeded(), redraw=True),
+            prior.impute(latents, 2, 3, seeded(), redraw=True),
         )
 
 

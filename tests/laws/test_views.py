@@ -96,9 +96,7 @@ def test_all_observed_but_one_is_plain_conditional_training():
                 v = torch.cat((torch.zeros_like(z_t[:, :2]), third.v[:, None]), 1)
                 return type(third)(z_t, v, third.alpha[:, None], third.sigma[:, None])
 
-        plain = denoising_loss(
-            Same(joint, z[:, :2]), z, weighting, keep=~observed, generator=seeded(5)
-        )
+        plain = denoising_loss(Same(joint, z[:, :2]), z, weighting, keep=~observed, generator=seeded(5))
         torch.testing.assert_close(masked, plain, rtol=1e-6, atol=0)
 
 
