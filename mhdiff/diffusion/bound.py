@@ -63,13 +63,11 @@ class Bound(Denoiser):
             times, z = per_block(t, z_t), z_t
         else:
             times = t[:, None].expand(self.there.shape)
-            z = torch.zeros_like(self.clean).index_copy(1, self._column(z_t), z_t[:, None])
+            column = torch.full((1,), self.block, dtype=torch.int64, device=z_t.device)
+            z = torch.zeros_like(self.clean).index_copy(1, column, z_t[:, None])
         z = torch.where(free, z, self.clean)
         v = self._v(z, times.masked_fill(self.given, 0.0)).masked_fill(~free, 0.0)
         return Estimate(z_t, v if self.block is None else v[:, self.block], alpha, sigma)
-
-    def _column(self, like: Tensor) -> Tensor:
-        return torch.full((1,), self.block, dtype=torch.int64, device=like.device)
 
     def _v(self, z: Tensor, times: Tensor) -> Tensor:
         if self.label is None:

@@ -15,9 +15,9 @@ them; the prior's own parameters learn from its loss alone.
 Imputing. The modalities that a patient has are known, and the rest is drawn given them. A shared latent that was
 fused from fewer modalities is not the complete patient's: for a patient who lacks something it is one of the blocks
 to be drawn, and what stands in its place is not read. The shared latent of a complete patient is known, unless
-`redraw` asks for draws of it given the modalities. A block of which a member has no model stays when imputing: the
-shared one as the fusion gave it, a missing modality at its mean. When drawn anew or judged it is standard normal and
-independent of the rest.
+`redraw` asks for draws of it given the modalities. A member that has no model of how the blocks hang together leaves
+the shared one as the fusion gave it, and one that has none of the modalities puts a missing one at its mean. Drawn
+anew or judged, a block that is not modelled is standard normal and independent of the rest.
 """
 
 import math
@@ -135,6 +135,11 @@ class Prior(nn.Module, ABC):
         """
         mean = torch.cat((self.scale.mean[None], self.modality_scale.mean))
         return blocks * self.std + mean
+
+    @property
+    def draws_shared(self) -> bool:
+        """Whether the shared block can be drawn given modalities: both are modelled, together."""
+        return self.models_shared and self.models_modalities
 
     # -- what a prior is asked
 
@@ -290,10 +295,9 @@ class Prior(nn.Module, ABC):
     def _given(self, latents: Latents, redraw: bool) -> tuple[Tensor, Tensor]:
         """The known blocks, 0 elsewhere, and which they are."""
         given = self.known_blocks(latents)
-        if not self.models_shared:
-            given = given.index_fill(1, given.new_zeros(1, dtype=torch.int64), True)
-        elif redraw:
-            given = given.index_fill(1, given.new_zeros(1, dtype=torch.int64), False)
+        if not self.draws_shared or redraw:
+            first = torch.zeros(1, dtype=torch.int64, device=given.device)
+            given = given.index_fill(1, first, not self.draws_shared)
         return self.blocks(latents).masked_fill(~given[..., None], 0.0), given
 
     def _filled(self, z: Tensor, given: Tensor, drawn: Tensor) -> Tensor:

@@ -241,19 +241,17 @@ def test_known_blocks_stay_and_an_imputed_block_is_never_looked_at(prior):
     away = ~latents.present[..., None]
     modality = torch.where(away, 100 + 10 * torch.randn(N, M, D, generator=seeded(5)), latents.modality)
     lacking = ~latents.complete[:, None]
-    shared = torch.where(lacking & torch.tensor(prior.models_shared), latents.shared + 50, latents.shared)
+    shared = torch.where(lacking & torch.tensor(prior.draws_shared), latents.shared + 50, latents.shared)
     changed = Latents(shared, modality, latents.present)
     for redraw in (False, True):
         first, second = (prior.impute(x, 2, 3, seeded(), redraw=redraw) for x in (latents, changed))
         assert torch.equal(first, second)
         assert torch.equal(prior.conditional_mean(latents, redraw), prior.conditional_mean(changed, redraw))
         known = prior.known_blocks(latents)
-        known[:, 0] &= not (redraw and prior.models_shared)
+        known[:, 0] &= not (redraw and prior.draws_shared)
         kept = prior.blocks(latents)[known]
         assert all(torch.equal(x[known], kept) for x in first)
-    if (
-        prior.models_shared
-    ):  # given the modalities alone, a complete patient's shared latent is not read either
+    if prior.draws_shared:  # given the modalities alone, a complete patient's is not read either
         moved = Latents(latents.shared + 50, latents.modality, latents.present)
         assert torch.equal(
             prior.impute(moved, 2, 3, seeded(), redraw=True),

@@ -126,7 +126,7 @@ def test_no_prior_is_the_normal_with_the_running_moments():
 def test_learns_a_two_humped_law(weighting):
     torch.manual_seed(0)
     prior, noise = (
-        small(2, 1, 0, 48, 2, hierarchy="flat", weighting=weighting, ema_decay=0.99, warmup=50),
+        small(2, 2, 0, 48, 2, hierarchy="flat", weighting=weighting, ema_decay=0.99, warmup=50),
         seeded(),
     )
     optimiser = torch.optim.Adam(prior.denoiser.parameters(), lr=4e-3)
