@@ -28,7 +28,7 @@ FORMS = {
     "DiffusionPrior-flat": partial(DiffusionPrior, hierarchy="flat"),
     "DiffusionPrior-no_shared": partial(DiffusionPrior, hierarchy="no_shared"),
     "DiffusionPrior-transformer": partial(
-        DiffusionPrior, backbone=partial(BlockTransformer, width=32, depth=2)
+        DiffusionPrior, backbone=partial(BlockTransformer, width=16, depth=1)
     ),
 }
 
@@ -50,14 +50,14 @@ MAKERS = {kind.__name__: kind for kind in members()} | FORMS
 
 
 def made(name):
-    small = {"backbone": partial(ResidualMLP, width=32, depth=2)} if name == "DiffusionPrior" else {}
+    small = {"backbone": partial(ResidualMLP, width=16, depth=1)} if name == "DiffusionPrior" else {}
     return MAKERS[name](D, M, C, **small)
 
 
 @pytest.fixture(params=MAKERS)
 def prior(request, monkeypatch):
     # What holds here holds however coarsely a flow is integrated; how finely it must be is a law of the likelihood.
-    monkeypatch.setattr(bound, "log_likelihood", partial(log_likelihood, steps=3))
+    monkeypatch.setattr(bound, "log_likelihood", partial(log_likelihood, steps=2))
     torch.manual_seed(0)
     prior = made(request.param)
     prior.name = request.param
