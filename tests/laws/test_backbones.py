@@ -43,6 +43,17 @@ def test_an_absent_block_has_no_influence_and_no_answer(kind):
     assert all(p.grad is None or p.grad.isfinite().all() for p in network.parameters())
 
 
+def test_an_absent_block_is_no_key_of_the_attention():
+    network = BlockTransformer(DIM, BLOCKS, width=16, depth=2, heads=2)
+    x, level, _ = question()
+    condition = Condition(present=torch.tensor([[True, False, True]]).expand(6, BLOCKS))
+    before = network(x, level, condition)
+    with torch.no_grad():
+        network.which[1] += 5.0
+    assert torch.equal(network(x, level, condition), before)
+    assert not torch.equal(network(x, level)[:, 0], before[:, 0])
+
+
 def test_what_is_there_has_influence_on_the_others(kind):
     network = kind(DIM, BLOCKS, CLASSES)
     x, level, _ = question()

@@ -94,7 +94,8 @@ def test_all_observed_but_one_is_plain_conditional_training():
             def forward(self, z_t, t, condition=None):
                 third = super().forward(z_t[:, 2], t[:, 2])
                 v = torch.cat((torch.zeros_like(z_t[:, :2]), third.v[:, None]), 1)
-                return type(third)(z_t, v, third.alpha[:, None], third.sigma[:, None])
+                alpha, sigma = (x[:, None].expand(-1, 3, -1) for x in (third.alpha, third.sigma))
+                return type(third)(z_t, v, alpha, sigma)
 
         plain = denoising_loss(Same(joint, z[:, :2]), z, weighting, keep=~observed, generator=seeded(5))
         torch.testing.assert_close(masked, plain, rtol=1e-6, atol=0)
