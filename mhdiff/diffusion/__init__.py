@@ -8,10 +8,11 @@ from mhdiff.diffusion.denoiser import Denoiser, Estimate, GaussianDenoiser, VDen
 from mhdiff.diffusion.ema import EMA
 from mhdiff.diffusion.imputer_gaussian import GaussianImputer
 from mhdiff.diffusion.imputers import MeanImputer, NoPrior, RegressionImputer
+from mhdiff.diffusion.latents import Latents
 from mhdiff.diffusion.likelihood import log_likelihood
 from mhdiff.diffusion.loss import Weighting, denoising_loss
 from mhdiff.diffusion.prior import DiffusionPrior
-from mhdiff.diffusion.prior_base import Latents, Prior
+from mhdiff.diffusion.prior_base import Prior
 from mhdiff.diffusion.sampler import DDIM, EulerMaruyama, Heun, Sampler, sampler_for
 from mhdiff.diffusion.schedule import VPSchedule
 from mhdiff.diffusion.standardise import Standardiser

@@ -22,7 +22,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, distributed
 
-from mhdiff.diffusion.prior_base import Latents, Prior
+from mhdiff.diffusion.latents import Latents
+from mhdiff.diffusion.prior_base import Prior
 from mhdiff.diffusion.schedule import VPSchedule
 from ontology.errors import InputError
 

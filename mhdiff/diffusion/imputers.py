@@ -14,7 +14,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from mhdiff.diffusion.ema import EMA
-from mhdiff.diffusion.prior_base import Latents, Prior
+from mhdiff.diffusion.latents import Latents
+from mhdiff.diffusion.prior_base import Prior
 from mhdiff.diffusion.views import draw_views
 
 

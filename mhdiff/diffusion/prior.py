@@ -29,8 +29,9 @@ from mhdiff.diffusion.condition import UNTOLD, Condition
 from mhdiff.diffusion.denoiser import Denoiser, VDenoiser, per_block
 from mhdiff.diffusion.ema import EMA
 from mhdiff.diffusion.imputers import NoPrior
+from mhdiff.diffusion.latents import Latents
 from mhdiff.diffusion.loss import Weighting, denoising_loss
-from mhdiff.diffusion.prior_base import Latents, Prior
+from mhdiff.diffusion.prior_base import Prior
 from mhdiff.diffusion.sampler import sampler_for
 from mhdiff.diffusion.schedule import VPSchedule
 from mhdiff.diffusion.views import Hierarchy, draw_views

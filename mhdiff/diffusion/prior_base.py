@@ -22,42 +22,17 @@ anew or judged, a block that is not modelled is standard normal and independent 
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from mhdiff.diffusion.condition import UNTOLD
+from mhdiff.diffusion.latents import Latents
 from mhdiff.diffusion.standardise import Standardiser
 from ontology.errors import InputError
 
 _LOG_2PI = math.log(2 * math.pi)
-
-
-@dataclass(frozen=True)
-class Latents:
-    """What the fusion and the encoders say of a batch of patients.
-
-    Attributes:
-        shared: The fused latent z of what is present.
-        modality: The latent z_m of each modality; anything where it is absent.
-        present: Which modalities are present.
-    """
-
-    shared: Float[Tensor, "batch dim"]
-    modality: Float[Tensor, "batch modalities dim"]
-    present: Bool[Tensor, "batch modalities"]
-
-    @property
-    def known(self) -> Bool[Tensor, " batch"]:
-        """True for a patient of whom anything is present."""
-        return self.present.any(dim=1)
-
-    @property
-    def complete(self) -> Bool[Tensor, " batch"]:
-        """True for a patient of whom everything is present."""
-        return self.present.all(dim=1)
 
 
 class Prior(nn.Module, ABC):
