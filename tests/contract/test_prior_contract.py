@@ -355,6 +355,24 @@ def test_a_moved_and_scaled_latent_has_the_density_that_it_must(prior):
         torch.testing.assert_close(after[name], density - count[name] * volume, msg=name)
 
 
+def test_the_average_answers_and_the_parameters_learn(prior):
+    """What has not been taken into the average answers nothing; the training loss alone sees it."""
+    trained(prior)
+    before, drawn = answers(prior, batch()), draws(prior)
+    moved = [p for p in prior.parameters() if p.requires_grad]
+    for p in moved:
+        p.data.add_(0.1 * torch.randn(p.shape, generator=seeded()))
+    after = answers(prior, batch())
+    for name in before.keys() - {"loss", "untold"}:
+        assert torch.equal(before[name], after[name]), name
+    assert all(torch.equal(a, b) for a, b in zip(drawn, draws(prior), strict=True))
+    if moved:
+        assert not torch.equal(before["loss"], after["loss"])
+        judged = prior.eval().loss(batch(), generator=seeded())
+        prior.train().update()
+        assert not torch.equal(judged, prior.eval().loss(batch(), generator=seeded()))
+
+
 def test_state_dict_round_trip(prior):
     trained(prior)
     torch.manual_seed(1)

@@ -210,6 +210,15 @@ def test_latents_that_are_trained_for_the_prior_collapse_and_its_loss_looks_bett
     assert worse > diagnosis
 
 
+def test_denoising_is_the_posterior_mean_at_the_latent_scaled_by_alpha():
+    flat, z = small(hierarchy="flat"), torch.randn(5, 3, generator=seeded())
+    for time in (0.1, 0.5):
+        t = torch.full((5, 1), time)
+        alpha, _ = flat.averaged.schedule(t)
+        expected = flat.averaged((alpha * z)[:, None], t).z_0[:, 0]
+        assert torch.equal(flat.denoise(latents(z), time), expected)
+
+
 def test_at_time_zero_nothing_is_noise_and_at_one_everything():
     prior = small()
     z = torch.randn(5, 3, generator=seeded())
