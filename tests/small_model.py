@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch_geometric.nn import SAGEConv
 
 from graph_builders import ConceptGraph
 from mhdiff.batch import Batch, EvidenceBatch
-from mhdiff.diffusion.prior import DiffusionPrior
+from mhdiff.diffusion import DiffusionPrior, ResidualMLP
 from mhdiff.encoders.specs import CodeSpec, ImageSpec, LabSpec, TextSpec
 from mhdiff.fusion.fusion import CrossModalFusion
 from mhdiff.guidance import MessagePassing
@@ -82,7 +84,7 @@ def module(graph: ConceptGraph | None = None, **options) -> Diagnosis:
         },
         "guidance": lambda g, d, h: MessagePassing(g, d, h, conv=SAGEConv, layers=2),
         "fusion": CrossModalFusion,
-        "prior": lambda d: DiffusionPrior(d, width=32, depth=2),
+        "prior": lambda d, m, c: DiffusionPrior(d, m, c, backbone=partial(ResidualMLP, width=32, depth=2)),
         "dim": DIM,
         "heads": 2,
     } | options

@@ -33,7 +33,8 @@ from mhdiff.diffusion.condition import Condition
 from mhdiff.diffusion.denoiser import Denoiser, Estimate, per_block
 from mhdiff.diffusion.sampler import rows_of, told
 
-_EXACT_UP_TO = 256
+#: Coordinates up to which the divergence is computed exactly by default.
+EXACT_UP_TO = 256
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,11 @@ def _probes(
 ) -> Float[Tensor, "probes batch dim"]:
     """Unit vectors, or random signs; 0 where a coordinate does not count."""
     rows, dim = counted.shape
-    if exact:
-        units = torch.eye(dim, dtype=like.dtype, device=like.device)[:, None, :].expand(dim, rows, dim)
-        return units * counted
+    if exact:  # of the coordinates that count in any row; of none of them one, which then counts 0
+        columns = counted.any(dim=0)
+        columns[0] |= ~columns.any()
+        units = torch.eye(dim, dtype=like.dtype, device=like.device)[columns]
+        return units[:, None, :].expand(len(units), rows, dim) * counted
     signs = torch.randint(0, 2, (count, rows, dim), generator=generator, device=like.device)
     return (2 * signs - 1).to(like.dtype) * counted
 
@@ -119,7 +122,7 @@ def log_density(
     """
     with torch.inference_mode(False), torch.no_grad():
         condition = told(condition, observed)
-        exact = z_0[:1].numel() <= _EXACT_UP_TO if exact is None else exact
+        exact = z_0[:1].numel() <= EXACT_UP_TO if exact is None else exact
         parts = []
         for first in range(0, max(len(z_0), 1), chunk):
             rows = slice(first, first + chunk)

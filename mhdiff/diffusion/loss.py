@@ -12,7 +12,9 @@ r"""The denoising loss.
 - g^2 / sigma^2 is minus the slope of the log-SNR, so its importance sampling is a uniform log-SNR; 1 / c is
   the integral of that density, a constant of the schedule. Drawn uniformly, t would need weights of 10 to
   1e5;
-- times are stratified over the batch, which keeps the law of each and lowers the variance of the mean.
+- times are stratified over the batch, which keeps the law of each and lowers the variance of the mean;
+- with blocks, t is one number a row: the blocks that are generated share it, as they do when they are sampled, and
+  those that are observed stand at 0.
 
 The latents are constants here: whoever calls decides on that (`mhdiff.diffusion.prior` stops the gradient).
 """
@@ -23,7 +25,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mhdiff.diffusion.denoiser import Denoiser
+from mhdiff.diffusion.condition import Condition
+from mhdiff.diffusion.denoiser import Denoiser, per_block
 from mhdiff.diffusion.schedule import Schedule
 
 Weighting = Literal["v", "eps", "likelihood", "soft-min-snr"]
@@ -31,12 +34,12 @@ _SNR_BOUND = 5.0
 
 
 def draw_times(
-    like: Float[Tensor, "batch *blocks"],
+    like: Float[Tensor, " batch"],
     schedule: Schedule,
     weighting: Weighting,
     generator: torch.Generator | None = None,
-) -> Float[Tensor, "batch *blocks"]:
-    """Draw the times of a batch.
+) -> Float[Tensor, " batch"]:
+    """Draw the times of a batch, one a row.
 
     Args:
         like: A tensor of the wanted shape, type and device.
@@ -44,10 +47,10 @@ def draw_times(
         weighting: `likelihood` draws a uniform log-SNR, the others a uniform time.
         generator: Source of the random numbers.
     """
-    rows, rest = len(like), like.shape[1:]
-    offset = torch.rand((1, *rest), generator=generator, dtype=like.dtype, device=like.device)
+    rows = len(like)
+    offset = torch.rand(1, generator=generator, dtype=like.dtype, device=like.device)
     strata = torch.arange(rows, dtype=like.dtype, device=like.device) / max(rows, 1)
-    u = torch.remainder(offset + strata.reshape(rows, *(1,) * len(rest)), 1.0)
+    u = torch.remainder(offset + strata, 1.0)
     if weighting != "likelihood":
         return schedule.start + (1.0 - schedule.start) * u
     ends = schedule.log_snr(like.new_tensor([schedule.start, 1.0]))
@@ -71,24 +74,28 @@ def denoising_loss(
     keep: Bool[Tensor, "batch *blocks"] | None = None,
     observed: Bool[Tensor, "batch *blocks"] | None = None,
     generator: torch.Generator | None = None,
+    condition: Condition | None = None,
 ) -> Float[Tensor, ""]:
     """Compute L for one batch; 0 if nothing is kept.
 
     Args:
         denoiser: The model of v.
-        z_0: Clean latents.
+        z_0: Clean latents; finite also where a block is absent.
         weighting: w(t) and the law of t.
         keep: True where a row or block counts; by default everywhere.
         observed: True where a block stays clean (t = 0) and is a condition for the others; it does not count.
         generator: Source of the random numbers.
+        condition: What the denoiser is told besides; by default which blocks are `observed`.
     """
-    t = draw_times(z_0[..., 0], denoiser.schedule, weighting, generator)
+    rows = z_0.flatten(1)[:, 0]
+    t = per_block(draw_times(rows, denoiser.schedule, weighting, generator), z_0)
     kept = torch.ones_like(t, dtype=torch.bool) if keep is None else keep
     if observed is not None:
         t, kept = t.masked_fill(observed, 0.0), kept & ~observed
+        condition = condition or Condition(observed=observed)
     eps = torch.randn(z_0.shape, generator=generator, dtype=z_0.dtype, device=z_0.device)
     alpha, sigma = denoiser.schedule(t[..., None])
-    estimate = denoiser(alpha * z_0 + sigma * eps, t)
+    estimate = denoiser(alpha * z_0 + sigma * eps, t, condition)
     error = (estimate.v - (alpha * eps - sigma * z_0)).square().mean(dim=-1)
     total = (weight(t, denoiser.schedule, weighting) * error).masked_fill(~kept, 0.0).sum()
     return total / kept.sum().clamp(min=1)

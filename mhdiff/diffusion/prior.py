@@ -1,182 +1,108 @@
-r"""Priors over the fused latent.
+r"""The hierarchical diffusion prior: one model of the blocks [shared | modality_1 .. modality_M].
 
-    z~  = (z - m) / s                                     standardised with statistics of the training fold
-    L   = E w(t) ||v_hat(alpha z~ + sigma eps, t) - v||^2        z~ without gradient
-    out = E[z_0 | z_t = alpha(t*) z~]                     denoised at t*, with the averaged (EMA) network
-    log p(z) = log p(z~) - sum_i log s_i                  nats
+    L   = E w(t) ||v_hat(alpha z~ + sigma eps, t, shown, given, y) - v||^2     over the blocks shown and not given
+    out = E[z_0 | z_t = alpha(t*) z~]             the shared block alone, denoised at t* with the averaged network
+    E[z_b | z_given] = z_hat_b at t = 1           nothing is left of b there: one evaluation
+    log p by the probability-flow equation        of the shared block alone, or of some blocks given others
 
-- z: the shared latent that the fusion gives; m, s: see `mhdiff.diffusion.standardise`;
-- t*: `denoise_time`; w: `weighting`, see `mhdiff.diffusion.loss`;
-- a patient of whom nothing is present has no z: z~ is 0, and `out` is the prior's answer to that, the same
-  for all of them.
+- t: a time for each block: given blocks stand at 0, the others at one t (`mhdiff.diffusion.loss`);
+- shown, given: drawn anew for each row and step (`mhdiff.diffusion.views`), so that p(z), p(z_m), p(z_m | z) and
+  p(z_m | the others) are all this one model, and imputing is sampling. What the model learns is the law of the
+  blocks that are shown, over the patients that have them;
+- y: the label, which is dropped in some rows, so that the same network knows the law without it;
+- t*: `denoise_time`; w: `weighting`. With `likelihood` w(1) is 0 and the conditional mean is hardly trained.
 
-The gradient stops between the latents and L, because a latent that shrinks is easy to denoise: trained
-jointly, the encoders would lower L by collapsing. Through `out` the classifier's gradient does reach them;
-the network itself learns from L alone.
-
-`Latents` also carries the latents of the modalities. A prior over the blocks [shared | modality_1 ..
-modality_M] reads them, with a time per block, as the denoisers, the loss and the samplers already take it.
+What denoises, imputes, samples and judges is the average (EMA), in training too, and validation's loss is its.
+Bounded to parts by `hierarchy`, for nested ablations: `flat` is a prior over the shared block alone, which cannot
+impute; `no_shared` one over the modalities alone, which leaves the shared latent as it is.
 """
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from mhdiff.diffusion.backbone import ResidualMLP
-from mhdiff.diffusion.denoiser import Denoiser, VDenoiser
+from mhdiff.diffusion.condition import UNTOLD, Condition
+from mhdiff.diffusion.denoiser import Denoiser, VDenoiser, per_block
 from mhdiff.diffusion.effort import sampler_for
 from mhdiff.diffusion.ema import EMA
-from mhdiff.diffusion.likelihood import log_likelihood
-from mhdiff.diffusion.loss import denoising_loss
-from mhdiff.diffusion.schedule import VPSchedule
-from mhdiff.diffusion.standardise import Standardiser
+from mhdiff.diffusion.guided import Guided
+from mhdiff.diffusion.imputers import NoPrior
+from mhdiff.diffusion.latents import Latents
+from mhdiff.diffusion.likelihood import EXACT_UP_TO, log_likelihood
+from mhdiff.diffusion.loss import Weighting, denoising_loss
+from mhdiff.diffusion.prior_base import Prior
+from mhdiff.diffusion.schedule import Schedule
+from mhdiff.diffusion.views import Hierarchy, draw_views
 from ontology.errors import InputError
 
-
-@dataclass(frozen=True)
-class Latents:
-    """What the fusion and the encoders say of a batch of patients.
-
-    Attributes:
-        shared: The fused latent z.
-        modality: The latent z_m of each modality; anything where it is absent.
-        present: Which modalities are present.
-    """
-
-    shared: Float[Tensor, "batch dim"]
-    modality: Float[Tensor, "batch modalities dim"]
-    present: Bool[Tensor, "batch modalities"]
-
-    @property
-    def known(self) -> Bool[Tensor, " batch"]:
-        """True for a patient of whom anything is present."""
-        return self.present.any(dim=1)
-
-
-class Prior(nn.Module, ABC):
-    """A model of the fused latent. What it gives is on the standardised scale.
-
-    Args:
-        dim: Width of the latent.
-        warmup: Number of calls of `observe` after which the standardisation is frozen.
-    """
-
-    def __init__(self, dim: int, warmup: int = 500) -> None:
-        super().__init__()
-        if dim < 1 or warmup < 0:
-            raise InputError(
-                f"a prior cannot have width {dim} and a warm-up of {warmup} steps",
-                remedy="Give dim >= 1 and warmup >= 0.",
-            )
-        self.dim = dim
-        self.scale = Standardiser(dim, warmup)
-
-    def observe(self, latents: Latents) -> None:
-        """Update the running standardisation; only in training, and no longer after `warmup` calls."""
-        self.scale.observe(latents.shared, latents.known)
-
-    def standardise(self, latents: Latents) -> Float[Tensor, "batch dim"]:
-        """z~, which is 0 for a patient of whom nothing is present."""
-        return self.scale(latents.shared.masked_fill(~latents.known[:, None], 0.0)).masked_fill(
-            ~latents.known[:, None], 0.0
-        )
-
-    def update(self) -> None:
-        """Call after each optimiser step. A prior without an average has nothing to do here."""
-        return None
-
-    @abstractmethod
-    def loss(self, latents: Latents, generator: torch.Generator | None = None) -> Float[Tensor, ""]:
-        """What the prior's own parameters learn from; no gradient reaches the latents.
-
-        Args:
-            latents: A batch.
-            generator: Source of the random numbers.
-        """
-
-    @abstractmethod
-    def denoise(self, latents: Latents) -> Float[Tensor, "batch dim"]:
-        """The posterior mean of the latent: deterministic, and differentiable in the latents.
-
-        Args:
-            latents: A batch.
-        """
-
-    @abstractmethod
-    def sample(
-        self, n: int, steps: int = 25, generator: torch.Generator | None = None
-    ) -> Float[Tensor, "n dim"]:
-        """Draw latents.
-
-        Args:
-            n: How many.
-            steps: Effort, in steps of Heun's method (two evaluations each).
-            generator: Source of the random numbers.
-        """
-
-    @abstractmethod
-    def log_likelihood(
-        self, latents: Latents, generator: torch.Generator | None = None
-    ) -> Float[Tensor, " batch"]:
-        """Log-density of the shared latent on its own scale, in nats, without gradient.
-
-        For a patient of whom nothing is present it is the density at the mean of the training fold.
-
-        Args:
-            latents: A batch.
-            generator: Source of the random numbers of an estimate.
-        """
-
-    def _log_volume(self) -> Float[Tensor, ""]:
-        """The sum of log s_i: what standardising adds to a log-density."""
-        return self.scale.std.log().sum()
+__all__ = ["DiffusionPrior", "Latents", "NoPrior", "Prior"]
 
 
 class DiffusionPrior(Prior):
-    """The variance-preserving diffusion prior.
+    """The diffusion prior.
 
     Args:
-        dim: Width of the latent.
-        width: Width of the network.
-        depth: Number of residual blocks of the network.
+        dim: Width of every latent.
+        modalities: Number of modalities.
+        classes: Number of classes that it is told; 0 for none.
+        backbone: How to build the network from (dim, blocks, classes).
+        hierarchy: `full`, `flat` or `no_shared`: the blocks that are modelled.
         weighting: Weight of the noise levels in the loss.
-        denoise_time: t*, in (0, 1): how much of the latent is taken for noise.
-        ema_decay: Decay of the average that denoises, samples and gives likelihoods; warmed up.
+        denoise_time: t*, in [0, 1): how much of the latent is taken for noise.
+        label_dropout: Share of the rows whose label is not told in training.
+        ema_decay: Decay of the average; warmed up.
         warmup: Number of training steps after which the standardisation is frozen.
-        beta_min: Rate of noising at t = 0.
-        beta_max: Rate of noising at t = 1.
+        stop_gradient: See `Prior`.
+        schedule: The noise schedule; by default `VPSchedule` with its defaults.
     """
+
+    models_label = True
 
     def __init__(
         self,
         dim: int,
-        width: int = 128,
-        depth: int = 3,
-        weighting: Literal["v", "eps", "likelihood", "soft-min-snr"] = "v",
+        modalities: int,
+        classes: int = 0,
+        backbone: Callable[[int, int, int], nn.Module] = ResidualMLP,
+        hierarchy: Hierarchy = "full",
+        weighting: Weighting = "v",
         denoise_time: float = 0.1,
+        label_dropout: float = 0.2,
         ema_decay: float = 0.999,
         warmup: int = 500,
-        beta_min: float = 0.1,
-        beta_max: float = 20.0,
+        stop_gradient: bool = True,
+        schedule: Schedule | None = None,
     ) -> None:
-        super().__init__(dim, warmup)
+        super().__init__(dim, modalities, classes, warmup, stop_gradient)
         if weighting not in ("v", "eps", "likelihood", "soft-min-snr"):
             raise InputError(
                 f"there is no weighting '{weighting}'",
                 remedy="Choose v, eps, likelihood or soft-min-snr.",
             )
-        if not 0.0 < denoise_time < 1.0:
+        if hierarchy not in ("full", "flat", "no_shared"):
+            raise InputError(f"there is no hierarchy '{hierarchy}'", remedy="Choose full, flat or no_shared.")
+        if not 0.0 <= denoise_time < 1.0:
             raise InputError(
-                f"a denoise_time of {denoise_time} is outside (0, 1)",
+                f"a denoise_time of {denoise_time} is outside [0, 1)",
                 remedy="0 is data and 1 is noise; the default is 0.1.",
             )
-        self.weighting: Literal["v", "eps", "likelihood", "soft-min-snr"] = weighting
-        self.denoise_time = denoise_time
-        self.denoiser = VDenoiser(ResidualMLP(dim, width, depth), VPSchedule(beta_min, beta_max))
+        if not 0.0 < label_dropout <= 1.0:
+            raise InputError(
+                f"a label_dropout of {label_dropout} is outside (0, 1]",
+                remedy="Imputing is done without the label, so some rows must go without: the default is 0.2.",
+            )
+        self.hierarchy: Hierarchy = hierarchy
+        self.weighting: Weighting = weighting
+        self.denoise_time, self.label_dropout = denoise_time, label_dropout
+        self.models_shared, self.models_modalities = hierarchy != "no_shared", hierarchy != "flat"
+        self.imputes = hierarchy != "flat"
+        #: The modelled ones among all blocks.
+        self.span = slice(0 if self.models_shared else 1, 1 + modalities if self.models_modalities else 1)
+        blocks = self.span.stop - self.span.start
+        self.denoiser = VDenoiser(backbone(dim, blocks, classes), schedule)
         self.ema = EMA(self.denoiser, ema_decay)
 
     @property
@@ -190,53 +116,134 @@ class DiffusionPrior(Prior):
         """Take the parameters into the average."""
         self.ema.update(self.denoiser)
 
-    def loss(self, latents: Latents, generator: torch.Generator | None = None) -> Float[Tensor, ""]:
+    def loss(
+        self,
+        latents: Latents,
+        label: Int64[Tensor, " batch"] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, ""]:
         """The denoising loss, see `Prior.loss`."""
-        z = self.standardise(latents).detach()
-        return denoising_loss(self.denoiser, z, self.weighting, keep=latents.known, generator=generator)
+        z = self._targets(latents)[:, self.span]
+        view = draw_views(latents.present, self.hierarchy, generator)
+        shown, given = view.shown[:, self.span], view.given[:, self.span]
+        told = label if self.classes else None
+        if told is not None:
+            dropped = torch.rand(told.shape, generator=generator, device=told.device) < self.label_dropout
+            told = told.masked_fill(dropped, UNTOLD)
+        return denoising_loss(
+            self.denoiser if self.training else self.averaged,
+            z.masked_fill(~shown[..., None], 0.0),
+            self.weighting,
+            keep=shown,
+            observed=given,
+            generator=generator,
+            condition=Condition(told, shown, given),
+        )
 
-    def denoise(self, latents: Latents) -> Float[Tensor, "batch dim"]:
-        """E[z_0 | z_t = alpha z~] at `denoise_time`, see `Prior.denoise`."""
+    def denoise(self, latents: Latents, t: float | None = None) -> Float[Tensor, "batch dim"]:
+        """E[z_0 | z_t = alpha z~] of the shared block alone, see `Prior.denoise`.
+
+        A patient of whom nothing is present gets the answer to z~ = 0.
+        """
         z = self.standardise(latents)
-        t = torch.full_like(z[:, 0], self.denoise_time)
-        alpha, _ = self.averaged.schedule(t)
-        return self.averaged(alpha[:, None] * z, t).z_0
+        if not self.models_shared:
+            return z
+        if t is not None and not 0.0 <= t <= 1.0:
+            raise InputError(f"cannot denoise at t = {t}", remedy="Give a time in [0, 1].")
+        times = torch.full_like(z[:, 0], self.denoise_time if t is None else t)
+        alpha, _ = self.averaged.schedule(times)
+        only, shown = self._shared_alone(alpha[:, None] * z)
+        return self.averaged(only, per_block(times, only), Condition(None, shown)).z_0[:, 0]
 
+    def _shared_alone(self, z: Float[Tensor, "batch dim"]) -> tuple[Tensor, Tensor]:
+        """The modelled blocks with the shared one alone, and that it is the one shown."""
+        blocks = torch.cat((z[:, None], z.new_zeros(len(z), self.span.stop - 1, self.dim)), dim=1)
+        shown = torch.zeros_like(blocks[..., 0], dtype=torch.bool)
+        shown[:, 0] = True
+        return blocks, shown
+
+    def _draw(
+        self, z: Tensor, given: Tensor, steps: int, generator: torch.Generator | None
+    ) -> Float[Tensor, "rows blocks dim"]:
+        held = Condition(None, None, given[:, self.span])
+        return self._walk(z, held, 1.0, steps, generator)
+
+    def _walk(
+        self,
+        z: Float[Tensor, "rows blocks dim"],
+        condition: Condition,
+        guidance: float,
+        steps: int,
+        generator: torch.Generator | None,
+    ) -> Float[Tensor, "rows blocks dim"]:
+        """From noise to blocks given the observed ones of z; the blocks of z that are not modelled stay."""
+        part = z[:, self.span]
+        observed = condition.observed
+        if observed is None:
+            observed = torch.zeros_like(part[..., 0], dtype=torch.bool)
+        sampler = sampler_for(Guided(self.averaged, scale=guidance), 2 * steps)
+        drawn = sampler.impute(part, observed, generator, condition)
+        return torch.cat((z[:, : self.span.start], drawn, z[:, self.span.stop :]), dim=1)
+
+    def _mean(self, z: Tensor, given: Tensor) -> Float[Tensor, "rows blocks dim"]:
+        """The denoiser's answer at t = 1, where z_t says nothing of the blocks that are not given."""
+        part, known = z[:, self.span], given[:, self.span]
+        times = torch.ones_like(part[..., 0]).masked_fill(known, 0.0)
+        mean = self.averaged(part, times, Condition(None, None, known)).z_0
+        return torch.cat((z[:, : self.span.start], mean, z[:, self.span.stop :]), dim=1)
+
+    @torch.no_grad()
+    def sample_blocks(
+        self,
+        n: int,
+        steps: int = 25,
+        label: int | Int64[Tensor, " n"] | None = None,
+        guidance: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "n blocks dim"]:
+        """Draw complete patients by the best sampler for 2 * `steps` evaluations, see `Prior.sample_blocks`."""
+        noise = super().sample_blocks(n, generator=generator)
+        return self._walk(noise, Condition(self._labels(n, label)), guidance, steps, generator)
+
+    @torch.no_grad()
     def sample(
-        self, n: int, steps: int = 25, generator: torch.Generator | None = None
+        self,
+        n: int,
+        steps: int = 25,
+        label: int | Int64[Tensor, " n"] | None = None,
+        guidance: float = 1.0,
+        generator: torch.Generator | None = None,
     ) -> Float[Tensor, "n dim"]:
-        """Draw latents by the best sampler for 2 * `steps` evaluations, see `Prior.sample`."""
-        return sampler_for(self.averaged, 2 * steps).sample((n, self.dim), self.scale.mean, generator)
+        """Draw from the law of the shared block alone, of all patients and not the complete ones only."""
+        noise = super().sample_blocks(n, generator=generator)[:, 0]
+        told = self._labels(n, label)
+        if not self.models_shared:
+            return noise
+        blocks, shown = self._shared_alone(noise)
+        return self._walk(blocks, Condition(told, shown), guidance, steps, generator)[:, 0]
 
     def log_likelihood(
         self, latents: Latents, generator: torch.Generator | None = None
     ) -> Float[Tensor, " batch"]:
         """By the probability-flow equation, see `Prior.log_likelihood`."""
-        z = self.standardise(latents).detach()
-        return log_likelihood(self.averaged, z, generator=generator) - self._log_volume()
+        if not self.models_shared:
+            return super().log_likelihood(latents, generator)
+        z, shown = self._shared_alone(self.standardise(latents).detach())
+        exact = self.dim <= EXACT_UP_TO or None
+        condition = Condition(None, shown)
+        density = log_likelihood(self.averaged, z, exact=exact, generator=generator, condition=condition)
+        return density - self._shared_volume()
 
-
-class NoPrior(Prior):
-    """Standardises and nothing more: the arm without a prior, with a standard normal as its density."""
-
-    def loss(self, latents: Latents, generator: torch.Generator | None = None) -> Float[Tensor, ""]:
-        """0: there is nothing to learn."""
-        return self.scale.mean.new_zeros(())
-
-    def denoise(self, latents: Latents) -> Float[Tensor, "batch dim"]:
-        """The standardised latent as it is."""
-        return self.standardise(latents)
-
-    def sample(
-        self, n: int, steps: int = 25, generator: torch.Generator | None = None
-    ) -> Float[Tensor, "n dim"]:
-        """Standard normal draws."""
-        mean = self.scale.mean
-        return torch.randn((n, self.dim), generator=generator, dtype=mean.dtype, device=mean.device)
-
-    def log_likelihood(
-        self, latents: Latents, generator: torch.Generator | None = None
+    def block_log_likelihood(
+        self, latents: Latents, block: int | None = None, generator: torch.Generator | None = None
     ) -> Float[Tensor, " batch"]:
-        """Of a normal with the running mean and variances."""
-        z = self.standardise(latents).detach()
-        return torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(dim=1) - self._log_volume()
+        """By the probability-flow equation, see `Prior.block_log_likelihood`."""
+        if not self.models_modalities or (block == 0 and not self.models_shared):
+            return super().block_log_likelihood(latents, block, generator)
+        counted, given = self._asked(latents, block)
+        z = self.blocks(latents).detach()[:, self.span]
+        here: Bool[Tensor, "batch blocks"] = (counted | given)[:, self.span]
+        exact = None if block is None else self.dim <= EXACT_UP_TO or None
+        condition = Condition(None, here, given[:, self.span])
+        density = log_likelihood(self.averaged, z, exact=exact, generator=generator, condition=condition)
+        return density - self._log_volume(counted)

@@ -7,6 +7,9 @@ r"""Standardisation of latents with running statistics of the training fold.
 - n: rows seen, counted up to `memory`: until then m and s are those of all rows seen, later those of about
   the last `memory` rows, so that latents of an encoder that has moved on are forgotten;
 - after `warmup` batches the statistics are frozen. They move in training mode only.
+
+With blocks each block has statistics and a count of its own: a modality that few patients have is standardised
+by those few.
 """
 
 import torch
@@ -23,6 +26,7 @@ class Standardiser(nn.Module):
         dim: Width of the latents.
         warmup: Number of batches after which the statistics are frozen; 0 leaves m = 0 and s = 1.
         memory: Largest number of rows that the statistics remember.
+        blocks: Number of blocks of a latent; None for a latent without.
     """
 
     mean: Tensor
@@ -30,46 +34,49 @@ class Standardiser(nn.Module):
     rows: Tensor
     batches: Tensor
 
-    def __init__(self, dim: int, warmup: int = 500, memory: int = 4096) -> None:
+    def __init__(self, dim: int, warmup: int = 500, memory: int = 4096, blocks: int | None = None) -> None:
         super().__init__()
         self.warmup, self.memory = warmup, memory
-        self.register_buffer("mean", torch.zeros(dim))
-        self.register_buffer("variance", torch.ones(dim))
-        self.register_buffer("rows", torch.zeros(()))
+        shape = () if blocks is None else (blocks,)
+        self.register_buffer("mean", torch.zeros(*shape, dim))
+        self.register_buffer("variance", torch.ones(*shape, dim))
+        self.register_buffer("rows", torch.zeros(shape))
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
 
     @property
-    def std(self) -> Float[Tensor, " dim"]:
+    def std(self) -> Float[Tensor, "*blocks dim"]:
         """The standard deviation s, at least 1e-3."""
         return self.variance.clamp(min=_SMALLEST_VARIANCE).sqrt()
 
     @torch.no_grad()
-    def observe(self, z: Float[Tensor, "batch dim"], counted: Bool[Tensor, " batch"]) -> None:
+    def observe(self, z: Float[Tensor, "batch *blocks dim"], counted: Bool[Tensor, "batch *blocks"]) -> None:
         """Take in a batch, unless in evaluation mode or frozen.
 
         Args:
             z: Latents.
-            counted: True for the rows that count.
+            counted: True for the rows, or the blocks of them, that count.
         """
         if not self.training or int(self.batches) >= self.warmup:
             return
         self.batches += 1
         # Sums of deviations from the present mean: the same on all processes, and short numbers.
-        away = (z.detach().to(self.mean.dtype) - self.mean).masked_fill(~counted[:, None], 0.0)
-        sums = torch.cat((counted.sum().to(away.dtype)[None], away.sum(dim=0), away.square().sum(dim=0)))
+        away = (z.detach().to(self.mean.dtype) - self.mean).masked_fill(~counted[..., None], 0.0)
+        number = counted.sum(dim=0).to(away.dtype)[..., None]
+        sums = torch.cat((number, away.sum(dim=0), away.square().sum(dim=0)), dim=-1)
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(sums)
-        count, (first, second) = sums[0], (sums[1:] / sums[0].clamp(min=1)).chunk(2)
-        w = count / (self.rows + count).clamp(min=1)
+        count = sums[..., :1]
+        first, second = (sums[..., 1:] / count.clamp(min=1)).chunk(2, dim=-1)
+        w = count / (self.rows[..., None] + count).clamp(min=1)
         blend = (1 - w) * self.variance + w * (second - first**2) + w * (1 - w) * first**2
         self.variance.copy_(torch.where(count > 0, blend, self.variance))
         self.mean += w * first
-        self.rows.copy_((self.rows + count).clamp(max=self.memory))
+        self.rows.copy_((self.rows + count[..., 0]).clamp(max=self.memory))
 
-    def forward(self, z: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+    def forward(self, z: Float[Tensor, "batch *blocks dim"]) -> Float[Tensor, "batch *blocks dim"]:
         """Standardise, in the type of the statistics."""
         return (z.to(self.mean.dtype) - self.mean) / self.std
 
-    def inverse(self, z: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+    def inverse(self, z: Float[Tensor, "batch *blocks dim"]) -> Float[Tensor, "batch *blocks dim"]:
         """Back to the scale of the latents."""
         return z * self.std + self.mean

@@ -32,7 +32,7 @@ class Diagnosis(LightningModule):
         encoders: For each modality of the data how to build its encoder from (spec, dim).
         guidance: How to build guidance from (concept graph, dim, heads).
         fusion: How to build fusion from (dim, heads).
-        prior: How to build the prior from (dim).
+        prior: How to build the prior from (dim, modalities, classes).
         masking: How modalities are left out while training.
         dim: Width of every latent.
         heads: Number of attention heads.
@@ -51,7 +51,7 @@ class Diagnosis(LightningModule):
         encoders: dict[str, Callable[[Any, int], Encoder]],
         guidance: Callable[[ConceptGraph, int, int], Guidance] = MessagePassing,
         fusion: Callable[[int, int], CrossModalFusion] = CrossModalFusion,
-        prior: Callable[[int], Prior] = DiffusionPrior,
+        prior: Callable[[int, int, int], Prior] = DiffusionPrior,
         masking: ModalityMasking | None = None,
         dim: int = 64,
         heads: int = 4,
@@ -104,7 +104,7 @@ class Diagnosis(LightningModule):
             encoders,
             self.guidance_factory(spec.graph, self.dim, self.heads),
             self.fusion_factory(self.dim, self.heads),
-            self.prior_factory(self.dim),
+            self.prior_factory(self.dim, len(spec.modalities), len(spec.classes)),
             self.dim,
             len(spec.classes),
             self.granularity,

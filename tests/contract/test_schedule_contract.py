@@ -109,7 +109,7 @@ def exact(schedule):
 
 @pytest.mark.parametrize("kind", ["exact", "network"])
 def test_views_of_an_estimate_agree(schedule, kind):
-    denoiser = exact(schedule) if kind == "exact" else VDenoiser(ResidualMLP(3, 16, 2), schedule).double()
+    denoiser = exact(schedule) if kind == "exact" else VDenoiser(ResidualMLP(3, width=16, depth=2), schedule).double()
     z, t = torch.randn(20, 3, dtype=F64, generator=seeded()), between(schedule, 20).clamp(min=0.01)
     with torch.no_grad():
         e = denoiser(z, t)
@@ -131,7 +131,7 @@ def test_score_is_the_gradient_of_the_log_density_of_a_gaussian(schedule):
 @pytest.mark.parametrize("weighting", ["v", "eps", "likelihood", "soft-min-snr"])
 def test_every_loss_trains_with_it(schedule, weighting):
     torch.manual_seed(0)
-    denoiser = VDenoiser(ResidualMLP(3, 16, 2), schedule)
+    denoiser = VDenoiser(ResidualMLP(3, width=16, depth=2), schedule)
     denoising_loss(denoiser, torch.randn(64, 3, generator=seeded()), weighting, generator=seeded()).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in denoiser.parameters())
 

@@ -59,7 +59,7 @@ def test_impossible_schedules_are_refused():
 
 
 def test_network_at_time_zero_returns_its_input_and_is_finite():
-    denoiser, z = VDenoiser(ResidualMLP(3, 16, 1)), torch.randn(4, 3)
+    denoiser, z = VDenoiser(ResidualMLP(3, width=16, depth=1)), torch.randn(4, 3)
     estimate = denoiser(z, torch.zeros(4))
     assert torch.equal(estimate.z_0, z)
     assert estimate.v.isfinite().all()
@@ -85,7 +85,7 @@ def test_a_block_at_time_zero_conditions_the_other():
 
 
 def test_backbone_takes_a_time_per_block():
-    denoiser, z = VDenoiser(ResidualMLP(4, 16, 2, blocks=3)), torch.randn(5, 3, 4)
+    denoiser, z = VDenoiser(ResidualMLP(4, blocks=3, width=16, depth=2)), torch.randn(5, 3, 4)
     t = torch.rand(5, 3)
     changed = t.clone()
     changed[:, 2] = 0.9
@@ -94,7 +94,7 @@ def test_backbone_takes_a_time_per_block():
 
 
 def test_second_derivative_of_the_network():
-    denoiser, z = VDenoiser(ResidualMLP(3, 16, 2)), torch.randn(4, 3, requires_grad=True)
+    denoiser, z = VDenoiser(ResidualMLP(3, width=16, depth=2)), torch.randn(4, 3, requires_grad=True)
     (first,) = torch.autograd.grad(
         denoiser(z, torch.full((4,), 0.3)).z_0.square().sum(), z, create_graph=True
     )

@@ -43,7 +43,7 @@ def test_scale_0_is_unconditional_and_1_conditional_bit_for_bit(batch):
     assert torch.equal(Guided(MIXTURE, 1, 0.0)(*batch, told(0)).v, MIXTURE(*batch).v)
     assert torch.equal(Guided(MIXTURE, 1, 1.0)(*batch).v, MIXTURE(*batch, told(1)).v)
     assert not torch.equal(MIXTURE(*batch, told(1)).v, MIXTURE(*batch).v)
-    network, z = VDenoiser(ResidualMLP(2, 16, 1)).double(), batch[0]
+    network, z = VDenoiser(ResidualMLP(2, width=16, depth=1)).double(), batch[0]
     assert torch.equal(Heun(Guided(network, 1, 0.0), 3)(z), Heun(network, 3)(z))
 
 

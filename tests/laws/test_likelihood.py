@@ -113,7 +113,7 @@ def test_each_row_counts_its_own_blocks_and_none_is_nothing():
 def test_a_joint_density_is_a_marginal_times_a_conditional_for_a_network_of_one_block():
     """The flow of generated blocks alone, whatever the network answers for the others."""
     torch.manual_seed(0)
-    network, z = VDenoiser(ResidualMLP(2, 16, 2, blocks=2)).double(), torch.randn(4, 2, 2, dtype=F64)
+    network, z = VDenoiser(ResidualMLP(2, blocks=2, width=16, depth=2)).double(), torch.randn(4, 2, 2, dtype=F64)
     observed = torch.tensor([[True, False]]).expand(4, 2)
 
     class Alone(Denoiser):
@@ -129,7 +129,7 @@ def test_a_joint_density_is_a_marginal_times_a_conditional_for_a_network_of_one_
 
 def test_density_integrates_to_one():
     torch.manual_seed(0)
-    model = VDenoiser(ResidualMLP(1, 16, 2)).double()
+    model = VDenoiser(ResidualMLP(1, width=16, depth=2)).double()
     grid = torch.linspace(-9, 9, 600, dtype=F64)
     assert abs(torch.trapezoid(log_likelihood(model, grid[:, None]).exp(), grid) - 1) < 1e-3
 
@@ -162,7 +162,7 @@ def test_blocks_are_one_long_latent_and_chunks_do_not_matter():
 
 @pytest.mark.parametrize("guard", [torch.inference_mode, torch.no_grad])
 def test_works_where_gradients_are_off(guard):
-    model = VDenoiser(ResidualMLP(3, 16, 1)).requires_grad_(False)
+    model = VDenoiser(ResidualMLP(3, width=16, depth=1)).requires_grad_(False)
     with guard():
         z = torch.randn(5, 3)
         assert log_likelihood(model, z, steps=4).isfinite().all()

@@ -33,7 +33,7 @@ def small_config(small_data, tmp_path_factory) -> Path:
     config["model"]["dim"] = 16
     config["model"]["encoders"]["image"]["init_args"]["width"] = 4
     config["model"]["encoders"]["note"]["init_args"] = {"layers": 1, "heads": 2, "width": 32}
-    config["model"]["prior"]["init_args"] |= {"width": 32, "depth": 1}
+    config["model"]["prior"]["init_args"]["backbone"]["init_args"] = {"width": 32, "depth": 1}
     path = tmp_path_factory.mktemp("config") / "small.yaml"
     path.write_text(yaml.safe_dump(config))
     return path

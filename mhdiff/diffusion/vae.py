@@ -1,0 +1,263 @@
+r"""A masked multimodal variational autoencoder in the prior's place.
+
+    p(h | y) = N(c_y, I),   p(z_b | h) = N(f_b(h), s_b^2),   q(h | z_A) = N(mu, diag(nu^2)),  mu, nu = e(z_A, A)
+    L = - E_q [sum_{b shown} log p(z_b | h)] / d + KL(q(h | z_A) || p(h | y)) / d
+
+- z_A: the blocks that the encoder is given, 0 elsewhere, and which they are; drawn for each row and step as for the
+  diffusion prior (`mhdiff.diffusion.views`), and in half of the rows all that is shown. Whatever A is, L bounds
+  -log p(z_shown | y) / d (Wu and Goodman, "Multimodal generative models for scalable weakly-supervised learning",
+  2018, train on subsets with a product of experts instead of one masked encoder);
+- f: perceptron; s_b: one width for each coordinate of each block; c_y: a centre for each class, and one untold;
+- KL as it stands, without a weight: what is told of the density is a bound on it.
+
+Imputing draws h from q(h | z_given) and the blocks from p(z_b | h). Denoising reads the shared block alone and
+gives f_0(mu). Densities are the importance-weighted bound of Burda et al., "Importance weighted autoencoders"
+(2016), never above the density in expectation. The network that answers is averaged (EMA).
+"""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+from mhdiff.diffusion.condition import UNTOLD
+from mhdiff.diffusion.ema import EMA
+from mhdiff.diffusion.latents import Latents
+from mhdiff.diffusion.prior_base import Prior
+from mhdiff.diffusion.views import draw_views
+from ontology.errors import InputError
+
+_LOG_2PI = math.log(2 * math.pi)
+_LOG_STD = (-4.0, 2.0)  # a width below that is a block learned by heart
+
+
+class MaskedVAE(nn.Module):
+    """Encoder, decoder and the centres of the classes.
+
+    Args:
+        dim: Width of a block.
+        blocks: Number of blocks.
+        classes: Number of classes.
+        width: Width of the hidden layers.
+        code: Width of h.
+    """
+
+    def __init__(self, dim: int, blocks: int, classes: int, width: int, code: int) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(
+            nn.Linear(blocks * (dim + 1), width),
+            nn.SiLU(),
+            nn.Linear(width, width),
+            nn.SiLU(),
+            nn.Linear(width, 2 * code),
+        )
+        self.decoder = nn.Sequential(
+            nn.Linear(code, width),
+            nn.SiLU(),
+            nn.Linear(width, width),
+            nn.SiLU(),
+            nn.Linear(width, blocks * dim),
+        )
+        self.log_std = nn.Parameter(torch.full((blocks, dim), -0.5))
+        self.centers = nn.Embedding(classes + 1, code)
+        with torch.no_grad():
+            self.centers.weight.mul_(0.02)
+
+    def encode(
+        self, z: Float[Tensor, "batch blocks dim"], given: Bool[Tensor, "batch blocks"]
+    ) -> tuple[Float[Tensor, "batch code"], Float[Tensor, "batch code"]]:
+        """Mean and log standard deviation of q(h | z_given)."""
+        known = torch.cat((z.masked_fill(~given[..., None], 0.0), given[..., None].to(z.dtype)), dim=2)
+        mean, log_std = self.encoder(known.flatten(1)).to(z.dtype).chunk(2, dim=1)
+        return mean, log_std.clamp(*_LOG_STD)
+
+    def decode(self, h: Float[Tensor, "batch code"]) -> Float[Tensor, "batch blocks dim"]:
+        """The means f(h)."""
+        means: Tensor = self.decoder(h).to(h.dtype)
+        return means.unflatten(1, self.log_std.shape)
+
+    def block_std(self) -> Float[Tensor, "blocks dim"]:
+        """S."""
+        return self.log_std.clamp(*_LOG_STD).exp()
+
+    def log_blocks(
+        self, z: Float[Tensor, "batch blocks dim"], h: Float[Tensor, "batch code"]
+    ) -> Float[Tensor, "batch blocks"]:
+        """Log p(z_b | h) of each block."""
+        std = self.block_std()
+        return -(((z - self.decode(h)) / std).square() + 2 * std.log() + _LOG_2PI).sum(dim=2) / 2
+
+    def center(self, label: Int64[Tensor, " batch"] | None, rows: int) -> Float[Tensor, "batch code"]:
+        """The centres of the labels, that of untold ones where there is none."""
+        untold = self.centers.num_embeddings - 1
+        if label is None:
+            label = torch.full((rows,), untold, device=self.centers.weight.device)
+        centers: Tensor = self.centers(torch.where(label < 0, untold, label))
+        return centers
+
+
+class VAEPrior(Prior):
+    """The masked variational autoencoder as a prior.
+
+    Args:
+        dim: Width of every latent.
+        modalities: Number of modalities.
+        classes: Number of classes that it is told; 0 for none.
+        width: Width of the hidden layers.
+        code: Width of h.
+        importance: Number of draws of the bound on a density.
+        label_dropout: Share of the rows whose label is not told in training.
+        ema_decay: Decay of the average that answers; warmed up.
+        warmup: Number of training steps after which the standardisation is frozen.
+        stop_gradient: See `Prior`.
+    """
+
+    models_label = True
+
+    def __init__(
+        self,
+        dim: int,
+        modalities: int,
+        classes: int = 0,
+        width: int = 256,
+        code: int = 64,
+        importance: int = 64,
+        label_dropout: float = 0.2,
+        ema_decay: float = 0.999,
+        warmup: int = 500,
+        stop_gradient: bool = True,
+    ) -> None:
+        super().__init__(dim, modalities, classes, warmup, stop_gradient)
+        if width < 1 or code < 1 or importance < 1 or not 0.0 < label_dropout <= 1.0:
+            raise InputError(
+                f"width {width}, code {code}, importance {importance} and label_dropout {label_dropout} do not make "
+                "a VAEPrior",
+                remedy="Give whole numbers >= 1, and a label_dropout in (0, 1].",
+            )
+        self.importance, self.label_dropout = importance, label_dropout
+        self.network = MaskedVAE(dim, 1 + modalities, classes, width, code)
+        self.ema = EMA(self.network, ema_decay)
+
+    @property
+    def averaged(self) -> MaskedVAE:
+        """The averaged network, which takes no gradient."""
+        network = self.ema.averaged
+        assert isinstance(network, MaskedVAE)
+        return network
+
+    def update(self) -> None:
+        """Take the parameters into the average."""
+        self.ema.update(self.network)
+
+    def loss(
+        self,
+        latents: Latents,
+        label: Int64[Tensor, " batch"] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, ""]:
+        """The bound in nats a coordinate of a block, mean over the patients of whom anything is shown."""
+        network = self.network if self.training else self.averaged
+        z = self._targets(latents)
+        view = draw_views(latents.present, generator=generator)
+        whole, dropped = torch.rand((2, len(z), 1), generator=generator, device=z.device)
+        given = torch.where(whole < 0.5, view.shown, view.given)
+        told = label if self.classes else None
+        if told is not None:
+            told = told.masked_fill(dropped[:, 0] < self.label_dropout, UNTOLD)
+        mean, log_std = network.encode(z, given)
+        noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+        fit = network.log_blocks(z, mean + log_std.exp() * noise).masked_fill(~view.shown, 0.0).sum(dim=1)
+        away = mean - network.center(told, len(z))
+        divergence = ((2 * log_std).exp() + away.square() - 1 - 2 * log_std).sum(dim=1) / 2
+        shown = view.shown.any(dim=1)
+        return (divergence - fit).masked_fill(~shown, 0.0).sum() / (shown.sum().clamp(min=1) * self.dim)
+
+    def denoise(self, latents: Latents, t: float | None = None) -> Float[Tensor, "batch dim"]:
+        """f_0 of the mean code of the shared block alone; there is no time here, so `t` is not read."""
+        z, only = self._shared_alone(latents)
+        return self.averaged.decode(self.averaged.encode(z, only)[0])[:, 0]
+
+    def _shared_alone(self, latents: Latents) -> tuple[Tensor, Tensor]:
+        z = self.blocks(latents)
+        only = torch.zeros_like(z[..., 0], dtype=torch.bool)
+        only[:, 0] = True
+        return z, only
+
+    def _mean(self, z: Tensor, given: Tensor) -> Float[Tensor, "rows blocks dim"]:
+        """Of the mean code, not the mean over codes."""
+        return self.averaged.decode(self.averaged.encode(z, given)[0])
+
+    @torch.no_grad()
+    def _draw(
+        self, z: Tensor, given: Tensor, steps: int, generator: torch.Generator | None
+    ) -> Float[Tensor, "rows blocks dim"]:
+        mean, log_std = self.averaged.encode(z, given)
+        noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+        # Of whom nothing is known the code is drawn from its prior, which the encoder only comes near.
+        unknown = ~given.any(dim=1, keepdim=True)
+        center = self.averaged.center(None, len(z))
+        return self._decoded(torch.where(unknown, center + noise, mean + log_std.exp() * noise), generator)
+
+    def _decoded(
+        self, h: Float[Tensor, "rows code"], generator: torch.Generator | None
+    ) -> Float[Tensor, "rows blocks dim"]:
+        """A draw from p(z | h)."""
+        means = self.averaged.decode(h)
+        noise = torch.randn(means.shape, generator=generator, dtype=means.dtype, device=means.device)
+        return means + self.averaged.block_std() * noise
+
+    @torch.no_grad()
+    def sample_blocks(
+        self,
+        n: int,
+        steps: int = 25,
+        label: int | Int64[Tensor, " n"] | None = None,
+        guidance: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "n blocks dim"]:
+        """Codes around c_untold + guidance (c_label - c_untold), and blocks from them, see `Prior.sample_blocks`."""
+        untold = self.averaged.center(None, n)
+        center = untold + guidance * (self.averaged.center(self._labels(n, label), n) - untold)
+        noise = torch.randn(center.shape, generator=generator, dtype=center.dtype, device=center.device)
+        return self._decoded(center + noise, generator)
+
+    @torch.no_grad()
+    def log_likelihood(
+        self, latents: Latents, generator: torch.Generator | None = None
+    ) -> Float[Tensor, " batch"]:
+        """The importance-weighted bound, see `Prior.log_likelihood`."""
+        z, only = self._shared_alone(latents)
+        return self._bound(z, only, generator) - self._shared_volume()
+
+    @torch.no_grad()
+    def block_log_likelihood(
+        self, latents: Latents, block: int | None = None, generator: torch.Generator | None = None
+    ) -> Float[Tensor, " batch"]:
+        """The importance-weighted bound; of one block given others the difference of two, hence no bound."""
+        counted, given = self._asked(latents, block)
+        given = given & counted.any(dim=1, keepdim=True)
+        z = self.blocks(latents)
+        density = self._bound(z, counted | given, generator)
+        if block is not None:
+            density = density - self._bound(z, given, generator)
+        return density - self._log_volume(counted)
+
+    def _bound(
+        self,
+        z: Float[Tensor, "batch blocks dim"],
+        here: Bool[Tensor, "batch blocks"],
+        generator: torch.Generator | None,
+    ) -> Float[Tensor, " batch"]:
+        """Log 1/K sum_k p(z_here | h_k) p(h_k) / q(h_k | z_here); 0 for nothing."""
+        mean, log_std = self.averaged.encode(z, here)
+        center = self.averaged.center(None, len(z))
+        weights = []
+        for _ in range(self.importance):
+            noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+            h = mean + log_std.exp() * noise
+            fit = self.averaged.log_blocks(z, h).masked_fill(~here, 0.0).sum(dim=1)
+            gain = (noise.square() + 2 * log_std - (h - center).square()).sum(dim=1) / 2
+            weights.append(fit + gain)
+        density = torch.stack(weights).logsumexp(dim=0) - math.log(self.importance)
+        return density.masked_fill(~here.any(dim=1), 0.0)

@@ -1,0 +1,122 @@
+"""Laws of the networks inside the denoiser."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from mhdiff.diffusion import UNTOLD, BlockTransformer, Condition, ResidualMLP
+from ontology.errors import InputError
+
+DIM, BLOCKS, CLASSES = 4, 3, 5
+KINDS = [partial(ResidualMLP, width=16, depth=2), partial(BlockTransformer, width=16, depth=2, heads=2)]
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.func.__name__)
+def kind(request):
+    torch.manual_seed(0)
+    return request.param
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def question(n=6):
+    x = torch.randn(n, BLOCKS, DIM, generator=seeded())
+    level = torch.randn(n, BLOCKS, generator=seeded(1))
+    present = torch.rand(n, BLOCKS, generator=seeded(2)) < 0.6
+    present[0], present[1], present[2] = True, False, torch.tensor([True, False, True])
+    return x, level, present
+
+
+def test_an_absent_block_has_no_influence_and_no_answer(kind):
+    network = kind(DIM, BLOCKS, CLASSES)
+    x, level, present = question()
+    other, far = x.clone(), level.clone()
+    other[~present], far[~present] = torch.nan, 99.0
+    first, second = (network(a, b, Condition(present=present)) for a, b in ((x, level), (other, far)))
+    assert torch.equal(first, second)
+    assert (first[~present] == 0).all()
+    assert first.isfinite().all()
+    second.sum().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in network.parameters())
+
+
+def test_an_absent_block_is_no_key_of_the_attention():
+    network = BlockTransformer(DIM, BLOCKS, width=16, depth=2, heads=2)
+    x, level, _ = question()
+    condition = Condition(present=torch.tensor([[True, False, True]]).expand(6, BLOCKS))
+    before = network(x, level, condition)
+    with torch.no_grad():
+        network.which[1] += 5.0
+    assert torch.equal(network(x, level, condition), before)
+    assert not torch.equal(network(x, level)[:, 0], before[:, 0])
+
+
+def test_what_is_there_has_influence_on_the_others(kind):
+    network = kind(DIM, BLOCKS, CLASSES)
+    x, level, _ = question()
+    for change in (lambda a, b: a[:, 0].add_(1.0), lambda a, b: b[:, 0].add_(1.0)):
+        moved, later = x.clone(), level.clone()
+        change(moved, later)
+        assert not torch.equal(network(moved, later)[:, 2], network(x, level)[:, 2])
+
+
+def test_by_default_everything_is_there_nothing_is_given_and_no_label_told(kind):
+    network = kind(DIM, BLOCKS, CLASSES)
+    x, level, _ = question()
+    everything = torch.ones(6, BLOCKS, dtype=torch.bool)
+    untold = torch.full((6,), UNTOLD)
+    full = Condition(untold, everything, ~everything)
+    assert torch.equal(network(x, level), network(x, level, full))
+    told = [network(x, level, Condition(torch.full((6,), c))) for c in range(CLASSES)]
+    assert all(not torch.equal(network(x, level), answer) for answer in told)
+    assert not torch.equal(network(x, level), network(x, level, Condition(observed=everything)))
+    without = kind(DIM, BLOCKS, 0)
+    assert torch.equal(without(x, level), without(x, level, Condition(torch.zeros(6, dtype=torch.int64))))
+
+
+def test_one_latent_without_blocks(kind):
+    network, x = kind(DIM), torch.randn(5, DIM)
+    assert network(x, torch.randn(5)).shape == x.shape
+
+
+def test_the_second_derivative_is_there_also_while_training(kind):
+    network = kind(DIM, BLOCKS, CLASSES).train()
+    x, level, present = question()
+    x.requires_grad_()
+    answer = network(x, level, Condition(torch.arange(6) % CLASSES, present))
+    (first,) = torch.autograd.grad(answer.square().sum(), x, create_graph=True)
+    first.square().sum().backward()
+    assert (first[~present] == 0).all()
+    weights = [p for n, p in network.named_parameters() if p.ndim > 1]
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in weights)
+
+
+def test_rows_do_not_see_each_other(kind):
+    network = kind(DIM, BLOCKS, CLASSES)
+    x, level, present = question()
+    whole = network(x, level, Condition(present=present))
+    alone = network(x[2:3], level[2:3], Condition(present=present[2:3]))
+    torch.testing.assert_close(alone, whole[2:3])
+
+
+def test_bfloat16(kind):
+    network = kind(DIM, BLOCKS, CLASSES)
+    x, level, present = question()
+    full = network(x, level, Condition(present=present))
+    with torch.autocast("cpu", torch.bfloat16):
+        low = network(x, level, Condition(present=present))
+    torch.testing.assert_close(low.float(), full, atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize("wrong", [{"width": 0}, {"depth": 0}])
+def test_impossible_sizes_are_refused(kind, wrong):
+    with pytest.raises(InputError, match="width"):
+        kind(DIM, BLOCKS, CLASSES, **wrong)
+
+
+def test_heads_must_divide_the_width():
+    with pytest.raises(InputError, match="multiple of heads"):
+        BlockTransformer(DIM, BLOCKS, width=10, heads=4)
