@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from mhdiff.diffusion.backbone import ResidualMLP
@@ -90,11 +90,17 @@ class Prior(nn.Module, ABC):
         return None
 
     @abstractmethod
-    def loss(self, latents: Latents, generator: torch.Generator | None = None) -> Float[Tensor, ""]:
+    def loss(
+        self,
+        latents: Latents,
+        label: Int64[Tensor, " batch"] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, ""]:
         """What the prior's own parameters learn from; no gradient reaches the latents.
 
         Args:
             latents: A batch.
+            label: The patients' classes, for a prior that can be asked for one.
             generator: Source of the random numbers.
         """
 
@@ -190,7 +196,12 @@ class DiffusionPrior(Prior):
         """Take the parameters into the average."""
         self.ema.update(self.denoiser)
 
-    def loss(self, latents: Latents, generator: torch.Generator | None = None) -> Float[Tensor, ""]:
+    def loss(
+        self,
+        latents: Latents,
+        label: Int64[Tensor, " batch"] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, ""]:
         """The denoising loss, see `Prior.loss`."""
         z = self.standardise(latents).detach()
         return denoising_loss(self.denoiser, z, self.weighting, keep=latents.known, generator=generator)
@@ -219,7 +230,12 @@ class DiffusionPrior(Prior):
 class NoPrior(Prior):
     """Standardises and nothing more: the arm without a prior, with a standard normal as its density."""
 
-    def loss(self, latents: Latents, generator: torch.Generator | None = None) -> Float[Tensor, ""]:
+    def loss(
+        self,
+        latents: Latents,
+        label: Int64[Tensor, " batch"] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, ""]:
         """0: there is nothing to learn."""
         return self.scale.mean.new_zeros(())
 

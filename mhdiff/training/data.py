@@ -19,7 +19,7 @@ from mhdiff.encoders.preprocess import Preprocessor, restore
 from mhdiff.encoders.preprocess_image import ImageReader
 from mhdiff.encoders.preprocess_structured import CodeTable, LabTable
 from mhdiff.encoders.preprocess_text import HubText, WordPieceText
-from mhdiff.training.dataset import SampleDataset, joined_note, latest_image
+from mhdiff.training.dataset import Outlines, SampleDataset, joined_note, latest_image
 from mhdiff.training.sampler import EpochShuffle, SharedBatches
 from mhdiff.training.spec import DataSpec
 from ontology.errors import InputError
@@ -62,6 +62,8 @@ class MultimodalData(LightningDataModule):
         batch_size: Samples a step.
         num_workers: Processes that read images.
         cache_images: Hold all images in memory.
+        masks: Folder of the cohort with outlines of findings, `<subject>.png` each, for losses that ask whether
+            attributions lie there; a subject without a file has none. The model never sees them.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class MultimodalData(LightningDataModule):
         batch_size: int = 32,
         num_workers: int = 0,
         cache_images: bool = False,
+        masks: str | None = None,
     ) -> None:
         super().__init__()
         self.cohort_path, self.graph_path, self.ontology_path = cohort, graph, ontology
@@ -102,6 +105,7 @@ class MultimodalData(LightningDataModule):
         }
         self.max_concepts, self.batch_size = max_concepts, batch_size
         self.num_workers, self.cache_images = num_workers, cache_images
+        self.masks = masks
         self.seed = 0
         self.fitted: Fitted | None = None
         self._ready = False
@@ -145,7 +149,10 @@ class MultimodalData(LightningDataModule):
         if self.fitted is None:
             self.fitted = self._fit()
         inputs = {m: self._spec_of(m) for m in self.modalities}
-        self.spec = DataSpec(self.modalities, inputs, list(self.task.classes), self.graph.concept_graph())
+        classes = list(self.task.classes)
+        self.spec = DataSpec(
+            self.modalities, inputs, classes, self.graph.concept_graph(), self._counts(len(classes))
+        )
         self._ready = True
 
     def _open_graph(self) -> PatientGraph:
@@ -216,6 +223,28 @@ class MultimodalData(LightningDataModule):
         assert self.fitted is not None
         return self.fitted.preprocessors[modality].spec  # type: ignore[attr-defined]
 
+    def _counts(self, classes: int) -> tuple[int, ...]:
+        """How many training samples each class has."""
+        train = self.samples.filter(pl.col("split") == "train")
+        of = dict(train.group_by("label").len().iter_rows())
+        return tuple(int(of.get(c, 0)) for c in range(classes))
+
+    def _masks(self, subjects: Sequence[int]) -> Outlines | None:
+        """The outlines of the subjects' findings, where they are asked for."""
+        if self.masks is None or "image" not in self.modalities:
+            return None
+        folder = self.cohort.path / self.masks
+        if not folder.is_dir():
+            raise InputError(
+                "there is no such folder of masks",
+                path=folder,
+                remedy="Set data.masks to a folder of the cohort with <subject>.png, or leave it out",
+            )
+        files = [folder / f"{subject}.png" for subject in subjects]
+        reader = self.readers["image"]
+        assert isinstance(reader, ImageReader)
+        return Outlines("image", [f if f.is_file() else None for f in files], reader, self.cache_images)
+
     def dataset(self, splits: Sequence[str], sample_ids: Sequence[int] | None = None) -> SampleDataset:
         """Make tensors of some samples.
 
@@ -261,7 +290,15 @@ class MultimodalData(LightningDataModule):
         assert isinstance(reader, ImageReader)
         tokens = self.graph.tokens(ids, self.modalities, self.max_concepts)
         return SampleDataset(
-            ids, rows["label"].to_list(), self.modalities, present, tensors, images, reader.transform, tokens
+            ids,
+            rows["label"].to_list(),
+            self.modalities,
+            present,
+            tensors,
+            images,
+            reader.transform,
+            tokens,
+            self._masks([subject_of[s] for s in ids]),
         )
 
     def _loader(self, split: str, shuffle: bool) -> DataLoader[Any]:

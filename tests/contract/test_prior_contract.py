@@ -55,7 +55,7 @@ def nothing_of(latents, rows):
 
 def answers(prior, latents):
     return (
-        prior.loss(latents, seeded()),
+        prior.loss(latents, generator=seeded()),
         prior.denoise(latents),
         prior.sample(4, 3, seeded()),
         prior.log_likelihood(latents, seeded()),
@@ -103,7 +103,7 @@ def test_every_parameter_learns_from_the_prior_s_own_loss_and_the_latents_do_not
     latents = batch()
     latents.shared.requires_grad_()
     latents.modality.requires_grad_()
-    loss = prior.loss(latents, seeded())
+    loss = prior.loss(latents, generator=seeded())
     if loss.requires_grad:
         loss.backward()
     assert latents.shared.grad is None
