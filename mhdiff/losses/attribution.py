@@ -74,8 +74,7 @@ class ExpectedGradients(Loss):
                 remedy="Set data.masks to the cohort's folder of masks, such as truth/masks",
             )
         attributed = self.attribute(context)
-        total = batch.present.new_zeros(len(batch), dtype=torch.float32)
-        parts = torch.zeros_like(total)
+        total = parts = batch.present.new_zeros(len(batch), dtype=torch.float32)
         for column, (name, a) in enumerate(attributed.items()):
             part = batch.present[:, column]
             told = self._told(per_unit(a, encoders[name]), encoders[name], batch.masks, name)  # type: ignore[arg-type]
@@ -115,7 +114,7 @@ class ExpectedGradients(Loss):
                 point = torch.where(here, start + alpha.view(along).to(x.dtype) * (x - start), 0.0)
                 points[name] = point if point.requires_grad else point.requires_grad_()
             with drawing_from(context.generator, device):
-                logits = context.net.run(points, batch, batch.evidence.weight).logits.float()
+                logits = _exact(context.net.run(points, batch, batch.evidence.weight).logits)
             own = batch.label[:, None]
             odds = logits.gather(1, own)[:, 0] - logits.scatter(1, own, -torch.inf).logsumexp(dim=1)
             # No patient meets another in the model, so the gradient of the sum holds the gradient of each.
@@ -126,7 +125,7 @@ class ExpectedGradients(Loss):
                 materialize_grads=True,
                 allow_unused=True,
             )
-        return {name: moved[name].float() * slope.float() for name, slope in zip(points, slopes, strict=True)}
+        return {name: _exact(moved[name]) * _exact(slope) for name, slope in zip(points, slopes, strict=True)}
 
     def _told(
         self, a: Tensor, encoder: Encoder, masks: Mapping[str, Tensor], name: str
@@ -150,3 +149,8 @@ def per_unit(a: Float[Tensor, "batch *shape"], encoder: Encoder) -> Float[Tensor
         encoder: Says along which axis a unit's parts lie.
     """
     return a if encoder.unit_axis is None else a.sum(dim=encoder.unit_axis)
+
+
+def _exact(x: Tensor) -> Tensor:
+    """At least single precision."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mhdiff.losses.base import Loss, LossContext
@@ -61,10 +61,13 @@ class Contrastive(Loss):
         """Compute it, see `Loss.forward`."""
         latents = context.output.latents
         here = latents.present
-        z = latents.modality.float().masked_fill(~here[..., None], 0.0)
-        return self.of(nn.functional.normalize(z, dim=-1), here)
+        with torch.autocast(here.device.type, enabled=False):
+            z = latents.modality.float().masked_fill(~here[..., None], 0.0)
+            return self.of(nn.functional.normalize(z, dim=-1), here)
 
-    def of(self, z: Float[Tensor, "batch modality dim"], here: torch.Tensor) -> Float[Tensor, ""]:
+    def of(
+        self, z: Float[Tensor, "batch modality dim"], here: Bool[Tensor, "batch modality"]
+    ) -> Float[Tensor, ""]:
         """Compute it from latents.
 
         Args:
