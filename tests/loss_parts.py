@@ -78,6 +78,8 @@ class OverBlocks(nn.Module):
 class BlockPrior(NoPrior):
     """A denoiser over the blocks [shared | modalities], and nothing of it in the diagnosis."""
 
+    models_modalities, span = True, slice(0, None)
+
     def __init__(self, dim):
         super().__init__(dim)
         self.denoiser = VDenoiser(OverBlocks(dim, 1 + len(small.MODALITIES)))

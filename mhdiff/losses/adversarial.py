@@ -26,7 +26,7 @@ from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import softplus
 
@@ -89,12 +89,15 @@ class Adversarial(Loss):
                 "mhdiff.losses.Adversarial judges pairs of modalities, and there is one",
                 remedy="Take it out of model.losses",
             )
-        blocks = hasattr(net.prior, "blocks") and isinstance(getattr(net.prior, "denoiser", None), Denoiser)
-        if not blocks or getattr(net.prior, "hierarchy", "full") == "flat":
+        prior = net.prior
+        if not (
+            isinstance(getattr(prior, "denoiser", None), Denoiser)
+            and getattr(prior, "models_modalities", False)
+        ):
             raise InputError(
-                f"mhdiff.losses.Adversarial trains a diffusion prior over the modalities, and model.prior is "
-                f"{type(net.prior).__name__} without them",
-                remedy="Take such a prior (hierarchy: full), or mhdiff.losses.Contrastive instead",
+                "mhdiff.losses.Adversarial trains a diffusion prior over the modalities, and model.prior "
+                f"({type(prior).__name__}) is none",
+                remedy="Take DiffusionPrior with hierarchy: full or no_shared, or mhdiff.losses.Contrastive instead",
             )
         self.discriminator = PairDiscriminator(
             len(spec.modalities), net.dim, self.width, self.depth, self.spectral
@@ -103,13 +106,11 @@ class Adversarial(Loss):
     def forward(self, context: LossContext) -> Float[Tensor, ""]:
         """Compute it, see `Loss.forward`."""
         latents, prior = context.latents, context.net.prior
-        with torch.autocast(latents.shared.device.type, enabled=False):
+        here = latents.present
+        with torch.autocast(here.device.type, enabled=False):
             blocks = prior.blocks(latents).detach().float()  # type: ignore[operator]
-            here = latents.present
-            drawn = self._draw(prior.denoiser, blocks, here, context.generator)  # type: ignore[arg-type]
-            real = blocks[:, 1:].masked_fill(~here[..., None], 0.0)
-            made = drawn[:, 1:].masked_fill(~here[..., None], 0.0)
-            return self.of(real, made, here, context.step)
+            made = self.draw(prior, blocks, here, context.generator).masked_fill(~here[..., None], 0.0)
+            return self.of(blocks[:, 1:].masked_fill(~here[..., None], 0.0), made, here, context.step)
 
     def of(
         self,
@@ -145,24 +146,32 @@ class Adversarial(Loss):
             loss = loss + self.r1_every * self.r1 / 2 * penalty
         return loss
 
-    def _draw(
+    def draw(
         self,
-        denoiser: Denoiser,
+        prior: nn.Module,
         blocks: Float[Tensor, "batch block dim"],
         here: Bool[Tensor, "batch modality"],
-        generator: torch.Generator | None,
-    ) -> Float[Tensor, "batch block dim"]:
-        """z^ of every block, one of the patient's modalities given."""
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "batch modality dim"]:
+        """Draw z^ of every modality that is there, one of them given; what stands in the others is arbitrary.
+
+        Args:
+            prior: Knows its denoiser, and as `span` which of the blocks that speaks of.
+            blocks: The shared latent and the modalities, standardised.
+            here: Which modalities there are.
+            generator: Source of the random numbers.
+        """
         chance = torch.rand(here.shape, generator=generator, device=here.device).masked_fill(~here, -1.0)
         given = torch.zeros_like(here).scatter(1, chance.argmax(dim=1, keepdim=True), True) & here
-        known = here.any(dim=1, keepdim=True)
-        observed, present = torch.cat([torch.zeros_like(known), given], 1), torch.cat([known, here], 1)
-        condition = Condition(present=present, observed=observed)
-        noise = torch.randn(blocks.shape, generator=generator, dtype=blocks.dtype, device=blocks.device)
-        z = torch.where(observed[..., None], blocks, noise)
+        known, span, denoiser = here.any(dim=1, keepdim=True), prior.span, prior.denoiser
+        observed = torch.cat([torch.zeros_like(known), given], 1)[:, span]  # type: ignore[index]
+        present = torch.cat([known, here], 1)[:, span]  # type: ignore[index]
+        z = clean = blocks[:, span].masked_fill(~present[..., None], 0.0)  # type: ignore[index]
+        noise = torch.randn(z.shape, generator=generator, dtype=z.dtype, device=z.device)
+        z = torch.where(observed[..., None], clean, noise)
         for start, end in pairwise(torch.linspace(1.0, 0.0, self.steps + 1, device=z.device).unbind()):
             t, s = (per_block(time, z).masked_fill(observed, 0.0) for time in (start, end))
-            estimate = denoiser(z, t, condition)
-            alpha, sigma = denoiser.schedule(s[..., None])
-            z = torch.where(observed[..., None], blocks, alpha * estimate.z_0 + sigma * estimate.eps)
-        return z
+            estimate = denoiser(z, t, Condition(present=present, observed=observed))  # type: ignore[operator]
+            alpha, sigma = denoiser.schedule(s[..., None])  # type: ignore[union-attr,operator]
+            z = torch.where(observed[..., None], clean, alpha * estimate.z_0 + sigma * estimate.eps)
+        return z[:, -here.shape[1] :]

@@ -105,12 +105,11 @@ def test_one_of_the_patient_s_modalities_is_given_and_none_is_drawn_for_who_has_
     given = torch.zeros(4)
     blocks = torch.randn(200, 5, small.DIM)
     for seed in range(3):
-        drawn = adv._draw(prior.denoiser, blocks, present, torch.Generator().manual_seed(seed))
-        same = (drawn == blocks).all(-1)
-        assert not same[:, 0].any()
-        assert torch.equal(same[:, 1:].sum(1), present.any(1).long())
-        assert not (same[:, 1:] & ~present).any()
-        given += same[:, 1:].sum(0)
+        drawn = adv.draw(prior, blocks, present, torch.Generator().manual_seed(seed))
+        same = (drawn == blocks[:, 1:]).all(-1)
+        assert torch.equal(same.sum(1), present.any(1).long())
+        assert not (same & ~present).any()
+        given += same.sum(0)
     shares = given / (3 * present.any(1).sum())
     assert ((shares - 0.25).abs() < 0.06).all()  # each modality is as likely to be given
 
@@ -119,7 +118,7 @@ def test_a_prior_without_blocks_and_a_single_modality_are_refused():
     net = parts.module().net
     with pytest.raises(InputError, match="there is one"):
         Adversarial().build(dataclasses.replace(small.spec(), modalities=["note"]), net)
-    net.prior.hierarchy = "flat"
+    net.prior.models_modalities = False
     with pytest.raises(InputError, match="hierarchy: full"):
         Adversarial().build(small.spec(), net)
 
@@ -139,16 +138,15 @@ def test_the_prior_learns_by_it_what_belongs_together():
 
     def agreement():
         with torch.no_grad():
-            drawn = adv._draw(prior.denoiser, patients(), here, g)[:, 1:]
+            drawn = adv.draw(prior, patients(), here, g)
         side = drawn.mean(-1)
         return float((side[:, :, None] * side[:, None]).mean() / side.square().mean())
 
     before = agreement()
     for step in range(120):
         blocks = patients()
-        drawn = adv._draw(prior.denoiser, blocks, here, g)
         optimiser.zero_grad()
-        adv.of(blocks[:, 1:], drawn[:, 1:], here, step).backward()
+        adv.of(blocks[:, 1:], adv.draw(prior, blocks, here, g), here, step).backward()
         optimiser.step()
     after = agreement()
     assert before < 0.6
