@@ -80,8 +80,8 @@ class BlockPrior(NoPrior):
 
     models_modalities, span = True, slice(0, None)
 
-    def __init__(self, dim):
-        super().__init__(dim)
+    def __init__(self, dim, *sizes):
+        super().__init__(dim, *sizes)
         self.denoiser = VDenoiser(OverBlocks(dim, 1 + len(small.MODALITIES)))
 
     def blocks(self, latents):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 import polars as pl
@@ -62,8 +63,8 @@ class MultimodalData(LightningDataModule):
         batch_size: Samples a step.
         num_workers: Processes that read images.
         cache_images: Hold all images in memory.
-        masks: Folder of the cohort with outlines of findings, `<subject>.png` each, for losses that ask whether
-            attributions lie there; a subject without a file has none. The model never sees them.
+        masks: Folder of the cohort with outlines of findings, each named like its image, as .png, for losses that ask
+            whether attributions lie there; an image without such a file has none. The model never sees them.
     """
 
     def __init__(
@@ -229,21 +230,14 @@ class MultimodalData(LightningDataModule):
         of = dict(train.group_by("label").len().iter_rows())
         return tuple(int(of.get(c, 0)) for c in range(classes))
 
-    def _masks(self, subjects: Sequence[int]) -> Outlines | None:
-        """The outlines of the subjects' findings, where they are asked for."""
-        if self.masks is None or "image" not in self.modalities:
+    def _outlines(self, modality: str, images: Sequence[str | None], reader: ImageReader) -> Outlines | None:
+        """The outlines of findings in some images, where they are asked for."""
+        if self.masks is None:
             return None
         folder = self.cohort.path / self.masks
-        if not folder.is_dir():
-            raise InputError(
-                "there is no such folder of masks",
-                path=folder,
-                remedy="Set data.masks to a folder of the cohort with <subject>.png, or leave it out",
-            )
-        files = [folder / f"{subject}.png" for subject in subjects]
-        reader = self.readers["image"]
-        assert isinstance(reader, ImageReader)
-        return Outlines("image", [f if f.is_file() else None for f in files], reader, self.cache_images)
+        files = [None if i is None else folder / f"{PurePosixPath(i).stem}.png" for i in images]
+        found = [file if file is not None and file.is_file() else None for file in files]
+        return Outlines(modality, found, reader, self.cache_images)
 
     def dataset(self, splits: Sequence[str], sample_ids: Sequence[int] | None = None) -> SampleDataset:
         """Make tensors of some samples.
@@ -260,12 +254,14 @@ class MultimodalData(LightningDataModule):
         subject_of = dict(zip(ids, rows["subject_id"].to_list(), strict=True))
         tensors: dict[str, dict[str, torch.Tensor]] = {}
         images: dict[str, Any] = {}
+        masks: Outlines | None = None
         present = torch.zeros(len(ids), len(self.modalities), dtype=torch.bool)
         reader = self.fitted.preprocessors.get("image", self.readers["image"])
         for column, modality in enumerate(self.modalities):
             events, tool = self._events(modality), self.fitted.preprocessors[modality]
             if isinstance(tool, ImageReader):
                 names = latest_image(events, ids)
+                masks = self._outlines(modality, names, tool)
                 paths = [
                     None if n is None else self.cohort.image_path(n, subject_of[s])
                     for s, n in zip(ids, names, strict=True)
@@ -286,7 +282,10 @@ class MultimodalData(LightningDataModule):
             else:
                 raise InputError(f"modality {modality} has no reader")
             present[:, column] = here
-            self.fitted.reports.setdefault(modality, {})["+".join(splits)] = dict(tool.report)
+            report = dict(tool.report)
+            if masks is not None and masks.modality == modality:
+                report["images with a mask"] = len(masks)
+            self.fitted.reports.setdefault(modality, {})["+".join(splits)] = report
         assert isinstance(reader, ImageReader)
         tokens = self.graph.tokens(ids, self.modalities, self.max_concepts)
         return SampleDataset(
@@ -298,11 +297,17 @@ class MultimodalData(LightningDataModule):
             images,
             reader.transform,
             tokens,
-            self._masks([subject_of[s] for s in ids]),
+            masks,
         )
 
     def _loader(self, split: str, shuffle: bool) -> DataLoader[Any]:
         data = self.dataset([split])
+        if split == "train" and data.masks is not None and not len(data.masks):
+            raise InputError(
+                "data.masks: this folder holds no mask of any training image",
+                path=self.cohort.path / str(self.masks),
+                remedy="Give each mask the name of its image, as .png, or leave data.masks out",
+            )
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         order: dict[str, Any] = {"batch_size": self.batch_size}
         if not shuffle:

@@ -66,6 +66,9 @@ class Outlines:
         self.modality, self.files, self.reader = modality, list(files), reader
         self.held = self._read(range(len(self.files))) if cache else None
 
+    def __len__(self) -> int:
+        return sum(file is not None for file in self.files)
+
     def of(self, rows: Sequence[int]) -> Bool[Tensor, "row ..."]:
         """Give the masks of some samples; nothing is True where there is none.
 

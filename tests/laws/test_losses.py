@@ -219,9 +219,7 @@ def test_what_cannot_be_is_refused():
     with pytest.raises(InputError, match="nothing that teaches the prior"):
         parts.module([CrossEntropy(), parts.Adversarial()])
     with pytest.raises(InputError, match=r"\(NoPrior\) is none"):
-        small.module(
-            prior=lambda d: parts.NoPrior(d), losses=[CrossEntropy(), PriorLoss(), parts.Adversarial()]
-        )
+        small.module(prior=parts.NoPrior, losses=[CrossEntropy(), PriorLoss(), parts.Adversarial()])
     with pytest.raises(InputError, match="label_smoothing"):
         CrossEntropy(label_smoothing=1.0)
 
