@@ -1,6 +1,6 @@
 """What passes between the data module and the model: one batch of samples, as tensors."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -37,6 +37,8 @@ class Batch:
         inputs: For each modality the tensors that its encoder reads; zeros where it is absent.
         evidence: The concepts found, by modality.
         label: Index of the class.
+        masks: For a modality whose findings were outlined, where they are, shaped like its pixels or tokens; nothing
+            is True where there is no outline. The model is not shown them: losses and evaluations are.
     """
 
     sample_id: Int[Tensor, " batch"]
@@ -44,6 +46,7 @@ class Batch:
     inputs: dict[str, dict[str, Tensor]]
     evidence: EvidenceBatch
     label: Int[Tensor, " batch"]
+    masks: dict[str, Bool[Tensor, "batch *units"]] = field(default_factory=dict)
 
     def offering(self, pattern: Bool[Tensor, " modality"]) -> "Batch":
         """Give the same batch with only some modalities offered.
@@ -66,7 +69,12 @@ class Batch:
         )
         inputs = {m: {k: v.to(device) for k, v in tensors.items()} for m, tensors in self.inputs.items()}
         return Batch(
-            self.sample_id.to(device), self.present.to(device), inputs, evidence, self.label.to(device)
+            self.sample_id.to(device),
+            self.present.to(device),
+            inputs,
+            evidence,
+            self.label.to(device),
+            {m: mask.to(device) for m, mask in self.masks.items()},
         )
 
     def __len__(self) -> int:

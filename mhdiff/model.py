@@ -34,6 +34,8 @@ class Output:
         attention: The last fusion layer's attention over all tokens (modalities first), then over guidance's anchors.
         bias: The bias A that entered it, before lambda, over the same; None without guidance.
         mask: Which tokens could be attended to.
+        complete: In training, the latents of the patients with nothing hidden, without gradient; None where they are
+            `latents`.
     """
 
     logits: Float[Tensor, "batch classes"]
@@ -41,6 +43,7 @@ class Output:
     attention: Float[Tensor, "batch heads token key"]
     bias: Float[Tensor, "batch #heads token key"] | None
     mask: Tensor
+    complete: Latents | None = None
 
     @property
     def probabilities(self) -> Float[Tensor, "batch classes"]:

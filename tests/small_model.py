@@ -18,6 +18,7 @@ from mhdiff.training.spec import DataSpec
 
 MODALITIES = ["image", "note", "labs", "codes"]
 CONCEPTS, CLASSES, SLOTS, DIM = 12, 3, 3, 16
+COUNTS = (40, 8, 2)  # of the classes in the training split
 
 
 def concept_graph(seed: int = 0) -> ConceptGraph:
@@ -42,7 +43,7 @@ def spec(graph: ConceptGraph | None = None) -> DataSpec:
         "labs": LabSpec(("a", "b", "c")),
         "codes": CodeSpec(6),
     }
-    return DataSpec(MODALITIES, inputs, ["x", "y", "z"], graph or concept_graph())
+    return DataSpec(MODALITIES, inputs, ["x", "y", "z"], graph or concept_graph(), COUNTS)
 
 
 def batch(size: int = 5, seed: int = 0, present: torch.Tensor | None = None) -> Batch:

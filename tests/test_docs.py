@@ -82,7 +82,13 @@ def test_every_yaml_example_is_accepted(workplace, small_ablation_base):
                 parser.add_class_arguments(Diagnosis, "model", instantiate=False)
                 given = yaml.safe_dump({"model": {"encoders": {}, **content["model"]}})
                 parsed = parser.parse_string(given)
-                assert parsed.model.guidance.class_path == content["model"]["guidance"]["class_path"]
+                for part in content["model"]:
+                    assert class_paths(parsed.model[part]) == class_paths(content["model"][part])
+
+
+def class_paths(value) -> list[str]:
+    """The classes that a part of a configuration names, or those of a list of parts."""
+    return [one["class_path"] for one in (value if isinstance(value, list) else [value])]
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,10 @@ class Encoder(nn.Module, ABC):
         dim: Width of the embedding.
     """
 
+    #: Axis of the differentiable tensor along which the parts of one pixel or token lie (channels, hidden states);
+    #: its other axes are then a grid, on which neighbours belong together. None where each number is a unit of its own.
+    unit_axis: int | None = None
+
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.dim = dim

@@ -40,6 +40,8 @@ def mean_grey(pixels: Float[Tensor, "batch channels *size"]) -> Float[Tensor, "b
 class ImageEncoder(Encoder):
     """What image encoders share: attributions attach to the pixels; the baseline is the mean grey."""
 
+    unit_axis = 1
+
     def differentiable(self, inputs: Inputs) -> Float[Tensor, "batch channels *size"]:
         """Give the pixels.
 

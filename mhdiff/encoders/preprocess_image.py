@@ -110,6 +110,14 @@ class ImageReader(Preprocessor):
         raw = torch.from_numpy((self._raw(Path(path)) > 0).astype(np.float32))
         return self._resize(raw)[0] >= 0.5
 
+    def outline(self, path: str | Path | None) -> Bool[Tensor, "*size"]:
+        """Read a mask, or give one of nothing where there is no file.
+
+        Args:
+            path: See `read_mask`.
+        """
+        return torch.zeros(self.size, dtype=torch.bool) if path is None else self.read_mask(path)
+
     def state(self) -> State:
         """Give the settings."""
         return {

@@ -29,6 +29,8 @@ class TextEncoder(Encoder):
         pooling: Average over the note's tokens, or the first token.
     """
 
+    unit_axis = 2
+
     def __init__(self, spec: TextSpec, dim: int, pooling: Literal["mean", "cls"]) -> None:
         super().__init__(dim)
         self.pooling = pooling

@@ -7,6 +7,7 @@ The bias between two modalities is told by the pairs of concepts whose contribut
 from __future__ import annotations
 
 from itertools import combinations
+from pathlib import PurePosixPath
 from typing import Any
 
 import polars as pl
@@ -83,7 +84,7 @@ def explain_sample(module: Diagnosis, data: MultimodalData, sample_id: int, step
         codes=_codes(data, sample_id, found),
         concepts=_concepts(data, sample_id, batch, found, names),
         paths=_paths(net, data, batch, names),
-        image=_image(data, sample_id, subject, batch, found),
+        image=_image(data, sample_id, batch, found),
         **_note(data, sample_id, found),
     )
 
@@ -287,9 +288,7 @@ def _paths(net: Any, data: MultimodalData, batch: Batch, names: NodeNames) -> li
     return sorted(told, key=lambda path: -abs(path.bias))[:PATHS]
 
 
-def _image(
-    data: MultimodalData, sample_id: int, subject: int, batch: Batch, found: ModelAttribution
-) -> ImageView | None:
+def _image(data: MultimodalData, sample_id: int, batch: Batch, found: ModelAttribution) -> ImageView | None:
     tool = _reader(data, "image")
     if not isinstance(tool, ImageReader):
         return None
@@ -297,7 +296,7 @@ def _image(
     if name is None:
         return None
     pixels, share = batch.inputs["image"]["pixels"][0, 0], found.inputs["image"][0].sum(0)
-    mask_file = data.cohort.path / "truth" / "masks" / f"{subject}.png"
+    mask_file = data.cohort.path / "truth" / "masks" / f"{PurePosixPath(name).stem}.png"
     mask = tool.read_mask(mask_file) if mask_file.exists() else None
     if mask is not None and not mask.any():
         mask = None

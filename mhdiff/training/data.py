@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 import polars as pl
@@ -19,7 +20,7 @@ from mhdiff.encoders.preprocess import Preprocessor, restore
 from mhdiff.encoders.preprocess_image import ImageReader
 from mhdiff.encoders.preprocess_structured import CodeTable, LabTable
 from mhdiff.encoders.preprocess_text import HubText, WordPieceText
-from mhdiff.training.dataset import SampleDataset, joined_note, latest_image
+from mhdiff.training.dataset import Outlines, SampleDataset, joined_note, latest_image
 from mhdiff.training.sampler import EpochShuffle, SharedBatches
 from mhdiff.training.spec import DataSpec
 from ontology.errors import InputError
@@ -62,6 +63,8 @@ class MultimodalData(LightningDataModule):
         batch_size: Samples a step.
         num_workers: Processes that read images.
         cache_images: Hold all images in memory.
+        masks: Folder of the cohort with outlines of findings, each named like its image, as .png, for losses that ask
+            whether attributions lie there; an image without such a file has none. The model never sees them.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class MultimodalData(LightningDataModule):
         batch_size: int = 32,
         num_workers: int = 0,
         cache_images: bool = False,
+        masks: str | None = None,
     ) -> None:
         super().__init__()
         self.cohort_path, self.graph_path, self.ontology_path = cohort, graph, ontology
@@ -102,6 +106,7 @@ class MultimodalData(LightningDataModule):
         }
         self.max_concepts, self.batch_size = max_concepts, batch_size
         self.num_workers, self.cache_images = num_workers, cache_images
+        self.masks = masks
         self.seed = 0
         self.fitted: Fitted | None = None
         self._ready = False
@@ -145,7 +150,10 @@ class MultimodalData(LightningDataModule):
         if self.fitted is None:
             self.fitted = self._fit()
         inputs = {m: self._spec_of(m) for m in self.modalities}
-        self.spec = DataSpec(self.modalities, inputs, list(self.task.classes), self.graph.concept_graph())
+        classes = list(self.task.classes)
+        self.spec = DataSpec(
+            self.modalities, inputs, classes, self.graph.concept_graph(), self._counts(len(classes))
+        )
         self._ready = True
 
     def _open_graph(self) -> PatientGraph:
@@ -216,6 +224,21 @@ class MultimodalData(LightningDataModule):
         assert self.fitted is not None
         return self.fitted.preprocessors[modality].spec  # type: ignore[attr-defined]
 
+    def _counts(self, classes: int) -> tuple[int, ...]:
+        """How many training samples each class has."""
+        train = self.samples.filter(pl.col("split") == "train")
+        of = dict(train.group_by("label").len().iter_rows())
+        return tuple(int(of.get(c, 0)) for c in range(classes))
+
+    def _outlines(self, modality: str, images: Sequence[str | None], reader: ImageReader) -> Outlines | None:
+        """The outlines of findings in some images, where they are asked for."""
+        if self.masks is None:
+            return None
+        folder = self.cohort.path / self.masks
+        files = [None if i is None else folder / f"{PurePosixPath(i).stem}.png" for i in images]
+        found = [file if file is not None and file.is_file() else None for file in files]
+        return Outlines(modality, found, reader, self.cache_images)
+
     def dataset(self, splits: Sequence[str], sample_ids: Sequence[int] | None = None) -> SampleDataset:
         """Make tensors of some samples.
 
@@ -231,12 +254,14 @@ class MultimodalData(LightningDataModule):
         subject_of = dict(zip(ids, rows["subject_id"].to_list(), strict=True))
         tensors: dict[str, dict[str, torch.Tensor]] = {}
         images: dict[str, Any] = {}
+        masks: Outlines | None = None
         present = torch.zeros(len(ids), len(self.modalities), dtype=torch.bool)
         reader = self.fitted.preprocessors.get("image", self.readers["image"])
         for column, modality in enumerate(self.modalities):
             events, tool = self._events(modality), self.fitted.preprocessors[modality]
             if isinstance(tool, ImageReader):
                 names = latest_image(events, ids)
+                masks = self._outlines(modality, names, tool)
                 paths = [
                     None if n is None else self.cohort.image_path(n, subject_of[s])
                     for s, n in zip(ids, names, strict=True)
@@ -257,15 +282,32 @@ class MultimodalData(LightningDataModule):
             else:
                 raise InputError(f"modality {modality} has no reader")
             present[:, column] = here
-            self.fitted.reports.setdefault(modality, {})["+".join(splits)] = dict(tool.report)
+            report = dict(tool.report)
+            if masks is not None and masks.modality == modality:
+                report["images with a mask"] = len(masks)
+            self.fitted.reports.setdefault(modality, {})["+".join(splits)] = report
         assert isinstance(reader, ImageReader)
         tokens = self.graph.tokens(ids, self.modalities, self.max_concepts)
         return SampleDataset(
-            ids, rows["label"].to_list(), self.modalities, present, tensors, images, reader.transform, tokens
+            ids,
+            rows["label"].to_list(),
+            self.modalities,
+            present,
+            tensors,
+            images,
+            reader.transform,
+            tokens,
+            masks,
         )
 
     def _loader(self, split: str, shuffle: bool) -> DataLoader[Any]:
         data = self.dataset([split])
+        if split == "train" and data.masks is not None and not len(data.masks):
+            raise InputError(
+                "data.masks: this folder holds no mask of any training image",
+                path=self.cohort.path / str(self.masks),
+                remedy="Give each mask the name of its image, as .png, or leave data.masks out",
+            )
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         order: dict[str, Any] = {"batch_size": self.batch_size}
         if not shuffle:

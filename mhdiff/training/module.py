@@ -1,7 +1,6 @@
 """The LightningModule: builds MH-Diff when the data are known, and says what is optimised.
 
-The loss is cross-entropy + `prior_weight` x the prior's own loss. The prior's gradient stops at the latents, so the
-weight sets the prior's learning rate relative to the rest and nothing else.
+What is minimised is a weighted sum of losses, see `mhdiff.losses`; by default cross-entropy and the prior's own loss.
 """
 
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from mhdiff.fusion.fusion import CrossModalFusion
 from mhdiff.fusion.influence import influence
 from mhdiff.fusion.masking import ModalityMasking
 from mhdiff.guidance import Guidance, MessagePassing
+from mhdiff.losses import CrossEntropy, Loss, LossContext, Objective, PriorLoss
 from mhdiff.model import MHDiff, Output
 from mhdiff.training.shared import leave_mapped, share_of_step
 from mhdiff.training.spec import DataSpec
@@ -40,8 +40,7 @@ class Diagnosis(LightningModule):
         hide_latents: See `MHDiff`.
         learning_rate: Of AdamW.
         weight_decay: Of AdamW.
-        prior_weight: Weight of the prior's loss.
-        label_smoothing: Of the cross-entropy.
+        losses: What is minimised; None for cross-entropy and the prior's own loss.
     """
 
     net: MHDiff
@@ -59,8 +58,7 @@ class Diagnosis(LightningModule):
         hide_latents: float | dict[str, float] = 0.5,
         learning_rate: float = 1e-4,
         weight_decay: float = 0.01,
-        prior_weight: float = 1.0,
-        label_smoothing: float = 0.0,
+        losses: list[Loss] | None = None,
     ) -> None:
         super().__init__()
         self.seed = 0
@@ -75,7 +73,7 @@ class Diagnosis(LightningModule):
         self.granularity: Literal["modality", "concept"] = granularity
         self.hide_latents = hide_latents
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
-        self.prior_weight, self.label_smoothing = prior_weight, label_smoothing
+        self.objective = Objective([CrossEntropy(), PriorLoss()] if losses is None else losses)
 
     def build(self, spec: DataSpec) -> None:
         """Build the network for a data set.
@@ -110,6 +108,7 @@ class Diagnosis(LightningModule):
             self.granularity,
             hide_latents=self.hide_latents,
         )
+        self.objective.build(spec, self.net)
         leave_mapped(self)
 
     def configure_model(self) -> None:
@@ -137,20 +136,23 @@ class Diagnosis(LightningModule):
             batch: The batch.
             batch_idx: Its place in the epoch.
         """
-        batch.present = self.masking(batch.present, list(self.net.encoders))
-        output = self(batch)
-        self.net.prior.observe(output.latents)
-        classification = nn.functional.cross_entropy(
-            output.logits, batch.label, label_smoothing=self.label_smoothing
+        present = batch.present
+        batch.present = self.masking(present, list(self.net.encoders))
+        features = self.net.features(batch)
+        output = self.net.run(features, batch, batch.evidence.weight)
+        context = LossContext(
+            self.net, batch, output, features, present, None, self.global_step, self.current_epoch
         )
-        prior = self.net.prior.loss(output.latents)
+        self.net.prior.observe(context.latents)
+        self.objective.seed = self.seed
+        total, told = self.objective(context, self.global_rank)
         size = len(batch)
         counted = float(
             size
         )  # Lightning divides whole numbers of samples by the number of processes, and cuts them
-        told = {"train/classification": classification, "train/prior": prior}
+        told = {f"train/{name}": value for name, value in told.items()}
         self.log_dict(told, on_step=False, on_epoch=True, batch_size=counted, sync_dist=True)
-        return (classification + self.prior_weight * prior) * share_of_step(size, self.device)
+        return total * share_of_step(size, self.device)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Let the prior follow its weights by exponential moving average.
@@ -170,7 +172,8 @@ class Diagnosis(LightningModule):
             batch_idx: Its place.
         """
         output = self(batch)
-        loss = nn.functional.cross_entropy(output.logits, batch.label)
+        logits = self.objective.classification.natural(output.logits)
+        loss = nn.functional.cross_entropy(logits, batch.label)
         hit = (output.logits.argmax(-1) == batch.label).float().mean()
         size = float(len(batch))  # see training_step
         self.log("tuning/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
@@ -203,5 +206,9 @@ class Diagnosis(LightningModule):
         return {"sample_id": batch.sample_id, "label": batch.label, "logits": self(batch).logits}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW over everything that learns."""
-        return torch.optim.AdamW(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
+        """AdamW over everything that learns; what a loss itself learns (a temperature) does not decay to 0."""
+        own = list(self.objective.parameters())
+        groups: list[dict[str, Any]] = [{"params": list(self.net.parameters())}]
+        if own:
+            groups.append({"params": own, "weight_decay": 0.0})
+        return torch.optim.AdamW(groups, lr=self.learning_rate, weight_decay=self.weight_decay)

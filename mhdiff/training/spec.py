@@ -15,9 +15,11 @@ class DataSpec:
         inputs: For each modality the specification that its encoder is built from (`mhdiff.encoders.specs`).
         classes: Names of the classes, in the order of the labels.
         graph: The concept side of the graph.
+        counts: Samples of each class in the training split; empty where nobody counted.
     """
 
     modalities: list[str]
     inputs: dict[str, Any]
     classes: list[str]
     graph: ConceptGraph
+    counts: tuple[int, ...] = ()

@@ -115,3 +115,22 @@ def test_the_demo_at_toy_size(tmp_path, capsys):
     again = json.loads((out / "metrics.json").read_text())
     assert main(["demo", "--out", str(out), "--patients", "120", "--epochs", "1"]) == 0  # cheap, and the same
     assert json.loads((out / "metrics.json").read_text()) == again
+
+
+def test_the_image_is_held_against_the_outline_of_its_finding(small_run, small_data):
+    from PIL import Image
+
+    from mhdiff.explain.patient import explain_sample
+    from mhdiff.training.run import open_run
+
+    module, data = open_run(small_run)
+    outlined = [
+        int(path.stem)
+        for path in sorted((small_data / "cohort" / "truth" / "masks").iterdir())
+        if Image.open(path).getbbox()
+    ]
+    rows = data.samples.filter(pl.col("subject_id").is_in(outlined))
+    found = explain_sample(module, data, int(rows["sample_id"][0]), steps=2).image
+    assert found is not None
+    assert found.mask_area is not None
+    assert 0 < found.mask_area < 0.5
