@@ -15,6 +15,8 @@ from graph_builders import ConceptGraph
 from mhdiff.batch import Batch
 from mhdiff.diffusion.prior import DiffusionPrior, Prior
 from mhdiff.encoders.base import Encoder
+from mhdiff.encoders.embedded import Embedded
+from mhdiff.encoders.specs import EmbeddingSpec
 from mhdiff.fusion.fusion import CrossModalFusion
 from mhdiff.fusion.influence import influence
 from mhdiff.fusion.masking import ModalityMasking
@@ -86,7 +88,8 @@ class Diagnosis(LightningModule):
         Raises:
             InputError: If a modality of the data has no encoder.
         """
-        missing = [m for m in spec.modalities if m not in self.encoder_factories]
+        stored = {m for m in spec.modalities if isinstance(spec.inputs[m], EmbeddingSpec)}
+        missing = [m for m in spec.modalities if m not in self.encoder_factories and m not in stored]
         if missing:
             raise InputError(
                 f"model.encoders has no entry for {', '.join(missing)}",
@@ -99,7 +102,10 @@ class Diagnosis(LightningModule):
                 f"model.hide_latents names {', '.join(strange)}",
                 remedy=f"Modalities with an encoder are {', '.join(self.encoder_factories)}",
             )
-        encoders = {m: self.encoder_factories[m](spec.inputs[m], self.dim) for m in spec.modalities}
+        encoders = {
+            m: (Embedded if m in stored else self.encoder_factories[m])(spec.inputs[m], self.dim)
+            for m in spec.modalities
+        }
         self.net = MHDiff(
             encoders,
             self.guidance_factory(spec.graph, self.dim, self.heads),
