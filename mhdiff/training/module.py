@@ -19,7 +19,7 @@ from mhdiff.encoders.embedded import Embedded
 from mhdiff.encoders.specs import EmbeddingSpec
 from mhdiff.fusion.fusion import CrossModalFusion
 from mhdiff.fusion.influence import influence
-from mhdiff.fusion.masking import ModalityMasking
+from mhdiff.fusion.masking import Masking, ModalityMasking
 from mhdiff.guidance import Guidance, MessagePassing
 from mhdiff.model import MHDiff, Output
 from mhdiff.training.shared import leave_mapped, share_of_step
@@ -54,7 +54,7 @@ class Diagnosis(LightningModule):
         guidance: Callable[[ConceptGraph, int, int], Guidance] = MessagePassing,
         fusion: Callable[[int, int], CrossModalFusion] = CrossModalFusion,
         prior: Callable[[int], Prior] = DiffusionPrior,
-        masking: ModalityMasking | None = None,
+        masking: Masking | None = None,
         dim: int = 64,
         heads: int = 4,
         granularity: Literal["modality", "concept"] = "concept",
@@ -135,6 +135,7 @@ class Diagnosis(LightningModule):
     def on_train_epoch_start(self) -> None:
         """Seed every generator by seed, epoch and rank, so that a resumed run draws what it would have drawn."""
         torch.manual_seed((self.seed * 1_000_003 + self.current_epoch) * 1009 + self.global_rank)
+        self.masking.set_epoch(self.current_epoch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Give the loss of a batch with some modalities left out.
