@@ -127,10 +127,23 @@ def restore(state: State, known: type[Preprocessor] | None = None) -> Preprocess
     Raises:
         InputError: If the state is of no kind that we know.
     """
-    kind = state.get("kind")
-    if known is not None and kind == known.__name__:
-        return known.from_state(state)
-    if kind not in _HOME:
-        raise InputError(f"there is no preprocessing called {kind!r}", remedy=f"Known are {', '.join(_HOME)}")
-    found: type[Preprocessor] = getattr(import_module(f"mhdiff.encoders.{_HOME[kind]}"), kind)
+    kind = str(state.get("kind"))
+    found = known if known is not None and kind == known.__name__ else reader_class(kind)
+    if found is None:
+        raise InputError(
+            f"there is no preprocessing called {kind!r}",
+            remedy=f"Known are {', '.join(_HOME)}, and what data.readers names",
+        )
     return found.from_state(state)
+
+
+def reader_class(kind: str) -> type[Preprocessor] | None:
+    """Give a class of ours by the name that states have under `kind`; None for one of somebody's own.
+
+    Args:
+        kind: The name.
+    """
+    if kind not in _HOME:
+        return None
+    found: type[Preprocessor] = getattr(import_module(f"mhdiff.encoders.{_HOME[kind]}"), kind)
+    return found

@@ -104,7 +104,7 @@ class WeightedMetrics:
             ],
             axis=1,
         )
-        self._ranks = [_Ranks(probabilities[:, c], labels == c) for c in range(self.classes)]
+        self._ranks = [Ranks(probabilities[:, c], labels == c) for c in range(self.classes)]
 
     def __call__(self, weights: Float64[np.ndarray, "replicates n"]) -> Metrics:
         """Compute every metric under every weighting.
@@ -134,7 +134,7 @@ class WeightedMetrics:
         return Metrics({name: overall[name] for name in OVERALL}, per_class)
 
 
-class _Ranks:
+class Ranks:
     """AUROC and average precision of one class by weighted ranks."""
 
     def __init__(self, scores: Float64[np.ndarray, " n"], positive: np.ndarray) -> None:
