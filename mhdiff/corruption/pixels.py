@@ -1,7 +1,7 @@
 r"""Spoilt radiographs: noise, blur, and something in the way.
 
 noise       p' = clip(p + s n, 0, 1),   n ~ N(0, I) per pixel
-blur        p' = g_s * p,   g_s a Gaussian of s times the mean extent, cut at 3 s
+blur        p' = g_s * p,   g_s a Gaussian of s times the mean extent, half a pixel at least, cut at 3 s
 occlusion   p' = 1 in a box of the share s of the area, at a random place inside the image; else p
 
 s is the amount at a severity. Of each the random numbers are those of the sample: the same noise becomes louder, and
@@ -49,7 +49,7 @@ class Blur(PixelCorruption):
     ) -> Float[Tensor, "channel *size"]:
         """Spoil one image, see `PixelCorruption.pixels`."""
         axes = image.dim() - 1
-        width = self.amount * sum(image.shape[1:]) / axes
+        width = max(0.5, self.amount * sum(image.shape[1:]) / axes)
         reach = max(1, round(3 * width))
         x = torch.arange(-reach, reach + 1, dtype=image.dtype)
         kernel = torch.exp(-(x**2) / (2 * width**2))
