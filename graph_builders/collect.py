@@ -143,11 +143,7 @@ class Collector:
             rows.filter(is_hidden),
             by_route["lab"],
             by_route["lab"].filter(pl.col("event").is_in(observable.implode())),
-            events.filter(
-                (pl.col("route") != "note")
-                & pl.col("text_value").is_not_null()
-                & ~names_a_file()
-            ),
+            events.filter((pl.col("route") != "note") & pl.col("text_value").is_not_null() & ~names_a_file()),
             # Whoever reads the codes themselves must leave out those that stand for a hidden concept, too.
             resolved.filter(pl.col("concept").is_in([*self.hidden.tolist(), *self.unknown])),
         )

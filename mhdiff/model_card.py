@@ -68,7 +68,9 @@ def _null(null: Any) -> list[str]:
 
 def _figures(metrics: Mapping[str, Any] | None) -> list[str]:
     if metrics is None:
-        return ["It was not evaluated before it was exported (`mhdiff evaluate RUN`): nothing is known of it."]
+        return [
+            "It was not evaluated before it was exported (`mhdiff evaluate RUN`): nothing is known of it."
+        ]
     percent = f"{100 * metrics['level']:.0f}%"
     lines = [
         f"On {metrics['n_subjects']} held-out patients ({metrics['n_samples']} samples) that training never saw, with "

@@ -151,7 +151,8 @@ def save_pretrained(run: str | Path, out: str | Path) -> Path:
         for name in _FILES:
             (folder / name).chmod(0o644)  # safetensors writes files for their owner alone
         document["files"] = {
-            name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)} for name in _FILES
+            name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)}
+            for name in _FILES
         }
         card = model_card(document, facts, data.task.description, data.state()["splits"], metrics)
         (folder / "README.md").write_text(card, encoding="utf-8")

@@ -191,9 +191,7 @@ class Cohort:
     @cached_property
     def images(self) -> pl.DataFrame:
         """Columns subject_id and path (relative), one row an event that names a file: an image or a signal."""
-        events = self.scan().filter(
-            names_a_file(), pl.col("text_value").is_not_null()
-        )
+        events = self.scan().filter(names_a_file(), pl.col("text_value").is_not_null())
         return events.select("subject_id", pl.col("text_value").alias("path")).collect()
 
     @cached_property

@@ -39,9 +39,7 @@ def _run(arguments: argparse.Namespace) -> None:
         console.out(table(document))
 
 
-def evaluate(
-    run: Path, replicates: int = 1000, seed: int = 0, corrupt: Sequence[str] = ()
-) -> dict[str, Any]:
+def evaluate(run: Path, replicates: int = 1000, seed: int = 0, corrupt: Sequence[str] = ()) -> dict[str, Any]:
     """Evaluate a run and write its metrics.json.
 
     Args:

@@ -11,7 +11,9 @@ from mhdiff.commands import Verb
 
 def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="folder of a run made by mhdiff fit")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write; an older export is replaced")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder to write; an older export is replaced"
+    )
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -23,4 +25,6 @@ def _run(arguments: argparse.Namespace) -> None:
     console.out(str(folder))
 
 
-VERB = Verb("write a run as a folder to share: weights, preprocessing, concept graph, model card", _configure, _run)
+VERB = Verb(
+    "write a run as a folder to share: weights, preprocessing, concept graph, model card", _configure, _run
+)

@@ -163,8 +163,8 @@ class PixelCorruption(Corruption):
 
     @abstractmethod
     def pixels(
-        self, image: Float[Tensor, "channel *size"], rng: np.random.Generator
-    ) -> Float[Tensor, "channel *size"]:
+        self, image: Float[Tensor, channel * size], rng: np.random.Generator
+    ) -> Float[Tensor, channel * size]:
         """Spoil one image.
 
         Args:

@@ -23,7 +23,9 @@ class WrongCodes(EventCorruption):
         """Spoil some samples' codes, see `EventCorruption.record`."""
         about = source.samples.select("sample_id", "subject_id", "split")
         pairs = source.events.select(_PAIR).unique().join(about, on="sample_id").sort(_PAIR)
-        pools = {str(split): rows.rows() for (split,), rows in pairs.partition_by("split", as_dict=True).items()}
+        pools = {
+            str(split): rows.rows() for (split,), rows in pairs.partition_by("split", as_dict=True).items()
+        }
         own = record.events.select(_PAIR).unique().join(about, on="sample_id").sort(_PAIR)
         moves = []
         for sample, code, subject, split in own.iter_rows():

@@ -30,8 +30,8 @@ class Noise(PixelCorruption):
     levels: ClassVar = (0.04, 0.08, 0.15, 0.25, 0.4)
 
     def pixels(
-        self, image: Float[Tensor, "channel *size"], rng: np.random.Generator
-    ) -> Float[Tensor, "channel *size"]:
+        self, image: Float[Tensor, channel * size], rng: np.random.Generator
+    ) -> Float[Tensor, channel * size]:
         """Spoil one image, see `PixelCorruption.pixels`."""
         noise = torch.from_numpy(rng.standard_normal(tuple(image.shape)).astype(np.float32))
         return (image + self.amount * noise).clamp(0, 1)
@@ -45,8 +45,8 @@ class Blur(PixelCorruption):
     levels: ClassVar = (0.01, 0.02, 0.035, 0.06, 0.1)
 
     def pixels(
-        self, image: Float[Tensor, "channel *size"], rng: np.random.Generator
-    ) -> Float[Tensor, "channel *size"]:
+        self, image: Float[Tensor, channel * size], rng: np.random.Generator
+    ) -> Float[Tensor, channel * size]:
         """Spoil one image, see `PixelCorruption.pixels`."""
         axes = image.dim() - 1
         width = max(0.5, self.amount * sum(image.shape[1:]) / axes)
@@ -71,8 +71,8 @@ class Occlusion(PixelCorruption):
     levels: ClassVar = (0.05, 0.1, 0.2, 0.35, 0.5)
 
     def pixels(
-        self, image: Float[Tensor, "channel *size"], rng: np.random.Generator
-    ) -> Float[Tensor, "channel *size"]:
+        self, image: Float[Tensor, channel * size], rng: np.random.Generator
+    ) -> Float[Tensor, channel * size]:
         """Spoil one image, see `PixelCorruption.pixels`."""
         share = self.amount ** (1 / (image.dim() - 1))
         place: list[slice] = [slice(None)]

@@ -18,8 +18,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from mhdiff.encoders.hub import load_pretrained
 from mhdiff.encoders.events import joined_text
+from mhdiff.encoders.hub import load_pretrained
 from mhdiff.encoders.preprocess import EventReader, State
 from mhdiff.encoders.specs import TextSpec
 from ontology.errors import InputError

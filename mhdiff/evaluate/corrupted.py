@@ -53,9 +53,7 @@ def summarise_corruptions(
     rows = {name: frame.filter(pl.col("corruption") == name).sort("sample_id") for name in [CLEAN, *names]}
     pattern = rows[CLEAN]["pattern"][0]
     tuned = tuned_thresholds(tuning.filter(pl.col("pattern") == pattern), classes)
-    scored = {
-        name: to_scored(check_predictions(part, classes), tuned.values) for name, part in rows.items()
-    }
+    scored = {name: to_scored(check_predictions(part, classes), tuned.values) for name, part in rows.items()}
     for name in names:
         refuse_different_patients(scored[name], scored[CLEAN], (name, CLEAN))
     resamples = Resamples.of(scored[CLEAN].subjects, replicates, seed)

@@ -124,7 +124,9 @@ class ModalityMasking(Masking):
         if self.start is None:
             return end
         r = self.risen
-        return [(1 - r) * a + r * b for a, b in zip(_by_column(self.start, count, modalities), end, strict=True)]
+        return [
+            (1 - r) * a + r * b for a, b in zip(_by_column(self.start, count, modalities), end, strict=True)
+        ]
 
     def hide(
         self,

@@ -166,6 +166,8 @@ def acting_on(run: str | Path, modalities: Sequence[str], names: Sequence[str]) 
     kinds = json.loads((Path(run) / "preprocess.json").read_text())["preprocessors"]
     classes = {m: reader_class(kinds[m]["kind"]) for m in modalities if m in kinds}
     return {
-        name: [m for m, kind in classes.items() if kind is not None and issubclass(kind, corruption(name).reads)]
+        name: [
+            m for m, kind in classes.items() if kind is not None and issubclass(kind, corruption(name).reads)
+        ]
         for name in names
     }

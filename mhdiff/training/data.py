@@ -275,7 +275,9 @@ class MultimodalData(LightningDataModule):
                 ]
                 present[:, column] = torch.tensor([p is not None for p in paths], dtype=torch.bool)
                 spoil = (
-                    partial(corruption.tensors, present=dict(zip(ids, present[:, column].tolist(), strict=True)))
+                    partial(
+                        corruption.tensors, present=dict(zip(ids, present[:, column].tolist(), strict=True))
+                    )
                     if isinstance(corruption, PixelCorruption) and corruption.acts_on(tool)
                     else None
                 )

@@ -201,7 +201,9 @@ def _weights(encoder: Encoder) -> str:
 def _claim(out: Path, facts: dict[str, Any]) -> None:
     """Refuse a folder that holds embeddings made with something else, or something else."""
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / MARKER).is_file()):
-        raise InputError("the folder is not empty and holds no embeddings", path=out, remedy="Choose another --out")
+        raise InputError(
+            "the folder is not empty and holds no embeddings", path=out, remedy="Choose another --out"
+        )
     old = read_facts(out)
     if old is not None:
         changed = _changed(old, facts)

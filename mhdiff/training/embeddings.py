@@ -55,7 +55,7 @@ def shard_path(folder: Path, number: int) -> Path:
     return folder / f"shard-{number:05d}.safetensors"
 
 
-def write_shard(path: Path, tensors: dict[str, Shaped[Tensor, "n *width"]]) -> None:
+def write_shard(path: Path, tensors: dict[str, Shaped[Tensor, n * width]]) -> None:
     """Write a shard whole or not at all.
 
     Args:

@@ -134,7 +134,12 @@ def test_training_with_rate_zero_equals_training_without_masking():
             return present
 
     losses = []
-    for masking in (ModalityMasking(0.0), ModalityMasking(0.0, start=0.0, epochs=7), SubsetMasking(0.0), Nothing()):
+    for masking in (
+        ModalityMasking(0.0),
+        ModalityMasking(0.0, start=0.0, epochs=7),
+        SubsetMasking(0.0),
+        Nothing(),
+    ):
         built = module(masking=masking)
         built.log_dict = built.log = lambda *a, **k: None
         built.train()

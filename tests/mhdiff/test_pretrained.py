@@ -74,7 +74,14 @@ def test_the_folder_names_no_place_and_no_patient(exported, small_data):
     assert "/home" not in text
     assert {f.suffix for f in exported.iterdir()} == {".yaml", ".json", ".md", ".safetensors"}
     card = (exported / "README.md").read_text()
-    for needed in ("not a medical device", "medical advice", "ontology", "licence", "held_out", "from_pretrained"):
+    for needed in (
+        "not a medical device",
+        "medical advice",
+        "ontology",
+        "licence",
+        "held_out",
+        "from_pretrained",
+    ):
         assert needed in card
 
 
@@ -91,7 +98,9 @@ def test_the_card_has_figures_with_n_and_intervals_where_there_are_some(small_ru
     assert "On 18 held-out patients" in card
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "config.yaml", "preprocess.json", "concept_graph.safetensors"])
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "config.yaml", "preprocess.json", "concept_graph.safetensors"]
+)
 def test_a_changed_or_missing_file_is_refused(exported, tmp_path, name):
     spoilt = shutil.copytree(exported, tmp_path / "spoilt")
     (spoilt / name).write_bytes((spoilt / name).read_bytes() + b" ")

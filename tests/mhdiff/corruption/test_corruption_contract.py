@@ -11,7 +11,15 @@ import pytest
 import torch
 
 import mhdiff.corruption
-from mhdiff.corruption import CORRUPTIONS, Corruption, EventCorruption, Record, Source, corruption, corruptions
+from mhdiff.corruption import (
+    CORRUPTIONS,
+    Corruption,
+    EventCorruption,
+    Record,
+    Source,
+    corruption,
+    corruptions,
+)
 from mhdiff.training.corrupted import differs
 from ontology.errors import InputError
 
@@ -130,7 +138,9 @@ def test_nothing_comes_from_another_split_or_the_sample_itself(data, name):
         .otherwise(mark + "!" + pl.col("sample_id").cast(pl.String) + "!"),
         code=mark + "!" + pl.col("sample_id").cast(pl.String) + "!" + pl.col("code"),
     )
-    source = Source(marked, table.with_columns(source=mark + "!" + pl.col("sample_id").cast(pl.String)), data.samples)
+    source = Source(
+        marked, table.with_columns(source=mark + "!" + pl.col("sample_id").cast(pl.String)), data.samples
+    )
     found = spoiler.record(Record(marked, source.evidence), source)
     moved = 0
     for sample, code in found.events.select("sample_id", "code").iter_rows():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -22,9 +23,19 @@ def events(rows, modality):
     return pl.DataFrame(
         [(s, p, NOON, modality, c, n, t, None, None, 70.0, 110.0) for s, p, c, n, t in rows],
         {
-            **{"sample_id": pl.Int64, "subject_id": pl.Int64, "time": pl.Datetime("us"), "modality": pl.String},
+            **{
+                "sample_id": pl.Int64,
+                "subject_id": pl.Int64,
+                "time": pl.Datetime("us"),
+                "modality": pl.String,
+            },
             **{"code": pl.String, "numeric_value": pl.Float64, "text_value": pl.String},
-            **{"parent_codes": pl.List(pl.String), "unit": pl.String, "ref_low": pl.Float64, "ref_high": pl.Float64},
+            **{
+                "parent_codes": pl.List(pl.String),
+                "unit": pl.String,
+                "ref_low": pl.Float64,
+                "ref_high": pl.Float64,
+            },
         },
         orient="row",
     )
@@ -32,7 +43,13 @@ def events(rows, modality):
 
 def evidence(rows, modality):
     """Rows of (sample, concept, source, start, end)."""
-    columns = {"sample_id": pl.Int64, "concept": pl.Int64, "source": pl.String, "start": pl.Int32, "end": pl.Int32}
+    columns = {
+        "sample_id": pl.Int64,
+        "concept": pl.Int64,
+        "source": pl.String,
+        "start": pl.Int32,
+        "end": pl.Int32,
+    }
     frame = pl.DataFrame(rows, columns, orient="row").with_columns(
         modality=pl.lit(modality), time=pl.lit(NOON).cast(pl.Datetime("us")), depth=pl.lit(3, dtype=pl.Int32)
     )
@@ -48,7 +65,11 @@ def spoil(name, severity, given, found, who, seed=0):
     return CORRUPTIONS[name](severity, seed).record(Record(given, found), source)
 
 
-NOTES = [(0, 10, "NOTE//A", None, "dry cough"), (1, 10, "NOTE//A", None, "fever"), (2, 11, "NOTE//A", None, "rash")]
+NOTES = [
+    (0, 10, "NOTE//A", None, "dry cough"),
+    (1, 10, "NOTE//A", None, "fever"),
+    (2, 11, "NOTE//A", None, "rash"),
+]
 FOUND = [(0, 100, "NOTE//A", 4, 9), (1, 101, "NOTE//A", 0, 5), (2, 102, "NOTE//A", 0, 4)]
 
 
@@ -75,11 +96,15 @@ def test_a_patient_who_is_alone_in_a_split_keeps_the_note():
 def test_a_truncated_note_loses_its_end_and_what_was_found_there():
     text = "one two three four five six seven eight nine ten"
     given = events([(0, 10, "NOTE//A", None, text)], "note")
-    found = evidence([(0, 100, "NOTE//A", 4, 7), (0, 101, "NOTE//A", 8, 18), (0, 102, "NOTE//A", 45, 48)], "note")
+    found = evidence(
+        [(0, 100, "NOTE//A", 4, 7), (0, 101, "NOTE//A", 8, 18), (0, 102, "NOTE//A", 45, 48)], "note"
+    )
     cut = spoil("truncated_note", 4, given, found, samples((0, 10, "train")))  # 80% of the words
     assert cut.events["text_value"][0] == "one two"
     assert cut.evidence["concept"].to_list() == [100]
-    assert spoil("truncated_note", 5, given, found, samples((0, 10, "train"))).events["text_value"][0] == "one"
+    assert (
+        spoil("truncated_note", 5, given, found, samples((0, 10, "train"))).events["text_value"][0] == "one"
+    )
 
 
 def test_shuffling_keeps_words_and_lengths_and_breaks_phrases():
@@ -87,7 +112,7 @@ def test_shuffling_keeps_words_and_lengths_and_breaks_phrases():
     text = "  ".join(words) + "\n"
     given = events([(0, 10, "NOTE//A", None, text)], "note")
     spans = [(0, 100 + i, "NOTE//A", text.index(f"{a} "), text.index(f"{a} ") + len(f"{a}  {b}"))
-             for i, (a, b) in enumerate(zip(words, words[1:-1], strict=False))]  # fmt: skip
+             for i, (a, b) in enumerate(pairwise(words[:-1]))]  # fmt: skip
     found = evidence([*spans, (0, 1, "NOTE//A", 0, 2)], "note")
     for severity, share in enumerate((0.2, 0.4, 0.6, 0.8, 1.0), start=1):
         mixed = spoil("shuffled_words", severity, given, found, samples((0, 10, "train")))
@@ -101,7 +126,9 @@ def test_shuffling_keeps_words_and_lengths_and_breaks_phrases():
 
 def test_a_wrong_unit_is_wrong_in_the_raw_value_and_standardised_after():
     glucose = "LOINC/2345-7//mg/dL"
-    given = events([(i, i, glucose, 80.0 + 2 * i, None) for i in range(10)] + [(10, 10, glucose, 60.0, None)], "labs")
+    given = events(
+        [(i, i, glucose, 80.0 + 2 * i, None) for i in range(10)] + [(10, 10, glucose, 60.0, None)], "labs"
+    )
     found = evidence([(10, 300, glucose, None, None)], "labs")  # below the range: low glucose
     who = samples(*((i, i, "train") for i in range(11)))
     wrong = spoil("unit_error", 5, given, found, who)
@@ -136,7 +163,10 @@ def test_one_lab_is_always_left_and_evidence_goes_with_the_others():
 
 
 def test_wrong_codes_bring_their_concepts_and_their_own_are_gone():
-    given = events([(0, 10, "ICD10/A", None, None), (1, 11, "ICD10/B", None, None), (2, 12, "ICD10/C", None, None)], "codes")
+    given = events(
+        [(0, 10, "ICD10/A", None, None), (1, 11, "ICD10/B", None, None), (2, 12, "ICD10/C", None, None)],
+        "codes",
+    )
     found = evidence([(i, 100 + i, f"ICD10/{c}", None, None) for i, c in enumerate("ABC")], "codes")
     who = samples((0, 10, "train"), (1, 11, "train"), (2, 12, "held_out"))
     wrong = spoil("wrong_codes", 5, given, found, who)

@@ -43,9 +43,18 @@ def test_what_is_stored_is_what_the_encoders_give(opened, stored):
             assert not inputs["embedding"][~present].any()
 
 
-def test_training_starts_where_the_encoders_stood_and_ends_in_a_run(opened, stored, small_config, tmp_path, capsys):
+def test_training_starts_where_the_encoders_stood_and_ends_in_a_run(
+    opened, stored, small_config, tmp_path, capsys
+):
     out = tmp_path / "run"
-    options = ["-c", str(small_config), f"--data.embeddings={stored}", "--trainer.max_epochs=1", "--out", str(out)]
+    options = [
+        "-c",
+        str(small_config),
+        f"--data.embeddings={stored}",
+        "--trainer.max_epochs=1",
+        "--out",
+        str(out),
+    ]
     assert main(["fit", *options]) == 0
     assert main(["predict", str(out)]) == 0
     module, data = open_run(out)
@@ -86,7 +95,9 @@ def test_a_killed_embedding_goes_on_and_gives_the_same_bits(opened, tmp_path, mo
 
 
 @pytest.mark.parametrize("part", ["encoder of note", "preprocessing of labs", "cohort", "split"])
-def test_another_encoder_preprocessing_cohort_or_split_is_refused_by_name(opened, tmp_path, part, monkeypatch):
+def test_another_encoder_preprocessing_cohort_or_split_is_refused_by_name(
+    opened, tmp_path, part, monkeypatch
+):
     module, data = opened
     out = embed.write(module, data, tmp_path / "out", data.modalities)
     embed.write(module, data, out, data.modalities)  # the same again is nothing to do
@@ -105,7 +116,9 @@ def test_another_encoder_preprocessing_cohort_or_split_is_refused_by_name(opened
         embed.write(module, data, out, data.modalities)
 
 
-def test_fitted_encoders_are_refused_on_another_fold_and_frozen_ones_are_not(stored, small_config, tmp_path, capsys):
+def test_fitted_encoders_are_refused_on_another_fold_and_frozen_ones_are_not(
+    stored, small_config, tmp_path, capsys
+):
     options = ["-c", str(small_config), f"--data.embeddings={stored}", "--data.split=fold:0/3"]
     assert main(["fit", *options, "--out", str(tmp_path / "run")]) == 2
     said = capsys.readouterr().err
@@ -180,7 +193,7 @@ def test_a_torn_or_strange_folder_is_refused(stored, tmp_path):
     save_file({key: tensor[:-1].clone() for key, tensor in rows.items()}, shard_path(short, 0))
     found = Embeddings.open(short)
     samples = pl.DataFrame({"sample_id": rows["sample_id"].numpy()}).with_columns(split=pl.lit("train"))
+    for facts in found.facts["modalities"].values():
+        facts["fitted"] = False
     with pytest.raises(InputError, match="1 samples are not among"):
-        for facts in found.facts["modalities"].values():
-            facts["fitted"] = False
         found.check(found.facts["cohort"], found.facts["task"], found.modalities, samples)
