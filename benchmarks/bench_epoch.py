@@ -2,7 +2,7 @@
 
     python -m benchmarks.bench_epoch [--patients 10000] [--dim 64] [--threads 2] [--epochs 4] [--profile]
 
-The built-in cohort's graph, ontology and task are real; its patients are repeated until there are enough, and the stored
+The built-in cohort's graph, ontology and task are real; its patients are repeated until there are enough, and stored
 embeddings are noise, since what they say costs nothing. One process, the fit loop of Lightning as `mhdiff fit` runs it,
 without the tuning split. The first epoch warms up and is not counted. Each row is another batch size or granularity.
 """
@@ -126,7 +126,7 @@ def main() -> None:
                 line(
                     f"{args.patients} patients, {guidance}, tokens: {granularity}, batch {size}",
                     f"{statistics.median(took):.2f} s",
-                    f"{min(took):.2f} to {max(took):.2f}, n = {len(took)}; processor {min(cpu):.2f} s; limit {LIMIT:.0f} s",
+                    f"{min(took):.2f} to {max(took):.2f}, n = {len(took)}; cpu {min(cpu):.2f} s; limit {LIMIT:.0f}",
                 )
         if args.profile:
             from torch.profiler import ProfilerActivity, profile

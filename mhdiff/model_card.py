@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _USE = """It was made for research on diagnosis from several kinds of record at once. It is **not a medical device, and
-nothing that it gives is medical advice**: its probabilities have been measured on the patients named below and on nobody
-else. It must not decide about a patient."""
+nothing that it gives is medical advice**: its probabilities have been measured on the patients named below and on
+nobody else. It must not decide about a patient."""
 
 _LOAD = """```python
 from mhdiff.pretrained import from_pretrained
@@ -54,8 +54,8 @@ def model_card(
         "\n## How good it is\n",
         *_figures(metrics),
         "\n## What the folder holds\n",
-        f"`concept_graph.safetensors` holds identifiers and relations of {graph['num_nodes']:,} concepts of the ontology "
-        f"{ontology['name']}: share it only as that ontology's licence allows. `preprocess.json` holds vocabularies and "
+        f"`concept_graph.safetensors` holds identifiers and relations of {graph['num_nodes']:,} concepts of the "
+        f"ontology {ontology['name']}: share it only as that ontology's licence allows. `preprocess.json` holds vocabularies and "
         "means of the training samples, and no record of any one of them.",
         f"\n## How to use it\n\n{_LOAD}\n",
     ]
@@ -73,8 +73,8 @@ def _figures(metrics: Mapping[str, Any] | None) -> list[str]:
         ]
     percent = f"{100 * metrics['level']:.0f}%"
     lines = [
-        f"On {metrics['n_subjects']} held-out patients ({metrics['n_samples']} samples) that training never saw, with "
-        f"{percent} intervals by bootstrap over patients:\n",
+        f"On {metrics['n_subjects']} held-out patients ({metrics['n_samples']} samples) that training never saw, "
+        f"with {percent} intervals by bootstrap over patients:\n",
         "| modalities offered | n | AUROC | Brier |",
         "|---|---|---|---|",
     ]

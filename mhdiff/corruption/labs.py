@@ -1,10 +1,10 @@
 """Spoilt laboratory values: in another unit than the code says, and not measured.
 
 A value in a wrong unit is v' = f v: f is the conversion between the two units in which a test is usually reported
-where we know it, such as 0.0555 from mg/dL to mmol/L of glucose, and otherwise a slip of the decimal point, 10 or 1/10.
-The finding that the value then is, above or below its range, is the one that the graph's evidence names for that test on
-that side of its range in any patient: it is a fact of the terminology and tells nothing of a patient. A side that nobody
-is on gives no evidence.
+where we know it, such as 0.0555 from mg/dL to mmol/L of glucose, and otherwise a slip of the decimal point, 10 or
+1/10. The finding that the value then is, above or below its range, is the one that the graph's evidence names for that
+test on that side of its range in any patient: it is a fact of the terminology and tells nothing of a patient. A side
+that nobody is on gives no evidence.
 """
 
 from __future__ import annotations

@@ -149,6 +149,11 @@ class Ranks:
     def __call__(
         self, weights: Float64[np.ndarray, "replicates n"]
     ) -> tuple[Float64[np.ndarray, " replicates"], Float64[np.ndarray, " replicates"]]:
+        """Give AUROC and average precision under every weighting.
+
+        Args:
+            weights: How often each sample counts, one row a replicate.
+        """
         w = weights[:, self._positive]
         negative, positive = _cumulative(weights[:, self._negative]), _cumulative(w)
         w_neg, w_pos = negative[:, -1], positive[:, -1]
