@@ -181,7 +181,7 @@ def from_pretrained(
     module: Diagnosis = cli.model
     data: MultimodalData = cli.datamodule
     states = json.loads((folder / "preprocess.json").read_text(encoding="utf-8"))["preprocessors"]
-    inputs = {m: restore(states[m], type(data.readers.get(m))).spec for m in facts["modalities"]}
+    inputs = {m: restore(states[m], data.readers.get(m)).spec for m in facts["modalities"]}
     module.build(DataSpec(facts["modalities"], inputs, facts["classes"], concepts))
     module.load_state_dict(load_file(folder / "model.safetensors"))
     module.eval()

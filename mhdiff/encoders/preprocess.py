@@ -114,12 +114,12 @@ class FileReader(Preprocessor):
         """
 
 
-def restore(state: State, known: type[Preprocessor] | None = None) -> Preprocessor:
+def restore(state: State, known: Preprocessor | None = None) -> Preprocessor:
     """Make a preprocessor from its state.
 
     Args:
         state: What `Preprocessor.state` gave.
-        known: A class of the user's own; it is taken where the state names it.
+        known: A reader, perhaps of the user's own: its class is taken where the state names it.
 
     Returns:
         The fitted preprocessor.
@@ -128,7 +128,8 @@ def restore(state: State, known: type[Preprocessor] | None = None) -> Preprocess
         InputError: If the state is of no kind that we know.
     """
     kind = str(state.get("kind"))
-    found = known if known is not None and kind == known.__name__ else reader_class(kind)
+    own = type(known) if known is not None and kind == type(known).__name__ else None
+    found = own or reader_class(kind)
     if found is None:
         raise InputError(
             f"there is no preprocessing called {kind!r}",

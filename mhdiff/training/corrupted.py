@@ -82,10 +82,10 @@ def predict_corrupted(
     Raises:
         InputError: If a corruption acts on no modality of the data, or on one that is stored as embeddings.
     """
-    for spoiler in spoilers:
-        if not data.corruptible(spoiler):
+    for asked in spoilers:
+        if not data.corruptible(asked):
             raise InputError(
-                f"'{spoiler}' acts on no modality of this run ({', '.join(data.modalities)})",
+                f"'{asked}' acts on no modality of this run ({', '.join(data.modalities)})",
                 remedy="Leave it out; `all` takes those that act on one",
             )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -94,7 +94,8 @@ def predict_corrupted(
     size = 4 * data.batch_size
     starts = range(0, len(clean), size)
     frames = []
-    for spoiler in [None, *spoilers]:
+    every: list[Corruption | None] = [None, *spoilers]
+    for spoiler in every:
         spoilt = clean if spoiler is None else data.dataset(["held_out"], corruption=spoiler)
         for start in console.progress(starts, f"predicting {spoiler or 'clean records'}", total=len(starts)):
             rows = range(start, min(start + size, len(clean)))

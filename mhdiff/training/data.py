@@ -383,7 +383,7 @@ class MultimodalData(LightningDataModule):
             state: What `state` gave.
         """
         self.fitted = Fitted(
-            {m: restore(s, type(self.readers.get(m))) for m, s in state["preprocessors"].items()}
+            {m: restore(s, self.readers.get(m)) for m, s in state["preprocessors"].items()}
         )
 
 
