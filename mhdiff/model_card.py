@@ -55,8 +55,8 @@ def model_card(
         *_figures(metrics),
         "\n## What the folder holds\n",
         f"`concept_graph.safetensors` holds identifiers and relations of {graph['num_nodes']:,} concepts of the "
-        f"ontology {ontology['name']}: share it only as that ontology's licence allows. `preprocess.json` holds vocabularies and "
-        "means of the training samples, and no record of any one of them.",
+        f"ontology {ontology['name']}: share it only as that ontology's licence allows. `preprocess.json` "
+        "holds vocabularies and means of the training samples, and no record of any one of them.",
         f"\n## How to use it\n\n{_LOAD}\n",
     ]
     return "\n".join(part for part in parts if part)

@@ -382,9 +382,7 @@ class MultimodalData(LightningDataModule):
         Args:
             state: What `state` gave.
         """
-        self.fitted = Fitted(
-            {m: restore(s, self.readers.get(m)) for m, s in state["preprocessors"].items()}
-        )
+        self.fitted = Fitted({m: restore(s, self.readers.get(m)) for m, s in state["preprocessors"].items()})
 
 
 def announce(data: MultimodalData) -> None:

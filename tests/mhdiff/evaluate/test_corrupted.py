@@ -26,7 +26,9 @@ def test_flagging_is_the_area_under_the_curve_of_spoilt_against_clean():
     assert "changed" in flagging(clean[:0], clean[:0], np.arange(0))["reason"]
 
 
-def test_evaluate_stores_spoilt_predictions_once_and_tells_the_difference(small_run, tmp_path, capsys, monkeypatch):
+def test_evaluate_stores_spoilt_predictions_once_and_tells_the_difference(
+    small_run, tmp_path, capsys, monkeypatch
+):
     import shutil
 
     from mhdiff.training import corrupted
@@ -48,7 +50,9 @@ def test_evaluate_stores_spoilt_predictions_once_and_tells_the_difference(small_
     frame = pl.read_parquet(run / corrupted.FILE)
     assert set(frame["split"]) == {"held_out"}
     same = frame.filter(pl.col("corruption") == "noise:3", ~pl.col("changed")).sort("sample_id")
-    plain = frame.filter(pl.col("corruption") == "none", pl.col("sample_id").is_in(same["sample_id"].implode()))
+    plain = frame.filter(
+        pl.col("corruption") == "none", pl.col("sample_id").is_in(same["sample_id"].implode())
+    )
     np.testing.assert_allclose(same["p_0"], plain.sort("sample_id")["p_0"], atol=1e-6)
 
     monkeypatch.setattr(corrupted, "open_run", lambda run: pytest.fail("predicted again"))
