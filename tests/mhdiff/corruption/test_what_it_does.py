@@ -191,3 +191,13 @@ def test_pixels_stay_in_range_and_change_as_much_as_the_severity_says(size):
     assert share == pytest.approx(0.35, abs=0.08)
     flat = torch.full_like(image, 0.5)
     torch.testing.assert_close(CORRUPTIONS["blur"](5).pixels(flat, np.random.default_rng(0)), flat)
+
+
+def test_a_finding_goes_with_the_value_that_it_was_read_from():
+    code = "LOINC/2345-7//mmol/L"  # the other way: 18 times as much
+    given = events([(i, i, code, 60.0, None) for i in range(10)], "labs")
+    found = evidence([(i, 300, code, None, None) for i in range(10)], "labs")
+    wrong = spoil("unit_error", 5, given, found, samples(*((i, i, "train") for i in range(10))))
+    low = {s for s, v in wrong.events.select("sample_id", "numeric_value").iter_rows() if v < 70}
+    assert 0 < len(low) < 10
+    assert set(wrong.evidence["sample_id"]) == low
