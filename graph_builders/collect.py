@@ -35,6 +35,9 @@ WINDOW_OPTIONAL: dict[str, pl.DataType] = {
 
 _VOCABULARY_CODE = re.compile(r"^([A-Za-z][A-Za-z0-9_.:-]*)/([^/\s][^/]*)(?://.*)?$")
 
+#: Codes of events whose text_value names a file: an image, or a signal over time such as an ECG.
+FILE_CODES = ("IMAGE//", "SIGNAL//")
+
 
 class Found(NamedTuple):
     """What a collector gives back: rows of (event, concept, ...), and an outcome for events without rows."""
@@ -140,11 +143,7 @@ class Collector:
             rows.filter(is_hidden),
             by_route["lab"],
             by_route["lab"].filter(pl.col("event").is_in(observable.implode())),
-            events.filter(
-                (pl.col("route") != "note")
-                & pl.col("text_value").is_not_null()
-                & ~pl.col("code").str.starts_with("IMAGE//")
-            ),
+            events.filter((pl.col("route") != "note") & pl.col("text_value").is_not_null() & ~names_a_file()),
             # Whoever reads the codes themselves must leave out those that stand for a hidden concept, too.
             resolved.filter(pl.col("concept").is_in([*self.hidden.tolist(), *self.unknown])),
         )
@@ -211,8 +210,13 @@ def _events(window: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def names_a_file() -> pl.Expr:
+    """Say whether an event's text_value is the name of a file in the cohort's folder, and so no text to read."""
+    return pl.any_horizontal(pl.col("code").str.starts_with(prefix) for prefix in FILE_CODES)
+
+
 def _route() -> pl.Expr:
-    text, image = pl.col("text_value").is_not_null(), pl.col("code").str.starts_with("IMAGE//")
+    text, image = pl.col("text_value").is_not_null(), names_a_file()
     number = pl.col("numeric_value").is_not_null()
     return (
         pl.when(image)

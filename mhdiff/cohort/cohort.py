@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from graph_builders.collect import names_a_file
 from mhdiff.cohort import meds
 from ontology.errors import InputError
 from ontology.files import sha256
@@ -189,10 +190,8 @@ class Cohort:
 
     @cached_property
     def images(self) -> pl.DataFrame:
-        """Columns subject_id and path (relative), one row an image event."""
-        events = self.scan().filter(
-            pl.col("code").str.starts_with("IMAGE//"), pl.col("text_value").is_not_null()
-        )
+        """Columns subject_id and path (relative), one row an event that names a file: an image or a signal."""
+        events = self.scan().filter(names_a_file(), pl.col("text_value").is_not_null())
         return events.select("subject_id", pl.col("text_value").alias("path")).collect()
 
     @cached_property

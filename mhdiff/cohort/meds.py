@@ -91,7 +91,8 @@ def write_meds(
 ) -> None:
     """Write the tables and the metadata of a cohort; call it inside `atomic_directory(..., marker=MARKER)`.
 
-    Images belong in `directory/images` before this is called: their bytes enter the fingerprint.
+    Images belong in `directory/images`, signals in `directory/signals`, before this is called: their bytes enter the
+    fingerprint.
 
     Args:
         directory: The folder to write into.
@@ -164,7 +165,7 @@ def write_labels(directory: Path, name: str, labels: pl.DataFrame) -> None:
 
 
 def fingerprint(directory: Path) -> str:
-    """Give the SHA-256 over the names and bytes of a cohort's tables, labels and images.
+    """Give the SHA-256 over the names and bytes of a cohort's tables, labels, images and signals.
 
     Args:
         directory: The cohort's folder.
@@ -173,7 +174,8 @@ def fingerprint(directory: Path) -> str:
     files = [directory / CODES_FILE, directory / SPLITS_FILE, directory / GROUPS_FILE]
     for folder in ("data", "labels"):
         files += (directory / folder).rglob("*.parquet")
-    files += (p for p in (directory / "images").rglob("*") if p.is_file())
+    for folder in ("images", "signals"):
+        files += (p for p in (directory / folder).rglob("*") if p.is_file())
     for file in sorted(p for p in files if p.is_file()):
         digest.update(f"{file.relative_to(directory).as_posix()}\0{sha256(file)}\n".encode())
     return digest.hexdigest()

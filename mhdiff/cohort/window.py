@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from graph_builders.collect import FILE_CODES
 from mhdiff.cohort.blind import Blinder, BlindingReport
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def _blind(task: Task, events: pl.DataFrame) -> tuple[pl.DataFrame, BlindingRepo
     """Replace the blinded words in every text but the paths of images; a note in two windows counts twice."""
     blinder, report = Blinder(task.blinded.words), BlindingReport()
     texts = [
-        text if text is None or code.startswith("IMAGE//") else blinder(text, report)
+        text if text is None or code.startswith(FILE_CODES) else blinder(text, report)
         for code, text in events.select("code", "text_value").iter_rows()
     ]
     return events.with_columns(pl.Series("text_value", texts, dtype=pl.String)), report

@@ -4,35 +4,49 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mhdiff import console
 from mhdiff.commands import Verb
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="folder of a run made by mhdiff fit")
     parser.add_argument("--replicates", type=int, default=1000, help="bootstrap resamples of patients")
     parser.add_argument("--seed", type=int, default=0, help="seed of the resamples")
+    parser.add_argument(
+        "--corrupt",
+        "--corruptions",
+        nargs="+",
+        default=[],
+        metavar="NAME[:SEVERITY]",
+        help="spoil held-out records as well: noise, blur, occlusion, wrong_note, shuffled_words, truncated_note, "
+        "unit_error, missing_labs, wrong_codes or all; severity 1 to 5, by default 3",
+    )
     parser.add_argument("--json", action="store_true", help="print metrics.json")
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    document = evaluate(arguments.run, arguments.replicates, arguments.seed)
+    document = evaluate(arguments.run, arguments.replicates, arguments.seed, arguments.corrupt)
     if arguments.json:
         console.out_json(document)
     else:
         console.out(table(document))
 
 
-def evaluate(run: Path, replicates: int = 1000, seed: int = 0) -> dict[str, Any]:
+def evaluate(run: Path, replicates: int = 1000, seed: int = 0, corrupt: Sequence[str] = ()) -> dict[str, Any]:
     """Evaluate a run and write its metrics.json.
 
     Args:
         run: The run's folder.
         replicates: Bootstrap resamples of patients.
         seed: Seed of the resamples.
+        corrupt: How records are spoilt, see `mhdiff.corruption`; those that were predicted before are told again.
     """
     import polars as pl
     import yaml
@@ -55,8 +69,41 @@ def evaluate(run: Path, replicates: int = 1000, seed: int = 0) -> dict[str, Any]
         modalities=facts["modalities"],
     )
     document |= {"task": facts["task"], "held_out": config["data"]["split"]}
+    if spoilt := _corrupted(run, corrupt, predictions, facts, replicates, seed):
+        document["corruptions"] = spoilt
     atomic_write(run / "metrics.json", json.dumps(document, indent=1))
     return document
+
+
+def _corrupted(
+    run: Path,
+    corrupt: Sequence[str],
+    predictions: pl.DataFrame,
+    facts: dict[str, Any],
+    replicates: int,
+    seed: int,
+) -> dict[str, Any]:
+    import polars as pl
+
+    from mhdiff.corruption import corruptions
+    from mhdiff.evaluate.corrupted import summarise_corruptions
+    from mhdiff.training.corrupted import FILE, acting_on, predict_run_corrupted
+
+    if corrupt:
+        every = any(text.partition(":")[0] == "all" for text in corrupt)
+        predict_run_corrupted(run, corruptions(corrupt), every)
+    if not (run / FILE).is_file():
+        return {}
+    frame = pl.read_parquet(run / FILE)
+    names = frame["corruption"].unique(maintain_order=True).to_list()[1:]
+    return summarise_corruptions(
+        frame,
+        predictions.filter(pl.col("split") == "tuning"),
+        facts["classes"],
+        acting_on(run, facts["modalities"], names),
+        replicates=replicates,
+        seed=seed,
+    )
 
 
 def table(document: dict[str, Any]) -> str:
@@ -84,7 +131,35 @@ def table(document: dict[str, Any]) -> str:
         lines.append(
             f"  {name:16} {figures['n_positive']:5d}  {_figure(figures['auroc'])}  {_figure(figures['auprc'])}"
         )
+    if "corruptions" in document:
+        lines += corruption_lines(document["corruptions"])
     return "\n".join(lines)
+
+
+def corruption_lines(spoilt: dict[str, Any]) -> list[str]:
+    """Write what corruption costs: one line each, and one for each score by which it is flagged.
+
+    Args:
+        spoilt: What `summarise_corruptions` gave.
+    """
+    columns = ("AUROC", "AUROC minus clean", "Brier minus clean", "AUROC of the flag")
+    lines = [f"\n{'records spoilt by':20} {' '.join(f'{name:26}' for name in columns)} changed"]
+    for name, row in spoilt.items():
+        flags = list(row["flags"].items())
+        told = [row["metrics"]["auroc"], row["difference"]["auroc"], row["difference"]["brier"]]
+        told += [figure for _, figure in flags[:1]]
+        figures = " ".join(f"{_brief(figure):26}" for figure in told)
+        lines.append(f"{name:20} {figures} {row['changed']} of {row['n']}")
+        lines += [f"{'flagged by ' + score:>100} {_brief(figure)}" for score, figure in flags[1:]]
+    scores = [score for row in spoilt.values() for score in row["flags"]]
+    lines.append(
+        f"the flag is {scores[0] if scores else 'none'}: it tells changed records from the same records unchanged"
+    )
+    return lines
+
+
+def _brief(figure: dict[str, Any]) -> str:
+    return "undefined" if figure["value"] is None else _figure(figure)
 
 
 def _figure(figure: dict[str, Any] | None) -> str:

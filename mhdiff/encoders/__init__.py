@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mhdiff.encoders.base import Encoder
+    from mhdiff.encoders.embedded import Embedded
     from mhdiff.encoders.image import PretrainedImage, ResNet
-    from mhdiff.encoders.preprocess import Preprocessor, restore
+    from mhdiff.encoders.preprocess import EventReader, FileReader, Preprocessor, restore
     from mhdiff.encoders.preprocess_image import ImageReader
     from mhdiff.encoders.preprocess_structured import CodeTable, LabTable
     from mhdiff.encoders.preprocess_text import HubText, WordPieceText
-    from mhdiff.encoders.specs import CodeSpec, ImageSpec, LabSpec, TextSpec
+    from mhdiff.encoders.specs import CodeSpec, EmbeddingSpec, ImageSpec, LabSpec, TextSpec
     from mhdiff.encoders.structured import CodeEncoder, LabEncoder
     from mhdiff.encoders.text import PretrainedText, SmallBert
 
@@ -23,7 +24,11 @@ __all__ = [
     "CodeEncoder",
     "CodeSpec",
     "CodeTable",
+    "Embedded",
+    "EmbeddingSpec",
     "Encoder",
+    "EventReader",
+    "FileReader",
     "HubText",
     "ImageReader",
     "ImageSpec",
@@ -44,7 +49,11 @@ _HOME = {
     "CodeEncoder": "structured",
     "CodeSpec": "specs",
     "CodeTable": "preprocess_structured",
+    "Embedded": "embedded",
+    "EmbeddingSpec": "specs",
     "Encoder": "base",
+    "EventReader": "preprocess",
+    "FileReader": "preprocess",
     "HubText": "preprocess_text",
     "ImageReader": "preprocess_image",
     "ImageSpec": "specs",

@@ -57,6 +57,19 @@ class Encoder(nn.Module, ABC):
             inputs: The modality's named tensors.
         """
 
+    @property
+    def frozen(self) -> bool:
+        """Whether everything before a last linear map keeps pretrained weights; `features` then is that part."""
+        return False
+
+    def features(self, inputs: Inputs) -> Float[Tensor, "batch width"]:
+        """Give what `mhdiff embed` stores: z_m, or what stands before the last linear map of a frozen network.
+
+        Args:
+            inputs: The modality's named tensors.
+        """
+        return self(inputs)
+
     def forward(self, inputs: Inputs) -> Float[Tensor, "batch dim"]:
         """Give the embedding of the inputs.
 

@@ -182,6 +182,23 @@ class PretrainedImage(ImageEncoder):
         self.project = nn.Linear(features.shape[-1], dim)
         self.train()
 
+    @property
+    def frozen(self) -> bool:
+        """Whether only the projection is trained."""
+        return self.freeze
+
+    def features(self, inputs: Inputs) -> Float[Tensor, "batch width"]:
+        """Give the pooled features of a frozen network, otherwise the embedding.
+
+        Args:
+            inputs: `pixels`.
+        """
+        return self._pooled(self.differentiable(inputs)) if self.freeze else self(inputs)
+
+    def _pooled(self, x: Tensor) -> Tensor:
+        x = (x.expand(-1, self.channels, -1, -1) - self.mean) / self.std
+        return _pool(self.net(pixel_values=x).last_hidden_state)
+
     def encode(self, x: Float[Tensor, "batch channels *size"], inputs: Inputs) -> Float[Tensor, "batch dim"]:
         """Give the embedding.
 
@@ -189,8 +206,7 @@ class PretrainedImage(ImageEncoder):
             x: The pixels in [0, 1].
             inputs: Not read.
         """
-        x = (x.expand(-1, self.channels, -1, -1) - self.mean) / self.std
-        return self.project(_pool(self.net(pixel_values=x).last_hidden_state))
+        return self.project(self._pooled(x))
 
     def train(self, mode: bool = True) -> "PretrainedImage":
         """Switch to training, except what is frozen and the statistics of batch normalisation.

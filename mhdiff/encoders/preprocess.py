@@ -1,14 +1,25 @@
 """What preprocessing has in common: fitted on the training fold only, and written down as a plain dict.
 
-`fit -> transform -> state() -> restore(state)`; a state holds numbers, strings and lists, so that it fits
+`learn -> tensors -> state() -> restore(state)`; a state holds numbers, strings and lists, so that it fits
 into a run folder or a checkpoint without a pickle.
+
+There are two kinds. An `EventReader` makes tensors of events (values, codes, words) once, when a split is read. A
+`FileReader` reads the files that events name, when a batch is made. A modality of one's own needs a subclass of
+either, named in `data.readers`; nothing here has to know it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import polars as pl
+import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from ontology.errors import InputError
 
@@ -26,10 +37,28 @@ _HOME = {
 class Preprocessor(ABC):
     """Turns one modality of a cohort into tensors.
 
-    `report` counts, by reason, what the last `fit` or `transform` could not use or had to change.
+    `report` counts, by reason, what the last reading could not use or had to change.
+
+    Attributes:
+        fits: Whether `learn` takes anything from the training fold, so that what is read belongs to that fold.
     """
 
     report: dict[str, Any]
+    fits: ClassVar[bool] = True
+
+    @property
+    @abstractmethod
+    def spec(self) -> Any:
+        """What the modality's encoder is built from: any object that it understands."""
+
+    def learn(self, events: pl.DataFrame, sample_ids: Sequence[int]) -> None:
+        """Fit to the training fold; nothing, unless a subclass has something to learn.
+
+        Args:
+            events: The modality's events of the training fold.
+            sample_ids: Its samples.
+        """
+        return None
 
     @abstractmethod
     def state(self) -> State:
@@ -45,11 +74,52 @@ class Preprocessor(ABC):
         """
 
 
-def restore(state: State) -> Preprocessor:
+class EventReader(Preprocessor):
+    """Makes tensors of a modality's events."""
+
+    @abstractmethod
+    def tensors(self, events: pl.DataFrame, sample_ids: Sequence[int]) -> dict[str, Tensor]:
+        """Give one row a sample, of each tensor that the encoder reads; zeros for a sample without an event.
+
+        Args:
+            events: The modality's events, in the columns of `mhdiff.cohort.window`.
+            sample_ids: The samples, in the order of the rows.
+        """
+
+    def present(self, events: pl.DataFrame, sample_ids: Sequence[int]) -> Bool[Tensor, " samples"]:
+        """Say which samples have the modality: those with an event, unless a subclass asks for more.
+
+        Args:
+            events: As for `tensors`.
+            sample_ids: The samples, in order.
+        """
+        known = set(events["sample_id"].to_list())
+        return torch.tensor([sample in known for sample in sample_ids], dtype=torch.bool)
+
+
+class FileReader(Preprocessor):
+    """Reads the file that a sample's latest event names in its `text_value`, relative to the cohort's folder."""
+
+    fits: ClassVar[bool] = False
+
+    @abstractmethod
+    def transform(self, paths: Sequence[Path | None]) -> dict[str, Tensor]:
+        """Read one file a sample, as tensors of one row each.
+
+        Args:
+            paths: The files; None where a sample has none, which gives zeros.
+
+        Raises:
+            InputError: If a file cannot be read.
+        """
+
+
+def restore(state: State, known: Preprocessor | None = None) -> Preprocessor:
     """Make a preprocessor from its state.
 
     Args:
         state: What `Preprocessor.state` gave.
+        known: A reader, perhaps of the user's own: its class is taken where the state names it.
 
     Returns:
         The fitted preprocessor.
@@ -57,8 +127,24 @@ def restore(state: State) -> Preprocessor:
     Raises:
         InputError: If the state is of no kind that we know.
     """
-    kind = state.get("kind")
-    if kind not in _HOME:
-        raise InputError(f"there is no preprocessing called {kind!r}", remedy=f"Known are {', '.join(_HOME)}")
-    found: type[Preprocessor] = getattr(import_module(f"mhdiff.encoders.{_HOME[kind]}"), kind)
+    kind = str(state.get("kind"))
+    own = type(known) if known is not None and kind == type(known).__name__ else None
+    found = own or reader_class(kind)
+    if found is None:
+        raise InputError(
+            f"there is no preprocessing called {kind!r}",
+            remedy=f"Known are {', '.join(_HOME)}, and what data.readers names",
+        )
     return found.from_state(state)
+
+
+def reader_class(kind: str) -> type[Preprocessor] | None:
+    """Give a class of ours by the name that states have under `kind`; None for one of somebody's own.
+
+    Args:
+        kind: The name.
+    """
+    if kind not in _HOME:
+        return None
+    found: type[Preprocessor] = getattr(import_module(f"mhdiff.encoders.{_HOME[kind]}"), kind)
+    return found

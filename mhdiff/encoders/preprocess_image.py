@@ -17,14 +17,14 @@ from jaxtyping import Bool, Float
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from mhdiff.encoders.preprocess import Preprocessor, State
+from mhdiff.encoders.preprocess import FileReader, State
 from mhdiff.encoders.specs import ImageSpec
 from ontology.errors import InputError
 
 _VOLUMES = (".npy", ".nii", ".nii.gz")
 
 
-class ImageReader(Preprocessor):
+class ImageReader(FileReader):
     """Reads image files: whatever Pillow opens in 2-D; .npy and, with nibabel, NIfTI in 3-D.
 
     Args:

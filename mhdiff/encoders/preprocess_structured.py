@@ -13,14 +13,14 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from mhdiff.encoders.preprocess import Preprocessor, State
+from mhdiff.encoders.preprocess import EventReader, State
 from mhdiff.encoders.specs import CodeSpec, LabSpec
 from ontology.errors import InputError
 
 LIMIT = 8.0  # standard deviations; farther away, a unit is more often wrong than a patient so ill
 
 
-class LabTable(Preprocessor):
+class LabTable(EventReader):
     """One column a lab: an event code, which holds its unit, so that units never mix.
 
     Events are frames with `sample_id`, `code`, `numeric_value` and `time`, of this modality only.
@@ -83,6 +83,24 @@ class LabTable(Preprocessor):
         }
         return self
 
+    def learn(self, events: pl.DataFrame, sample_ids: Sequence[int]) -> None:
+        """Fit, see `fit`.
+
+        Args:
+            events: The labs of the training fold.
+            sample_ids: Not read.
+        """
+        self.fit(events)
+
+    def tensors(self, events: pl.DataFrame, sample_ids: Sequence[int]) -> dict[str, Tensor]:
+        """Give one row a sample, see `transform`.
+
+        Args:
+            events: The labs.
+            sample_ids: The samples.
+        """
+        return self.transform(events, sample_ids)
+
     def transform(self, events: pl.DataFrame, sample_ids: Sequence[int]) -> dict[str, Tensor]:
         """Give one row a sample.
 
@@ -135,7 +153,7 @@ class LabTable(Preprocessor):
         return table
 
 
-class CodeTable(Preprocessor):
+class CodeTable(EventReader):
     """One column a code that training saw often enough; the others share column 0, which so is trained too.
 
     Events are frames with `sample_id` and `code`, of this modality only.
@@ -186,6 +204,24 @@ class CodeTable(Preprocessor):
             "codes too seldom, sharing column 0": seen.height - len(self.codes),
         }
         return self
+
+    def learn(self, events: pl.DataFrame, sample_ids: Sequence[int]) -> None:
+        """Fit, see `fit`.
+
+        Args:
+            events: The codes of the training fold.
+            sample_ids: Not read.
+        """
+        self.fit(events)
+
+    def tensors(self, events: pl.DataFrame, sample_ids: Sequence[int]) -> dict[str, Tensor]:
+        """Give one row a sample, see `transform`.
+
+        Args:
+            events: The codes.
+            sample_ids: The samples.
+        """
+        return self.transform(events, sample_ids)
 
     def transform(self, events: pl.DataFrame, sample_ids: Sequence[int]) -> dict[str, Tensor]:
         """Give one row a sample.

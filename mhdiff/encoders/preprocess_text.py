@@ -7,16 +7,20 @@ rare string, such as a name that slipped through de-identification, does not end
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+import polars as pl
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
+from mhdiff.encoders.events import joined_text
 from mhdiff.encoders.hub import load_pretrained
-from mhdiff.encoders.preprocess import Preprocessor, State
+from mhdiff.encoders.preprocess import EventReader, State
 from mhdiff.encoders.specs import TextSpec
 from ontology.errors import InputError
 
@@ -38,7 +42,7 @@ class Tokens:
     special: list[bool]
 
 
-class TextPreprocessor(Preprocessor):
+class TextPreprocessor(EventReader):
     """What both share: padding to the longest note of a call, and counting what was cut or unknown."""
 
     max_length: int
@@ -58,6 +62,41 @@ class TextPreprocessor(Preprocessor):
             text: The note.
         """
         return self._encode([text])[0][0]
+
+    @abstractmethod
+    def fit(self, texts: Iterable[str | None]) -> TextPreprocessor:
+        """Learn what there is to learn from the notes of the training fold.
+
+        Args:
+            texts: The notes; None is skipped.
+        """
+
+    def learn(self, events: pl.DataFrame, sample_ids: Sequence[int]) -> None:
+        """Fit to the notes, see `fit`.
+
+        Args:
+            events: The notes of the training fold.
+            sample_ids: Its samples.
+        """
+        self.fit(joined_text(events, sample_ids))
+
+    def tensors(self, events: pl.DataFrame, sample_ids: Sequence[int]) -> dict[str, Tensor]:
+        """Give one row a sample: its notes, joined, as `transform` gives them.
+
+        Args:
+            events: The notes.
+            sample_ids: The samples.
+        """
+        return self.transform(joined_text(events, sample_ids))
+
+    def present(self, events: pl.DataFrame, sample_ids: Sequence[int]) -> Bool[Tensor, " samples"]:
+        """Say which samples have a note with a text.
+
+        Args:
+            events: The notes.
+            sample_ids: The samples.
+        """
+        return super().present(events.filter(pl.col("text_value").is_not_null()), sample_ids)
 
     def transform(self, texts: Sequence[str | None]) -> dict[str, Tensor]:
         """Give one row of token ids a note.
@@ -228,6 +267,8 @@ class HubText(TextPreprocessor):
         max_length: Longest sequence, special tokens included.
         local_files_only: Never use the network.
     """
+
+    fits: ClassVar[bool] = False
 
     def __init__(self, name_or_path: str, max_length: int = 256, local_files_only: bool = False) -> None:
         from transformers import AutoTokenizer

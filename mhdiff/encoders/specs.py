@@ -54,6 +54,19 @@ class LabSpec:
 
 
 @dataclass(frozen=True)
+class EmbeddingSpec:
+    """What an encoder gave before, written by `mhdiff embed`: `[batch, width]`.
+
+    Args:
+        width: Width of what is stored.
+        is_latent: Whether it is z_m itself, of a trained encoder, rather than the features of a frozen network.
+    """
+
+    width: int
+    is_latent: bool
+
+
+@dataclass(frozen=True)
 class CodeSpec:
     """Weights of codes, `[batch, size]`; column 0 stands for every code that training did not see.
 

@@ -76,12 +76,15 @@ class TextEncoder(Encoder):
             x: Word embeddings.
             inputs: `attention_mask`, `[batch, tokens]`.
         """
+        return self.project(self._pooled(x, inputs))
+
+    def _pooled(self, x: Tensor, inputs: Inputs) -> Tensor:
         mask = inputs["attention_mask"]
         hidden = self.network(inputs_embeds=x, attention_mask=mask).last_hidden_state
         if self.pooling == "cls":
-            return self.project(hidden[:, 0])
+            return hidden[:, 0]
         weight = mask.to(hidden.dtype)[..., None]
-        return self.project((hidden * weight).sum(dim=1) / weight.sum(dim=1).clamp_min(1))
+        return (hidden * weight).sum(dim=1) / weight.sum(dim=1).clamp_min(1)
 
 
 class SmallBert(TextEncoder):
@@ -190,6 +193,19 @@ class PretrainedText(TextEncoder):
         self.model, self.freeze = model, freeze
         self.out = nn.Linear(model.config.hidden_size, dim)
         self.train()
+
+    @property
+    def frozen(self) -> bool:
+        """Whether only the projection is trained."""
+        return self.freeze
+
+    def features(self, inputs: Inputs) -> Float[Tensor, "batch width"]:
+        """Give the pooled hidden state of a frozen model, otherwise the embedding.
+
+        Args:
+            inputs: `input_ids` and `attention_mask`.
+        """
+        return self._pooled(self.differentiable(inputs), inputs) if self.freeze else self(inputs)
 
     @property
     def network(self) -> Any:

@@ -104,7 +104,7 @@ class WeightedMetrics:
             ],
             axis=1,
         )
-        self._ranks = [_Ranks(probabilities[:, c], labels == c) for c in range(self.classes)]
+        self._ranks = [Ranks(probabilities[:, c], labels == c) for c in range(self.classes)]
 
     def __call__(self, weights: Float64[np.ndarray, "replicates n"]) -> Metrics:
         """Compute every metric under every weighting.
@@ -134,7 +134,7 @@ class WeightedMetrics:
         return Metrics({name: overall[name] for name in OVERALL}, per_class)
 
 
-class _Ranks:
+class Ranks:
     """AUROC and average precision of one class by weighted ranks."""
 
     def __init__(self, scores: Float64[np.ndarray, " n"], positive: np.ndarray) -> None:
@@ -149,6 +149,11 @@ class _Ranks:
     def __call__(
         self, weights: Float64[np.ndarray, "replicates n"]
     ) -> tuple[Float64[np.ndarray, " replicates"], Float64[np.ndarray, " replicates"]]:
+        """Give AUROC and average precision under every weighting.
+
+        Args:
+            weights: How often each sample counts, one row a replicate.
+        """
         w = weights[:, self._positive]
         negative, positive = _cumulative(weights[:, self._negative]), _cumulative(w)
         w_neg, w_pos = negative[:, -1], positive[:, -1]

@@ -14,6 +14,7 @@ import polars as pl
 import torch
 
 from mhdiff.batch import Batch
+from mhdiff.encoders.events import joined_text, latest_text
 from mhdiff.encoders.preprocess_image import ImageReader
 from mhdiff.encoders.preprocess_structured import CodeTable, LabTable
 from mhdiff.encoders.preprocess_text import TextPreprocessor
@@ -35,7 +36,6 @@ from mhdiff.explain.pixels import base64_png, overlay, png, relevance
 from mhdiff.explain.words import Word, words
 from mhdiff.names import NodeNames
 from mhdiff.training.data import MultimodalData
-from mhdiff.training.dataset import joined_note, latest_image
 from mhdiff.training.module import Diagnosis
 from ontology import Ontology
 from ontology.errors import InputError
@@ -153,7 +153,7 @@ def _note(data: MultimodalData, sample_id: int, found: ModelAttribution) -> dict
     tool = _reader(data, "note")
     if not isinstance(tool, TextPreprocessor):
         return {}
-    note = joined_note(_events(data, "note", sample_id), [sample_id])[0]
+    note = joined_text(_events(data, "note", sample_id), [sample_id])[0]
     if note is None:
         return {}
     per_token = found.inputs["note"][0].sum(-1).tolist()
@@ -292,7 +292,7 @@ def _image(data: MultimodalData, sample_id: int, batch: Batch, found: ModelAttri
     tool = _reader(data, "image")
     if not isinstance(tool, ImageReader):
         return None
-    name = latest_image(_events(data, "image", sample_id), [sample_id])[0]
+    name = latest_text(_events(data, "image", sample_id), [sample_id])[0]
     if name is None:
         return None
     pixels, share = batch.inputs["image"]["pixels"][0, 0], found.inputs["image"][0].sum(0)

@@ -2,6 +2,13 @@
 
 from mhdiff.fusion.attention import OntologyBiasedAttention
 from mhdiff.fusion.fusion import CrossModalFusion, FusionOutput
-from mhdiff.fusion.masking import ModalityMasking
+from mhdiff.fusion.masking import Masking, ModalityMasking, SubsetMasking
 
-__all__ = ["CrossModalFusion", "FusionOutput", "ModalityMasking", "OntologyBiasedAttention"]
+__all__ = [
+    "CrossModalFusion",
+    "FusionOutput",
+    "Masking",
+    "ModalityMasking",
+    "OntologyBiasedAttention",
+    "SubsetMasking",
+]

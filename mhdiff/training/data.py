@@ -1,7 +1,8 @@
 """The DataModule: cohort, task and graph to batches, with everything that is fitted fitted on the training split."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
@@ -10,17 +11,21 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from graph_builders import PatientGraph
+from graph_builders import Evidence, PatientGraph
 from graph_builders.nulls import Null, find_null, make_null
 from mhdiff import console
 from mhdiff.builtin import Builtin
 from mhdiff.cohort import Cohort, Task
 from mhdiff.cohort.splits import assign
-from mhdiff.encoders.preprocess import Preprocessor, restore
+from mhdiff.corruption import Corruption, EventCorruption, PixelCorruption, Record, Source
+from mhdiff.encoders.events import latest_text
+from mhdiff.encoders.preprocess import EventReader, FileReader, Preprocessor, restore
 from mhdiff.encoders.preprocess_image import ImageReader
 from mhdiff.encoders.preprocess_structured import CodeTable, LabTable
 from mhdiff.encoders.preprocess_text import HubText, WordPieceText
-from mhdiff.training.dataset import Outlines, SampleDataset, joined_note, latest_image
+from mhdiff.encoders.specs import EmbeddingSpec
+from mhdiff.training.dataset import Files, Outlines, SampleDataset
+from mhdiff.training.embeddings import Embeddings
 from mhdiff.training.sampler import EpochShuffle, SharedBatches
 from mhdiff.training.spec import DataSpec
 from ontology.errors import InputError
@@ -59,6 +64,8 @@ class MultimodalData(LightningDataModule):
         text: How notes are made tokens.
         labs: How laboratory values are scaled.
         codes: How codes get columns.
+        readers: How further modalities are read, by name, or one of the above in another way.
+        embeddings: A folder that `mhdiff embed` wrote: modalities in it are not read and encoded again.
         max_concepts: Evidence a modality, at most.
         batch_size: Samples a step.
         num_workers: Processes that read images.
@@ -84,6 +91,8 @@ class MultimodalData(LightningDataModule):
         text: WordPieceText | HubText | None = None,
         labs: LabTable | None = None,
         codes: CodeTable | None = None,
+        readers: dict[str, Preprocessor] | None = None,
+        embeddings: str | None = None,
         max_concepts: int = 8,
         batch_size: int = 32,
         num_workers: int = 0,
@@ -103,7 +112,10 @@ class MultimodalData(LightningDataModule):
             "note": text if text is not None else WordPieceText(),
             "labs": labs if labs is not None else LabTable(),
             "codes": codes if codes is not None else CodeTable(),
+            **(readers or {}),
         }
+        self.embeddings_path = embeddings
+        self.stored: Embeddings | None = None
         self.max_concepts, self.batch_size = max_concepts, batch_size
         self.num_workers, self.cache_images = num_workers, cache_images
         self.masks = masks
@@ -147,6 +159,9 @@ class MultimodalData(LightningDataModule):
         self.window_report = window.report | {
             "events whose code defines the label": window.events.height - self.window.height
         }
+        if self.embeddings_path is not None:
+            self.stored = Embeddings.open(self.embeddings_path)
+            self.stored.check(self.cohort.fingerprint, self.task.name, self.modalities, self.samples)
         if self.fitted is None:
             self.fitted = self._fit()
         inputs = {m: self._spec_of(m) for m in self.modalities}
@@ -195,7 +210,7 @@ class MultimodalData(LightningDataModule):
         if strange:
             raise InputError(
                 f"no reader for modality {', '.join(strange)}",
-                remedy=f"Modalities are {', '.join(self.readers)}",
+                remedy=f"Add one under data.readers; there are readers for {', '.join(self.readers)}",
             )
         return chosen
 
@@ -209,20 +224,18 @@ class MultimodalData(LightningDataModule):
         train = self.samples.filter(pl.col("split") == "train")["sample_id"]
         fitted = Fitted()
         for modality in self.modalities:
+            if self._is_stored(modality):
+                continue
             reader = self.readers[modality]
             events = self._events(modality).filter(pl.col("sample_id").is_in(train.implode()))
-            if isinstance(reader, WordPieceText | HubText):
-                reader.fit(joined_note(events, train.to_list()))
-            elif isinstance(reader, LabTable | CodeTable):
-                reader.fit(events)
+            reader.learn(events, train.to_list())
             fitted.preprocessors[modality] = reader
-            if not isinstance(reader, ImageReader):
+            if isinstance(reader, EventReader):
                 fitted.reports[modality] = {"fit": dict(reader.report)}
         return fitted
 
-    def _spec_of(self, modality: str) -> Any:
-        assert self.fitted is not None
-        return self.fitted.preprocessors[modality].spec  # type: ignore[attr-defined]
+    def _is_stored(self, modality: str) -> bool:
+        return self.stored is not None and modality in self.stored.modalities
 
     def _counts(self, classes: int) -> tuple[int, ...]:
         """How many training samples each class has."""
@@ -239,12 +252,27 @@ class MultimodalData(LightningDataModule):
         found = [file if file is not None and file.is_file() else None for file in files]
         return Outlines(modality, found, reader, self.cache_images)
 
-    def dataset(self, splits: Sequence[str], sample_ids: Sequence[int] | None = None) -> SampleDataset:
+    def _spec_of(self, modality: str) -> Any:
+        if self.stored is not None and modality in self.stored.modalities:
+            return EmbeddingSpec(self.stored.width(modality), self.stored.is_latent(modality))
+        assert self.fitted is not None
+        return self.fitted.preprocessors[modality].spec
+
+    def dataset(
+        self,
+        splits: Sequence[str],
+        sample_ids: Sequence[int] | None = None,
+        corruption: Corruption | None = None,
+    ) -> SampleDataset:
         """Make tensors of some samples.
 
         Args:
             splits: Names of splits.
             sample_ids: Only these of them; None for all.
+            corruption: What is spoilt in them, see `mhdiff.corruption`; the cohort on disk stays as it is.
+
+        Raises:
+            InputError: If a file cannot be read, or a corruption acts on a modality that is stored as embeddings.
         """
         assert self.fitted is not None
         rows = self.samples.filter(pl.col("split").is_in(list(splits))).sort("sample_id")
@@ -253,52 +281,79 @@ class MultimodalData(LightningDataModule):
         ids = rows["sample_id"].to_list()
         subject_of = dict(zip(ids, rows["subject_id"].to_list(), strict=True))
         tensors: dict[str, dict[str, torch.Tensor]] = {}
-        images: dict[str, Any] = {}
+        files: dict[str, Files] = {}
         masks: Outlines | None = None
         present = torch.zeros(len(ids), len(self.modalities), dtype=torch.bool)
-        reader = self.fitted.preprocessors.get("image", self.readers["image"])
+        graph = self.graph if corruption is None else self._spoilt_graph(corruption, ids)
         for column, modality in enumerate(self.modalities):
-            events, tool = self._events(modality), self.fitted.preprocessors[modality]
-            if isinstance(tool, ImageReader):
-                names = latest_image(events, ids)
-                masks = self._outlines(modality, names, tool)
+            if self.stored is not None and modality in self.stored.modalities:
+                tensors[modality], present[:, column] = self.stored.rows(modality, ids)
+                continue
+            tool = self.fitted.preprocessors[modality]
+            events = self._spoilt(corruption, modality, ids).events if corruption else self._events(modality)
+            if isinstance(tool, FileReader):
+                names = latest_text(events, ids)
+                if isinstance(tool, ImageReader):
+                    masks = self._outlines(modality, names, tool)
                 paths = [
                     None if n is None else self.cohort.image_path(n, subject_of[s])
                     for s, n in zip(ids, names, strict=True)
                 ]
-                here = torch.tensor([p is not None for p in paths], dtype=torch.bool)
+                present[:, column] = torch.tensor([p is not None for p in paths], dtype=torch.bool)
+                spoil = (
+                    partial(
+                        corruption.tensors, present=dict(zip(ids, present[:, column].tolist(), strict=True))
+                    )
+                    if isinstance(corruption, PixelCorruption) and corruption.acts_on(tool)
+                    else None
+                )
+                files[modality] = Files(paths, tool.transform, spoil)
                 if self.cache_images:
-                    tensors[modality] = tool.transform(paths)
-                else:
-                    images[modality] = paths
-            elif isinstance(tool, WordPieceText | HubText):
-                notes = joined_note(events, ids)
-                here = torch.tensor([n is not None for n in notes], dtype=torch.bool)
-                tensors[modality] = tool.transform(notes)
-            elif isinstance(tool, LabTable | CodeTable):
-                tensors[modality] = tool.transform(events, ids)
-                known = set(events["sample_id"].to_list())
-                here = torch.tensor([s in known for s in ids], dtype=torch.bool)
+                    tensors[modality] = files.pop(modality).of(range(len(ids)), ids)
+            elif isinstance(tool, EventReader):
+                tensors[modality] = tool.tensors(events, ids)
+                present[:, column] = tool.present(events, ids)
             else:
-                raise InputError(f"modality {modality} has no reader")
-            present[:, column] = here
-            report = dict(tool.report)
-            if masks is not None and masks.modality == modality:
-                report["images with a mask"] = len(masks)
-            self.fitted.reports.setdefault(modality, {})["+".join(splits)] = report
-        assert isinstance(reader, ImageReader)
-        tokens = self.graph.tokens(ids, self.modalities, self.max_concepts)
+                raise InputError(
+                    f"the reader of modality {modality} reads neither events nor files",
+                    remedy="Make it a subclass of EventReader or FileReader (mhdiff.encoders.preprocess)",
+                )
+            if corruption is None:
+                report = dict(tool.report)
+                if masks is not None and masks.modality == modality:
+                    report["images with a mask"] = len(masks)
+                self.fitted.reports.setdefault(modality, {})["+".join(splits)] = report
+        tokens = graph.tokens(ids, self.modalities, self.max_concepts)
         return SampleDataset(
-            ids,
-            rows["label"].to_list(),
-            self.modalities,
-            present,
-            tensors,
-            images,
-            reader.transform,
-            tokens,
-            masks,
+            ids, rows["label"].to_list(), self.modalities, present, tensors, files, tokens, masks
         )
+
+    def corruptible(self, corruption: Corruption) -> list[str]:
+        """Name the modalities that a corruption acts on.
+
+        Args:
+            corruption: The corruption.
+        """
+        return [m for m in self.modalities if corruption.acts_on(self.readers[m])]
+
+    def _spoilt(self, corruption: Corruption, modality: str, ids: Sequence[int]) -> Record:
+        """Give the events and evidence of some samples as a corruption leaves them."""
+        table = self.graph.evidence.table.filter(pl.col("modality") == modality)
+        source = Source(self._events(modality), table, self.samples)
+        record = Record(source.events, table).of(ids)
+        if isinstance(corruption, EventCorruption) and corruption.acts_on(self.readers[modality]):
+            return corruption.record(record, source) if corruption.severity else record
+        return record
+
+    def _spoilt_graph(self, corruption: Corruption, ids: Sequence[int]) -> PatientGraph:
+        """Give the graph whose evidence is what a corruption leaves of it; its edges are those of the clean one."""
+        if stored := [m for m in self.corruptible(corruption) if self._is_stored(m)]:
+            raise InputError(
+                f"modality {', '.join(stored)} is stored as embeddings, which '{corruption}' cannot act on",
+                remedy="Evaluate the run whose encoders wrote them, or train without data.embeddings",
+            )
+        tables = [self._spoilt(corruption, modality, ids).evidence for modality in self.modalities]
+        return replace(self.graph, evidence=Evidence(pl.concat(tables), blinded=self.graph.evidence.blinded))
 
     def _loader(self, split: str, shuffle: bool) -> DataLoader[Any]:
         data = self.dataset([split])
@@ -364,7 +419,7 @@ class MultimodalData(LightningDataModule):
         Args:
             state: What `state` gave.
         """
-        self.fitted = Fitted({m: restore(s) for m, s in state["preprocessors"].items()})
+        self.fitted = Fitted({m: restore(s, self.readers.get(m)) for m, s in state["preprocessors"].items()})
 
 
 def announce(data: MultimodalData) -> None:

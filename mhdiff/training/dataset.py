@@ -1,14 +1,11 @@
-"""Samples as tensors, and how rows become a batch.
-
-Of several images the latest before prediction_time is taken; notes are joined in the order of time.
-"""
+"""Samples as tensors, and how rows become a batch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import polars as pl
 import torch
 from jaxtyping import Bool
 from torch import Tensor
@@ -19,35 +16,29 @@ from mhdiff.batch import Batch, EvidenceBatch
 from mhdiff.encoders.preprocess_image import ImageReader
 
 
-def latest_image(events: pl.DataFrame, sample_ids: Sequence[int]) -> list[str | None]:
-    """Give each sample's latest image, relative to the cohort's folder.
+@dataclass(frozen=True)
+class Files:
+    """A modality whose files are read when a batch is made.
 
-    Args:
-        events: A window's events of modality `image`.
-        sample_ids: The samples, in the order wanted.
+    Attributes:
+        paths: One a sample; None where it has none.
+        read: Reads some of them.
+        spoil: Changes what was read, given the sample_ids of the rows; None leaves it as it is.
     """
-    return _by_sample(events, pl.col("text_value").last(), sample_ids)
 
+    paths: list[Path | None]
+    read: Callable[[Sequence[Path | None]], dict[str, Tensor]]
+    spoil: Callable[[dict[str, Tensor], Sequence[int]], dict[str, Tensor]] | None = None
 
-def joined_note(events: pl.DataFrame, sample_ids: Sequence[int]) -> list[str | None]:
-    """Give each sample's notes as one text.
+    def of(self, rows: Sequence[int], sample_ids: Sequence[int]) -> dict[str, Tensor]:
+        """Read the files of some rows.
 
-    Args:
-        events: A window's events of modality `note`.
-        sample_ids: The samples, in the order wanted.
-    """
-    return _by_sample(events, pl.col("text_value").str.join("\n"), sample_ids)
-
-
-def _by_sample(events: pl.DataFrame, value: pl.Expr, sample_ids: Sequence[int]) -> list[str | None]:
-    rows = (
-        events.filter(pl.col("text_value").is_not_null())
-        .sort("sample_id", "time", maintain_order=True)
-        .group_by("sample_id", maintain_order=True)
-        .agg(value)
-    )
-    found = dict(rows.iter_rows())
-    return [found.get(sample) for sample in sample_ids]
+        Args:
+            rows: Row numbers.
+            sample_ids: Their samples.
+        """
+        tensors = self.read([self.paths[row] for row in rows])
+        return tensors if self.spoil is None else self.spoil(tensors, sample_ids)
 
 
 class Outlines:
@@ -90,8 +81,7 @@ class SampleDataset(Dataset[int]):
         modalities: Names, in the order of the batch's modality axis.
         present: Which of them each sample has, shape (samples, modalities).
         tensors: For each modality what its preprocessor gave, one row a sample.
-        images: Paths to read when a batch is made, where images are not held in memory.
-        read: Reads such a path.
+        files: What is read when a batch is made, by modality.
         tokens: The evidence of the same rows.
         masks: Outlines of findings, one a sample.
     """
@@ -103,14 +93,13 @@ class SampleDataset(Dataset[int]):
         modalities: Sequence[str],
         present: Tensor,
         tensors: dict[str, dict[str, Tensor]],
-        images: dict[str, list[Path | None]],
-        read: Callable[[Sequence[Path | None]], dict[str, Tensor]],
+        files: dict[str, Files],
         tokens: TokenTable,
         masks: Outlines | None = None,
     ) -> None:
         self.sample_ids, self.labels = torch.tensor(list(sample_ids)), torch.tensor(list(labels))
         self.modalities, self.present = list(modalities), present
-        self.tensors, self.images, self.read = tensors, images, read
+        self.tensors, self.files = tensors, files
         self.masks = masks
         self.evidence = EvidenceBatch(
             torch.as_tensor(tokens.concept).long(),
@@ -134,8 +123,8 @@ class SampleDataset(Dataset[int]):
         """
         index = torch.as_tensor(rows)
         inputs = {
-            m: self.read([self.images[m][row] for row in rows])
-            if m in self.images
+            m: self.files[m].of(rows, self.sample_ids[index].tolist())
+            if m in self.files
             else {key: tensor[index] for key, tensor in self.tensors[m].items()}
             for m in self.modalities
         }

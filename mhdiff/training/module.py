@@ -14,9 +14,11 @@ from graph_builders import ConceptGraph
 from mhdiff.batch import Batch
 from mhdiff.diffusion.prior import DiffusionPrior, Prior
 from mhdiff.encoders.base import Encoder
+from mhdiff.encoders.embedded import Embedded
+from mhdiff.encoders.specs import EmbeddingSpec
 from mhdiff.fusion.fusion import CrossModalFusion
 from mhdiff.fusion.influence import influence
-from mhdiff.fusion.masking import ModalityMasking
+from mhdiff.fusion.masking import Masking, ModalityMasking
 from mhdiff.guidance import Guidance, MessagePassing
 from mhdiff.losses import CrossEntropy, Loss, LossContext, Objective, PriorLoss
 from mhdiff.model import MHDiff, Output
@@ -51,7 +53,7 @@ class Diagnosis(LightningModule):
         guidance: Callable[[ConceptGraph, int, int], Guidance] = MessagePassing,
         fusion: Callable[[int, int], CrossModalFusion] = CrossModalFusion,
         prior: Callable[[int, int, int], Prior] = DiffusionPrior,
-        masking: ModalityMasking | None = None,
+        masking: Masking | None = None,
         dim: int = 64,
         heads: int = 4,
         granularity: Literal["modality", "concept"] = "concept",
@@ -84,7 +86,8 @@ class Diagnosis(LightningModule):
         Raises:
             InputError: If a modality of the data has no encoder.
         """
-        missing = [m for m in spec.modalities if m not in self.encoder_factories]
+        stored = {m for m in spec.modalities if isinstance(spec.inputs[m], EmbeddingSpec)}
+        missing = [m for m in spec.modalities if m not in self.encoder_factories and m not in stored]
         if missing:
             raise InputError(
                 f"model.encoders has no entry for {', '.join(missing)}",
@@ -97,7 +100,10 @@ class Diagnosis(LightningModule):
                 f"model.hide_latents names {', '.join(strange)}",
                 remedy=f"Modalities with an encoder are {', '.join(self.encoder_factories)}",
             )
-        encoders = {m: self.encoder_factories[m](spec.inputs[m], self.dim) for m in spec.modalities}
+        encoders = {
+            m: (Embedded if m in stored else self.encoder_factories[m])(spec.inputs[m], self.dim)
+            for m in spec.modalities
+        }
         self.net = MHDiff(
             encoders,
             self.guidance_factory(spec.graph, self.dim, self.heads),
@@ -128,6 +134,7 @@ class Diagnosis(LightningModule):
     def on_train_epoch_start(self) -> None:
         """Seed every generator by seed, epoch and rank, so that a resumed run draws what it would have drawn."""
         torch.manual_seed((self.seed * 1_000_003 + self.current_epoch) * 1009 + self.global_rank)
+        self.masking.set_epoch(self.current_epoch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Give the loss of a batch with some modalities left out.

@@ -165,6 +165,7 @@ def open_run(run: str | Path) -> tuple[Diagnosis, MultimodalData]:
     for what, here in (
         ("ontology", data.graph.meta["ontology"]["fingerprint"]),
         ("cohort", data.cohort.fingerprint),
+        *([("embeddings", data.stored.fingerprint)] if data.stored is not None else []),
     ):
         if facts["fingerprints"][what] != here:
             raise InputError(
@@ -345,6 +346,7 @@ def _facts(data: MultimodalData, module: Diagnosis) -> dict[str, Any]:
         "fingerprints": {
             "ontology": data.graph.meta["ontology"]["fingerprint"],
             "cohort": data.cohort.fingerprint,
+            **({"embeddings": data.stored.fingerprint} if data.stored is not None else {}),
         },
         "null": data.null_facts,
         "versions": {

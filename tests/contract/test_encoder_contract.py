@@ -16,6 +16,8 @@ import mhdiff.encoders
 from mhdiff.encoders import (
     CodeEncoder,
     CodeSpec,
+    Embedded,
+    EmbeddingSpec,
     Encoder,
     ImageSpec,
     LabEncoder,
@@ -60,6 +62,10 @@ CASES: dict[type[Encoder], list[tuple[object, dict[str, object], Callable[[], di
     PretrainedText: [
         (TEXT, {"name_or_path": "bert", "freeze": False}, _note),
         (TEXT, {"name_or_path": "bert", "freeze": False, "pooling": "cls"}, _note),
+    ],
+    Embedded: [
+        (EmbeddingSpec(7, False), {}, lambda: {"embedding": torch.randn(BATCH, 7)}),
+        (EmbeddingSpec(DIM, True), {}, lambda: {"embedding": torch.randn(BATCH, DIM)}),
     ],
     LabEncoder: [(LabSpec(("a", "b", "c")), {"width": 8}, _labs)],
     CodeEncoder: [(CodeSpec(6), {"width": 8}, lambda: {"weight": torch.eye(6)[:BATCH]})],

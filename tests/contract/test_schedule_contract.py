@@ -109,7 +109,11 @@ def exact(schedule):
 
 @pytest.mark.parametrize("kind", ["exact", "network"])
 def test_views_of_an_estimate_agree(schedule, kind):
-    denoiser = exact(schedule) if kind == "exact" else VDenoiser(ResidualMLP(3, width=16, depth=2), schedule).double()
+    denoiser = (
+        exact(schedule)
+        if kind == "exact"
+        else VDenoiser(ResidualMLP(3, width=16, depth=2), schedule).double()
+    )
     z, t = torch.randn(20, 3, dtype=F64, generator=seeded()), between(schedule, 20).clamp(min=0.01)
     with torch.no_grad():
         e = denoiser(z, t)

@@ -113,7 +113,10 @@ def test_each_row_counts_its_own_blocks_and_none_is_nothing():
 def test_a_joint_density_is_a_marginal_times_a_conditional_for_a_network_of_one_block():
     """The flow of generated blocks alone, whatever the network answers for the others."""
     torch.manual_seed(0)
-    network, z = VDenoiser(ResidualMLP(2, blocks=2, width=16, depth=2)).double(), torch.randn(4, 2, 2, dtype=F64)
+    network, z = (
+        VDenoiser(ResidualMLP(2, blocks=2, width=16, depth=2)).double(),
+        torch.randn(4, 2, 2, dtype=F64),
+    )
     observed = torch.tensor([[True, False]]).expand(4, 2)
 
     class Alone(Denoiser):

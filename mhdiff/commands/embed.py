@@ -1,0 +1,44 @@
+"""`mhdiff embed`: what the encoders give, written once, so that everything after them trains fast.
+
+    mhdiff embed RUN --out DIR                  the trained encoders of a run
+    mhdiff embed -c CONFIG [...] --out DIR      the frozen pretrained encoders of a configuration; options as of fit
+
+Train from it with `data.embeddings: DIR`.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from mhdiff import console
+from ontology.errors import InputError
+
+
+def run_raw(arguments: list[str]) -> None:
+    """Embed.
+
+    Args:
+        arguments: What stands after `mhdiff embed`.
+    """
+    parser = argparse.ArgumentParser(
+        prog="mhdiff embed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", nargs="?", help="folder of a run made by mhdiff fit")
+    parser.add_argument("-c", "--config", help="a configuration instead of a run")
+    parser.add_argument("--out", required=True, help="folder of the embeddings; gone on with where it exists")
+    parser.add_argument("--modalities", nargs="+", help="which; by default all that can be")
+    given, options = parser.parse_known_args(arguments)
+    if (given.run is None) == (given.config is None):
+        raise InputError("give either a run or -c CONFIG", remedy="mhdiff embed RUN --out DIR")
+    if given.run is not None and options:
+        raise InputError(
+            f"a run is embedded as it is, without {options[0]}", remedy="Options of fit go with -c CONFIG"
+        )
+    from mhdiff.commands.fit import resolved
+    from mhdiff.training.embed import embed_config, embed_run
+
+    if given.run is not None:
+        folder = embed_run(given.run, given.out, given.modalities)
+    else:
+        folder = embed_config(resolved(["--config", given.config, *options]), given.out, given.modalities)
+    console.out(str(folder))

@@ -1,0 +1,47 @@
+r"""Are spoilt records noticed: the AUROC of telling a spoilt sample from its clean self by a score.
+
+    AUROC = P( score(spoilt) > score(clean) ) + P( equal ) / 2
+
+over all pairs of a spoilt and a clean record of the samples that were really changed. Interval by bootstrap over
+patients, who take their clean and spoilt records with them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from mhdiff.evaluate.bootstrap import Estimate, Resamples, estimate
+from mhdiff.evaluate.metrics import Ranks
+
+
+def flagging(
+    clean: Float64[np.ndarray, " n"],
+    spoilt: Float64[np.ndarray, " n"],
+    subjects: Int64[np.ndarray, " n"],
+    replicates: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """Estimate how well a score tells spoilt from clean.
+
+    Args:
+        clean: Score of each changed sample as it is; higher is stranger.
+        spoilt: Its score when spoilt.
+        subjects: Whose sample it is: the unit that is resampled.
+        replicates: How many resamples of patients.
+        seed: Seed of the resamples.
+
+    Returns:
+        {value, low, high, undefined, n, n_subjects}, with a reason where no sample was changed.
+    """
+    size = {"n": len(clean), "n_subjects": len(np.unique(subjects))}
+    if not len(clean):
+        return estimate(float("nan"), None, "no sample was changed") | size
+    ranks = Ranks(np.concatenate([clean, spoilt]), np.arange(2 * len(clean)) >= len(clean))
+    value = float(ranks(np.ones((1, 2 * len(clean))))[0][0])
+    resamples = Resamples.of(subjects, replicates, seed)
+    draws = None
+    if resamples.subjects.size > 1 and replicates:
+        rows = np.tile(resamples.place(subjects), 2)
+        draws = np.concatenate([ranks(counts[:, rows])[0] for counts in resamples.blocks()])
+    return estimate(value, draws) | size

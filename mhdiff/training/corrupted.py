@@ -1,0 +1,174 @@
+"""Predictions of a run on spoilt records, stored once in `corruptions.parquet` beside `predictions.parquet`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mhdiff import console
+from mhdiff.batch import Batch
+from mhdiff.corruption import Corruption, corruption
+from mhdiff.encoders.preprocess import reader_class
+from mhdiff.evaluate.corrupted import CLEAN, SCORE
+from mhdiff.evaluate.patterns import pattern_name
+from mhdiff.model import MHDiff, Output
+from mhdiff.training.data import MultimodalData
+from mhdiff.training.module import Diagnosis
+from mhdiff.training.run import open_run, write_predictions
+from ontology.errors import InputError
+
+FILE = "corruptions.parquet"
+
+#: How strange a record is, higher for stranger: from the network and its output to one number a sample.
+Score = Callable[[MHDiff, Output], Float[Tensor, " batch"]]
+
+
+def unlikely(net: MHDiff, output: Output) -> Float[Tensor, " batch"]:
+    """Give minus the log-density of the shared latent under the prior, in nats.
+
+    Args:
+        net: The network.
+        output: What it gave.
+    """
+    return -net.prior.log_likelihood(output.latents, torch.Generator(output.logits.device).manual_seed(0))
+
+
+#: By name, the scores by which spoilt records are flagged.
+SCORES: dict[str, Score] = {"log_likelihood": unlikely}
+
+
+def differs(one: Batch, other: Batch) -> Bool[Tensor, " batch"]:
+    """Say which samples' inputs or evidence are not the same in two batches of the same samples.
+
+    Args:
+        one: A batch.
+        other: A batch; its notes may be longer or shorter.
+    """
+    found = (one.evidence.concept != other.evidence.concept).flatten(1).any(1)
+    for field in ("weight", "polarity"):
+        found |= (getattr(one.evidence, field) != getattr(other.evidence, field)).flatten(1).any(1)
+    for modality, tensors in one.inputs.items():
+        for name, tensor in tensors.items():
+            a, b = tensor.flatten(1), other.inputs[modality][name].flatten(1)
+            width = min(a.shape[1], b.shape[1])
+            found |= (a[:, :width] != b[:, :width]).any(1)
+            found |= (a[:, width:] != 0).any(1) | (b[:, width:] != 0).any(1)
+    return found
+
+
+def predict_corrupted(
+    module: Diagnosis,
+    data: MultimodalData,
+    spoilers: Sequence[Corruption],
+    scores: Mapping[str, Score] | None = None,
+) -> pl.DataFrame:
+    """Predict held-out samples as they are and spoilt, with every modality offered.
+
+    Args:
+        module: A built module.
+        data: A data module that is set up.
+        spoilers: What spoils them.
+        scores: How strange a record is, by name; None for `SCORES`.
+
+    Returns:
+        The frame of `mhdiff.evaluate.corrupted`.
+
+    Raises:
+        InputError: If a corruption acts on no modality of the data, or on one that is stored as embeddings.
+    """
+    for asked in spoilers:
+        if not data.corruptible(asked):
+            raise InputError(
+                f"'{asked}' acts on no modality of this run ({', '.join(data.modalities)})",
+                remedy="Leave it out; `all` takes those that act on one",
+            )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    module.to(device).eval()
+    clean = data.dataset(["held_out"])
+    size = 4 * data.batch_size
+    starts = range(0, len(clean), size)
+    frames = []
+    every: list[Corruption | None] = [None, *spoilers]
+    for spoiler in every:
+        spoilt = clean if spoiler is None else data.dataset(["held_out"], corruption=spoiler)
+        for start in console.progress(starts, f"predicting {spoiler or 'clean records'}", total=len(starts)):
+            rows = range(start, min(start + size, len(clean)))
+            batch = spoilt.collate(rows)
+            changed = torch.zeros(len(rows), dtype=torch.bool)
+            if spoiler is not None:
+                changed = differs(clean.collate(rows), batch)
+            with torch.no_grad():
+                output: Output = module(batch.to(device))
+                told = {
+                    f"{SCORE}{name}": score(module.net, output).double().cpu().numpy()
+                    for name, score in (SCORES if scores is None else scores).items()
+                }
+            probability = output.logits.double().softmax(-1).cpu().numpy()
+            frames.append(
+                pl.DataFrame(
+                    {
+                        "sample_id": batch.sample_id.numpy(),
+                        "pattern": [pattern_name(data.modalities, data.modalities)] * len(batch),
+                        "corruption": [CLEAN if spoiler is None else str(spoiler)] * len(batch),
+                        "seed": [0 if spoiler is None else spoiler.seed] * len(batch),
+                        "changed": changed.numpy(),
+                        "label": batch.label.numpy(),
+                    }
+                    | {f"p_{i}": probability[:, i] for i in range(probability.shape[1])}
+                    | told
+                )
+            )
+    meta = data.samples.select("sample_id", "subject_id", "site", "split")
+    return pl.concat(frames).join(meta, on="sample_id", how="left", maintain_order="left")
+
+
+def predict_run_corrupted(run: str | Path, spoilers: Sequence[Corruption], every: bool = False) -> Path:
+    """Add predictions of spoilt records to a finished run's `corruptions.parquet`, those that are not there.
+
+    Args:
+        run: The run's folder.
+        spoilers: What spoils them.
+        every: Whether corruptions that act on no modality of the run are left out instead of refused.
+
+    Returns:
+        The file.
+    """
+    path = Path(run) / FILE
+    old = pl.read_parquet(path) if path.is_file() else None
+    there = set() if old is None else set(old.select("corruption", "seed").unique().iter_rows())
+    missing = [one for one in spoilers if (str(one), one.seed) not in there]
+    if missing:
+        module, data = open_run(run)
+        if every:
+            missing = [one for one in missing if data.corruptible(one)]
+    if missing:
+        fresh = predict_corrupted(module, data, missing)
+        if old is not None:
+            replaced = pl.col("corruption").is_in([CLEAN, *map(str, missing)])
+            fresh = pl.concat([fresh, old.filter(~replaced)], how="diagonal")
+        write_predictions(fresh, path)
+    return path
+
+
+def acting_on(run: str | Path, modalities: Sequence[str], names: Sequence[str]) -> dict[str, list[str]]:
+    """Name the modalities that corruptions act on, as the run's preprocessing tells.
+
+    Args:
+        run: The run's folder.
+        modalities: The run's modalities.
+        names: The corruptions.
+    """
+    kinds = json.loads((Path(run) / "preprocess.json").read_text())["preprocessors"]
+    classes = {m: reader_class(kinds[m]["kind"]) for m in modalities if m in kinds}
+    return {
+        name: [
+            m for m, kind in classes.items() if kind is not None and issubclass(kind, corruption(name).reads)
+        ]
+        for name in names
+    }
