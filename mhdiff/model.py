@@ -21,7 +21,7 @@ from mhdiff.batch import Batch, EvidenceBatch
 from mhdiff.diffusion.prior import Latents, Prior
 from mhdiff.encoders.base import Encoder
 from mhdiff.fusion.fusion import CrossModalFusion
-from mhdiff.guidance.base import Guidance
+from mhdiff.guidance.base import Guidance, Local
 
 
 @dataclass
@@ -113,27 +113,53 @@ class MHDiff(nn.Module):
             for name, encoder in self.encoders.items()
         }
 
-    def run(self, features: dict[str, Tensor], batch: Batch, evidence_weight: Tensor) -> Output:
+    def run(
+        self,
+        features: dict[str, Tensor],
+        batch: Batch,
+        evidence_weight: Tensor,
+        complete: Bool[Tensor, "batch modality"] | None = None,
+    ) -> Output:
         """Go from features to logits.
 
         Args:
             features: What `features` gives.
             batch: The batch that they came from.
             evidence_weight: Weight of each piece of evidence, shape (batch, modality, slot).
+            complete: What the patients have, where `batch.present` hides some of it: asks for `Output.complete`.
         """
-        present = batch.present
-        encoded = [
-            encoder.encode(features[name], batch.inputs[name])  # type: ignore[operator]
-            for name, encoder in self.encoders.items()
-        ]
-        modality = torch.where(present[..., None], torch.stack(encoded, 1), self.absence)
+        encoded = torch.stack(
+            [
+                encoder.encode(features[name], batch.inputs[name])  # type: ignore[operator]
+                for name, encoder in self.encoders.items()
+            ],
+            1,
+        )
         evidence = EvidenceBatch(batch.evidence.concept, evidence_weight, batch.evidence.polarity)
-        guided = self.guidance(evidence, present)
+        found = self.guidance.local(evidence)
+        output = self._fuse(encoded, evidence, found, batch.present, self.training)
+        if complete is not None:
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not self.prior.stop_gradient):
+                output.complete = self._fuse(encoded, evidence, found, complete, False).latents
+        output.logits = self.head(self.prior.denoise(output.latents))
+        return output
+
+    def _fuse(
+        self,
+        encoded: Float[Tensor, "batch modality dim"],
+        evidence: EvidenceBatch,
+        found: Local,
+        present: Bool[Tensor, "batch modality"],
+        hide: bool,
+    ) -> Output:
+        """Fuse what is present; the logits are still empty."""
+        modality = torch.where(present[..., None], encoded, self.absence)
+        guided = self.guidance(evidence, present, found)
         tokens, mask, bias, toward = modality + self.kind, present, guided.bias, guided.toward
         if self.granularity == "concept":
             slots = evidence.concept.shape[2]
             concepts = guided.tokens + self.kind.repeat_interleave(slots, 0)
-            shown = self._shown(present, guided.mask.view(evidence.concept.shape))
+            shown = self._shown(present, guided.mask.view(evidence.concept.shape)) if hide else present
             tokens, mask = torch.cat([tokens, concepts], 1), torch.cat([shown, guided.mask], 1)
         elif bias is not None:
             bias = bias[:, :, : present.shape[1], : present.shape[1]]
@@ -143,14 +169,13 @@ class MHDiff(nn.Module):
             bias = torch.cat([bias, toward], -1)
         absent = (~present)[..., None] * self.absence
         latents = Latents(fused.latent + absent.mean(1), modality, present)
-        denoised = self.prior.denoise(latents)
-        return Output(self.head(denoised), latents, fused.attention[-1], bias, mask)
+        return Output(fused.latent.new_empty(len(present), 0), latents, fused.attention[-1], bias, mask)
 
     def _shown(
         self, present: Bool[Tensor, "batch modality"], evidence: Bool[Tensor, "batch modality slot"]
     ) -> Bool[Tensor, "batch modality"]:
         """Say whose latents are tokens in this step: all present ones, but for those that training hides."""
-        if not self.training or not any(self.hide_latents):
+        if not any(self.hide_latents):
             return present
         rates = torch.tensor(self.hide_latents, device=present.device)
         hidden = torch.rand(len(present), 1, device=present.device) < rates

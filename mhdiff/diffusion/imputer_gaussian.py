@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, distributed
 
 from mhdiff.diffusion.latents import Latents
+from mhdiff.diffusion.noise import Noise
 from mhdiff.diffusion.prior_base import Prior
 from mhdiff.diffusion.schedule import VPSchedule
 from ontology.errors import InputError
@@ -160,12 +161,9 @@ class GaussianImputer(Prior):
             return self._conditional(z, given, None)
 
     @torch.no_grad()
-    def _draw(
-        self, z: Tensor, given: Tensor, steps: int, generator: torch.Generator | None
-    ) -> Float[Tensor, "rows blocks dim"]:
-        noise = torch.randn(z.shape, generator=generator, dtype=z.dtype, device=z.device)
+    def _draw(self, z: Tensor, given: Tensor, steps: int, noise: Noise) -> Float[Tensor, "rows blocks dim"]:
         with self._full_precision():
-            return self._conditional(z, given, noise)
+            return self._conditional(z, given, noise(z))
 
     def sample_blocks(
         self,

@@ -33,6 +33,7 @@ from mhdiff.diffusion.imputers import NoPrior
 from mhdiff.diffusion.latents import Latents
 from mhdiff.diffusion.likelihood import EXACT_UP_TO, log_likelihood
 from mhdiff.diffusion.loss import Weighting, denoising_loss
+from mhdiff.diffusion.noise import Noise
 from mhdiff.diffusion.prior_base import Prior
 from mhdiff.diffusion.schedule import Schedule
 from mhdiff.diffusion.views import Hierarchy, draw_views
@@ -162,11 +163,9 @@ class DiffusionPrior(Prior):
         shown[:, 0] = True
         return blocks, shown
 
-    def _draw(
-        self, z: Tensor, given: Tensor, steps: int, generator: torch.Generator | None
-    ) -> Float[Tensor, "rows blocks dim"]:
+    def _draw(self, z: Tensor, given: Tensor, steps: int, noise: Noise) -> Float[Tensor, "rows blocks dim"]:
         held = Condition(None, None, given[:, self.span])
-        return self._walk(z, held, 1.0, steps, generator)
+        return self._walk(z, held, 1.0, steps, noise)
 
     def _walk(
         self,
@@ -174,15 +173,15 @@ class DiffusionPrior(Prior):
         condition: Condition,
         guidance: float,
         steps: int,
-        generator: torch.Generator | None,
+        noise: Noise,
     ) -> Float[Tensor, "rows blocks dim"]:
         """From noise to blocks given the observed ones of z; the blocks of z that are not modelled stay."""
         part = z[:, self.span]
-        observed = condition.observed
-        if observed is None:
-            observed = torch.zeros_like(part[..., 0], dtype=torch.bool)
+        start = noise(part)
+        if condition.observed is not None:
+            start = torch.where(condition.observed[..., None], part, start)
         sampler = sampler_for(Guided(self.averaged, scale=guidance), 2 * steps)
-        drawn = sampler.impute(part, observed, generator, condition)
+        drawn = sampler(start, condition.observed, condition=condition)
         return torch.cat((z[:, : self.span.start], drawn, z[:, self.span.stop :]), dim=1)
 
     def _mean(self, z: Tensor, given: Tensor) -> Float[Tensor, "rows blocks dim"]:
@@ -202,8 +201,9 @@ class DiffusionPrior(Prior):
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "n blocks dim"]:
         """Draw complete patients by the best sampler for 2 * `steps` evaluations, see `Prior.sample_blocks`."""
-        noise = super().sample_blocks(n, generator=generator)
-        return self._walk(noise, Condition(self._labels(n, label)), guidance, steps, generator)
+        blocks = super().sample_blocks(n, generator=generator)
+        told = Condition(self._labels(n, label))
+        return self._walk(blocks, told, guidance, steps, Noise(1, n, False, generator))
 
     @torch.no_grad()
     def sample(
@@ -220,7 +220,9 @@ class DiffusionPrior(Prior):
         if not self.models_shared:
             return noise
         blocks, shown = self._shared_alone(noise)
-        return self._walk(blocks, Condition(told, shown), guidance, steps, generator)[:, 0]
+        return self._walk(blocks, Condition(told, shown), guidance, steps, Noise(1, n, False, generator))[
+            :, 0
+        ]
 
     def log_likelihood(
         self, latents: Latents, generator: torch.Generator | None = None

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from mhdiff.diffusion.condition import UNTOLD
 from mhdiff.diffusion.latents import Latents
+from mhdiff.diffusion.noise import Noise
 from mhdiff.diffusion.standardise import Standardiser
 from ontology.errors import InputError
 
@@ -151,6 +152,7 @@ class Prior(nn.Module, ABC):
         steps: int = 25,
         generator: torch.Generator | None = None,
         redraw: bool = False,
+        common: bool = False,
     ) -> Float[Tensor, "draws batch blocks dim"]:
         """Draw the blocks that are not known given those that are.
 
@@ -160,6 +162,7 @@ class Prior(nn.Module, ABC):
             steps: Effort, in steps of Heun's method (two evaluations each).
             generator: Source of the random numbers.
             redraw: Draw the shared block of complete patients too.
+            common: Draw all patients with the same random numbers, see `mhdiff.diffusion.noise`.
         """
         if draws < 1 or steps < 1:
             raise InputError(
@@ -167,7 +170,7 @@ class Prior(nn.Module, ABC):
             )
         z, given = self._given(latents, redraw)
         repeated, known = (x.expand(draws, *x.shape).flatten(0, 1) for x in (z, given))
-        drawn = self._draw(repeated, known, steps, generator)
+        drawn = self._draw(repeated, known, steps, Noise(draws, len(z), common, generator))
         return self._filled(repeated, known, drawn).reshape(draws, *z.shape)
 
     def conditional_mean(self, latents: Latents, redraw: bool = False) -> Float[Tensor, "batch blocks dim"]:
@@ -256,7 +259,7 @@ class Prior(nn.Module, ABC):
         z: Float[Tensor, "rows blocks dim"],
         given: Bool[Tensor, "rows blocks"],
         steps: int,
-        generator: torch.Generator | None,
+        noise: Noise,
     ) -> Float[Tensor, "rows blocks dim"]:
         """Draw all blocks of complete patients given some, which are 0 where not given. By default the mean."""
         return self._mean(z, given)

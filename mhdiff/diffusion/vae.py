@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from mhdiff.diffusion.condition import UNTOLD
 from mhdiff.diffusion.ema import EMA
 from mhdiff.diffusion.latents import Latents
+from mhdiff.diffusion.noise import Noise
 from mhdiff.diffusion.prior_base import Prior
 from mhdiff.diffusion.views import draw_views
 from ontology.errors import InputError
@@ -189,23 +190,18 @@ class VAEPrior(Prior):
         return self.averaged.decode(self.averaged.encode(z, given)[0])
 
     @torch.no_grad()
-    def _draw(
-        self, z: Tensor, given: Tensor, steps: int, generator: torch.Generator | None
-    ) -> Float[Tensor, "rows blocks dim"]:
+    def _draw(self, z: Tensor, given: Tensor, steps: int, noise: Noise) -> Float[Tensor, "rows blocks dim"]:
         mean, log_std = self.averaged.encode(z, given)
-        noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+        luck = noise(mean)
         # Of whom nothing is known the code is drawn from its prior, which the encoder only comes near.
         unknown = ~given.any(dim=1, keepdim=True)
         center = self.averaged.center(None, len(z))
-        return self._decoded(torch.where(unknown, center + noise, mean + log_std.exp() * noise), generator)
+        return self._decoded(torch.where(unknown, center + luck, mean + log_std.exp() * luck), noise)
 
-    def _decoded(
-        self, h: Float[Tensor, "rows code"], generator: torch.Generator | None
-    ) -> Float[Tensor, "rows blocks dim"]:
+    def _decoded(self, h: Float[Tensor, "rows code"], noise: Noise) -> Float[Tensor, "rows blocks dim"]:
         """A draw from p(z | h)."""
         means = self.averaged.decode(h)
-        noise = torch.randn(means.shape, generator=generator, dtype=means.dtype, device=means.device)
-        return means + self.averaged.block_std() * noise
+        return means + self.averaged.block_std() * noise(means)
 
     @torch.no_grad()
     def sample_blocks(
@@ -219,8 +215,8 @@ class VAEPrior(Prior):
         """Codes around c_untold + guidance (c_label - c_untold), and blocks from them, see `Prior.sample_blocks`."""
         untold = self.averaged.center(None, n)
         center = untold + guidance * (self.averaged.center(self._labels(n, label), n) - untold)
-        noise = torch.randn(center.shape, generator=generator, dtype=center.dtype, device=center.device)
-        return self._decoded(center + noise, generator)
+        noise = Noise(1, n, False, generator)
+        return self._decoded(center + noise(center), noise)
 
     @torch.no_grad()
     def log_likelihood(

@@ -220,15 +220,21 @@ class Guidance(nn.Module, ABC):
         """
         return None, None
 
-    def forward(self, evidence: EvidenceBatch, present: Bool[Tensor, "batch modality"]) -> GuidanceOutput:
+    def forward(
+        self,
+        evidence: EvidenceBatch,
+        present: Bool[Tensor, "batch modality"],
+        found: Local | None = None,
+    ) -> GuidanceOutput:
         """Give concept tokens and bias for a batch.
 
         Args:
             evidence: The batch's evidence, `slot` places for each modality.
             present: Which modalities may be used; evidence of the others counts as not there.
+            found: What `local` gave for the same evidence, where it is known already.
         """
         mask = (evidence.mask & present[:, :, None]).flatten(1)
-        found = self.local(evidence)
+        found = self.local(evidence) if found is None else found
         tokens = self.tell(found.states, evidence, mask, found.place)
         bias = self.bias(evidence, tokens, mask)
         shown = tokens if found.plain is None else self.tell(found.plain, evidence, mask, found.place)

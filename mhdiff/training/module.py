@@ -146,7 +146,7 @@ class Diagnosis(LightningModule):
         present = batch.present
         batch.present = self.masking(present, list(self.net.encoders))
         features = self.net.features(batch)
-        output = self.net.run(features, batch, batch.evidence.weight)
+        output = self.net.run(features, batch, batch.evidence.weight, complete=present)
         context = LossContext(
             self.net, batch, output, features, present, None, self.global_step, self.current_epoch
         )
