@@ -217,7 +217,7 @@ class ByRelation:
     """Shapley values of relations: what messages along each added to the bias, averaged over the orders of adding.
 
     Args:
-        without: The bias when no message is passed.
+        without: The bias when no message is passed and nothing is inherited.
         parts: (relations, value), the strongest first; `without` and the values sum to the bias. A relation and its
             reverse are one.
     """
@@ -251,7 +251,7 @@ def by_relation(
         One for each of `wanted`, and then one for each of `anchors`.
     """
     guidance = net.guidance
-    if not isinstance(guidance, MessagePassing) or not len(guidance.rounds):
+    if not isinstance(guidance, MessagePassing) or not (len(guidance.rounds) or guidance.inheritance):
         return None
     strength = mean_lambda(net)
     names = list(dict.fromkeys(name.removeprefix("rev_") for name in guidance.relations))

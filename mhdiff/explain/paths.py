@@ -3,6 +3,7 @@
 - `Linked`: a shortest way over the relations that it walks, in either direction.
 - `Similarity`, `Distance`: up from both to the concept in which they meet, as the score was computed.
 - `MessagePassing`: a shortest way over all relations. Messages went along many ways at once; this is the shortest.
+  Where concepts inherit, no way is too long.
 - a guidance that reads no ontology has none.
 """
 
@@ -46,6 +47,12 @@ class PathTeller:
             self._finder = PathFinder(graph)
             if isinstance(guidance, MessagePassing):
                 rounds = len(guidance.rounds)
+                if guidance.inheritance is not None:
+                    self.how += (
+                        " Each concept also inherits from all that it reaches upward, however far"
+                        f"{' along is-a' if guidance.inheritance.walk == 'is_a' else ''}."
+                    )
+                    return
                 self.longest = 2 * rounds
                 self.how += (
                     f" They went {rounds} {'step' if rounds == 1 else 'steps'} from each concept: where the shortest "

@@ -3,6 +3,7 @@ r"""Guidance by message passing over the ontology, with any PyTorch Geometric co
 States and bias:
 
 .. math::
+    h^0_c &= E_c \quad \text{or what c inherits, see `mhdiff.guidance.inheritance`} \\
     m^l &= \mathrm{round}^l(h^l), \qquad
     h^{l+1} = h^l + \mathrm{dropout}(\mathrm{GELU}(\mathrm{norm}(m^l))) \\
     A^{head}_{ij} &= w_i w_j \frac{(n_i U^{head}) (n_j V^{head})^T}{\sqrt{d_{head}}}, \qquad n = \mathrm{LN}(t)
@@ -17,7 +18,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch_geometric.nn import GraphNorm, JumpingKnowledge, PairNorm, SAGEConv
 
@@ -27,6 +28,7 @@ from graph_builders.cutting import Floats, cut
 from mhdiff.batch import EvidenceBatch
 from mhdiff.guidance.base import Local
 from mhdiff.guidance.convolutions import ConvFactory, Routes, rounds
+from mhdiff.guidance.inheritance import Inherit, Inheritance
 from mhdiff.guidance.scored import BilinearScore, Scored
 from ontology.errors import InputError
 
@@ -42,6 +44,8 @@ class MessagePassing(Scored):
         heads: Number of attention heads.
         conv: Any convolution of the three forms that `mhdiff.guidance.convolutions` names.
         layers: Number of rounds.
+        inherit: Whether messages start from each concept's own embedding (`none`), from the sum over its ancestors too
+            (`is_a`), or over all that it reaches upward along any relation (`all`), see `mhdiff.guidance.inheritance`.
         channels: What the graph may reach: the `bias`, the concept `tokens`, or `both`.
         residual: Whether a round adds to the states, or replaces them.
         norm: Normalisation of messages: `layer` (each concept alone), `batch`, `graph` (over all concepts), `pair`,
@@ -75,6 +79,7 @@ class MessagePassing(Scored):
         heads: int,
         conv: ConvFactory = SAGEConv,
         layers: int = 2,
+        inherit: Inherit = "none",
         channels: Literal["bias", "tokens", "both"] = "both",
         residual: bool = True,
         norm: Literal["layer", "batch", "graph", "pair", "none"] = "layer",
@@ -108,6 +113,7 @@ class MessagePassing(Scored):
         attributes = {
             k: {r: _attribute(graph, r, n) for r in self.relations} for k, n in self.attributes.items()
         }
+        self.inheritance = None if inherit == "none" else Inheritance(graph, inherit)
         self.routes = self._routes(graph) if self.rows is None else None
         self.rounds = rounds(conv, dim, self.relations, layers if self.relations else 0, attributes)
         self.norms = nn.ModuleList(_norm(norm, dim) for _ in self.rounds)
@@ -123,6 +129,15 @@ class MessagePassing(Scored):
         }
         return Routes(graph.num_nodes, edges, attributes)
 
+    def _first(
+        self, nodes: Int64[Tensor, " part"] | None = None, muted: Collection[str] = ()
+    ) -> Float[Tensor, "part dim"]:
+        """Give h^0."""
+        if self.inheritance is None:
+            return self.embedded(nodes)
+        found: Tensor = self.inheritance(self.embedded, nodes, muted)
+        return found
+
     def _pass(self, state: Float[Tensor, "concept dim"], routes: Routes) -> Float[Tensor, "concept dim"]:
         seen = [state]
         for round_, norm in zip(self.rounds, self.norms, strict=True):
@@ -137,9 +152,10 @@ class MessagePassing(Scored):
         """Pass the messages over the whole graph.
 
         Args:
-            muted: Names of relations along which no message passes, for whoever asks what they brought.
+            muted: Names of relations along which no message passes and nothing is inherited, for whoever asks what
+                they brought.
         """
-        state = self.embedded()
+        state = self._first(muted=muted)
         if not len(self.rounds):
             return state
         routes = self.routes if self.rows is None else self._routes(self.rows.graph).to(state.device)
@@ -152,7 +168,7 @@ class MessagePassing(Scored):
             evidence: The batch's evidence.
         """
         plain = self.channels == "bias"
-        if self.rows is None or not len(self.rounds):
+        if self.rows is None or not (len(self.rounds) or self.inheritance):
             return Local(self.states(), self.embedded() if plain else None)
         seed = int(torch.randint(2**62, (1,))) if self.training and self.fan_out is not None else 0
         wanted = evidence.concept.clamp(
@@ -162,7 +178,7 @@ class MessagePassing(Scored):
             self.rows, wanted, len(self.rounds), fan_out=self.fan_out, importance=self.importance, seed=seed
         )
         nodes = part.nodes.to(evidence.concept.device)
-        state = self._pass(self.embedded(nodes), self._routes(part.graph).to(nodes.device))
+        state = self._pass(self._first(nodes), self._routes(part.graph).to(nodes.device))
         return Local(state, self.embedded(nodes) if plain else None, part.locate(evidence.concept))
 
 

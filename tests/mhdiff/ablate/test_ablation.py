@@ -325,7 +325,7 @@ def test_the_shipped_controls_hold_both_channels_against_every_null():
             assert len(ablation.seeds_of(arm)) == (19 if null.drawn else 3)  # a rank p of .05 at the least
             assert (channel, arm) in ablation.comparisons()
     cells, _ = plan(ablation)
-    assert len(cells) == len({cell.key for cell in cells}) == 963  # as its first lines say
+    assert len(cells) == len({cell.key for cell in cells}) == 981  # as its first lines say
 
 
 def test_the_verb_exits_with_1_when_a_cell_failed(make, tmp_path, monkeypatch, capsys):

@@ -28,6 +28,7 @@ KINDS = {
     "hetero": ("MessagePassing", {"conv": {"class_path": "torch_geometric.nn.HGTConv", "init_args": {"heads": 2}}}),
     "tokens": ("MessagePassing", {"channels": "tokens"}),
     "anchored": ("MessagePassing", {"layers": 2, "anchors": 4}),
+    "inherited": ("MessagePassing", {"layers": 0, "anchors": 4, "inherit": "all"}),
     "free_anchored": ("Free", {"anchors": 4}),
 }  # fmt: skip
 PASSING = [kind for kind, (name, _) in KINDS.items() if name == "MessagePassing" and kind != "tokens"]
@@ -115,7 +116,8 @@ def test_a_path_is_the_one_that_the_score_was_computed_from(run_of, capsys, kind
             if path is None:
                 assert kind in PASSING
                 continue
-            assert pair["too_long"] == (kind in PASSING and len(path) > 4)
+            rounds_decide = kind in PASSING and kind != "inherited"
+            assert pair["too_long"] == (rounds_decide and len(path) > 4)
             assert (path == []) == (a == b)
             if a == b:
                 continue
@@ -193,7 +195,7 @@ def test_relations_sum_to_the_bias_and_what_is_there_without_messages(run_of, ca
     assert again == whole
 
 
-@pytest.mark.parametrize("kind", ["anchored", "free_anchored"])
+@pytest.mark.parametrize("kind", ["anchored", "free_anchored", "inherited"])
 def test_what_is_said_towards_anchors_sums_to_what_entered_the_attention(run_of, capsys, kind):
     run = run_of(kind)
     document = told(run, capsys, "--top", "3")
@@ -313,6 +315,7 @@ def test_people_get_paths_and_a_page(run_of, tmp_path, capsys, kind):
             assert arrow in text
     assert "completeness gap" in text or kind == "linked"
     assert ("towards anchor" in text) == (kind == "anchored")
+    assert ("They went 2 steps from each concept" in text) == (kind != "linked")
     for part in document["toward"] or ():
         assert f"  most drawn to this anchor: {'; '.join(c['name'] for c in part['drawn'])}" in text
         assert f"<h2>{part['modality']} towards anchor {part['anchor']}</h2>" in page.read_text()
