@@ -137,14 +137,14 @@ class MHDiff(nn.Module):
         )
         evidence = EvidenceBatch(batch.evidence.concept, evidence_weight, batch.evidence.polarity)
         found = self.guidance.local(evidence)
-        output = self._fuse(encoded, evidence, found, batch.present, self.training)
+        output = self.fuse(encoded, evidence, found, batch.present, self.training)
         if complete is not None:
             with torch.set_grad_enabled(torch.is_grad_enabled() and not self.prior.stop_gradient):
-                output.complete = self._fuse(encoded, evidence, found, complete, False).latents
+                output.complete = self.fuse(encoded, evidence, found, complete, False).latents
         output.logits = self.head(self.prior.denoise(output.latents))
         return output
 
-    def _fuse(
+    def fuse(
         self,
         encoded: Float[Tensor, "batch modality dim"],
         evidence: EvidenceBatch,

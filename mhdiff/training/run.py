@@ -6,6 +6,7 @@ preprocess.json      what was fitted on the training split
 history.json         metrics of each epoch
 checkpoints/         last.ckpt and best.ckpt
 model.safetensors    the weights of the best epoch
+inference.json       how patients are diagnosed, as the tuning split decided, and what else was tried
 predictions.parquet  probabilities of tuning and held-out samples for every pattern of present modalities
 """
 
@@ -30,6 +31,7 @@ from safetensors.torch import load_file, save_file
 
 from mhdiff import __version__, console
 from mhdiff.evaluate.patterns import all_patterns, pattern_name
+from mhdiff.inference import Inference, diagnose
 from mhdiff.training.checkpoint import RunCheckpoint
 from mhdiff.training.cli import FitCLI, config_text, parse, saved_config
 from mhdiff.training.data import MultimodalData, announce
@@ -185,6 +187,7 @@ def predict(
     data: MultimodalData,
     splits: Sequence[str] = ("tuning", "held_out"),
     patterns: Sequence[Sequence[str]] | None = None,
+    inference: Inference | None = None,
 ) -> pl.DataFrame:
     """Predict samples with every pattern of modalities offered.
 
@@ -193,6 +196,7 @@ def predict(
         data: A data module that is set up.
         splits: Which samples.
         patterns: Which patterns; None for all 2^M - 1.
+        inference: How they are diagnosed; by default by denoising at the prior's own time.
 
     Returns:
         The predictions frame of `mhdiff.evaluate.predictions`.
@@ -214,8 +218,8 @@ def predict(
             for pattern in offered:
                 here = torch.tensor([m in pattern for m in data.modalities])
                 shown = moved.offering(here)
-                output = module.net.run(features, shown, shown.evidence.weight)
-                probability = output.logits.double().softmax(-1).cpu().numpy()
+                found = diagnose(module.net, features, shown, inference)
+                probability, spread = found.probabilities.cpu().numpy(), found.spread.cpu().numpy()
                 frames.append(
                     pl.DataFrame(
                         {
@@ -224,6 +228,7 @@ def predict(
                             "label": batch.label.numpy(),
                         }
                         | {f"p_{i}": probability[:, i] for i in range(probability.shape[1])}
+                        | {"spread": spread.max(1)}
                     )
                 )
     return pl.concat(frames).join(meta, on="sample_id", how="left").sort("pattern", "sample_id")
@@ -252,8 +257,11 @@ def predict_run(run: str | Path) -> Path:
     """
     path = Path(run) / "predictions.parquet"
     if not path.exists():
+        from mhdiff.training.settle import settled
+
         module, data = open_run(run)
-        write_predictions(predict(module, data), path)
+        inference = settled(Path(run), module, data, all_patterns(data.modalities))
+        write_predictions(predict(module, data, inference=inference), path)
     return path
 
 
@@ -266,8 +274,11 @@ def fit_cell(config: Path, overrides: list[str], out: Path) -> None:
         out: The cell's folder; gets a run and its predictions with all modalities offered.
     """
     fit(["--config", str(config), *overrides, "--out", str(out)])
+    from mhdiff.training.settle import settled
+
     module, data = open_run(out)
-    frame = predict(module, data, patterns=[data.modalities])
+    inference = settled(out, module, data, [data.modalities])
+    frame = predict(module, data, patterns=[data.modalities], inference=inference)
     write_predictions(frame, out / "predictions.parquet")
     shutil.rmtree(out / "checkpoints", ignore_errors=True)  # a finished cell is never resumed
 

@@ -1,0 +1,198 @@
+r"""From a patient's latents to probabilities: denoise what was fused, or draw what is missing.
+
+.. math::
+    p &= \mathrm{softmax}(\mathrm{head}(\mathrm{E}[z \mid z_t]) / T) && \text{by denoising at } t \\
+    p &= \tfrac{1}{K} \sum_k \mathrm{softmax}(\mathrm{head}(z^k) / T) && \text{by imputing}
+
+with :math:`z^k` drawn from the complete patients' law of z given the latents of the modalities that are there.
+
+Imputed are the probabilities' inputs, and the probabilities are what is averaged: averaged logits would be surer than
+any draw. The standard deviation over draws is told beside it. Drawn is either the complete patient's shared latent, or
+the missing modalities' latents, which are then fused with those that are there (`via: fusion`).
+
+All patients are drawn with the same random numbers, so what one gets does not depend on who else is in the batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Bool, Float, Float64
+from torch import Tensor
+
+from mhdiff.batch import Batch, EvidenceBatch
+from mhdiff.diffusion.latents import Latents
+from mhdiff.model import MHDiff, Output
+from ontology.errors import InputError
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to diagnose.
+
+    Attributes:
+        time: How much of the latent is taken for noise, in [0, 1]; None: as the prior is set.
+        draws: Number of imputations K; 0 denoises what was fused.
+        steps: Effort of a draw, see `Prior.impute`.
+        via: Whether the shared latent is drawn, or the missing modalities are, and fused.
+        temperature: T, which logits are divided by.
+    """
+
+    time: float | None = None
+    draws: int = 0
+    steps: int = 8
+    via: Literal["shared", "fusion"] = "shared"
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if (
+            self.draws < 0
+            or self.steps < 1
+            or not self.temperature > 0
+            or self.via not in ("shared", "fusion")
+        ):
+            raise InputError(
+                f"{self} is no way to diagnose",
+                remedy="Give draws >= 0, steps >= 1, temperature > 0, via shared or fusion",
+            )
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How patients are diagnosed.
+
+    Attributes:
+        complete: Those of whom every modality is there.
+        lacking: The others.
+        seed: Of the imputations.
+    """
+
+    complete: Way = Way()
+    lacking: Way = Way()
+    seed: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as JSON has it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> Inference:
+        """Undo `as_dict`.
+
+        Args:
+            document: What `as_dict` gave.
+        """
+        return cls(Way(**document["complete"]), Way(**document["lacking"]), int(document["seed"]))
+
+
+@dataclass(frozen=True)
+class Diagnosed:
+    """What is said of a batch.
+
+    Attributes:
+        probabilities: Of the classes.
+        spread: Their standard deviation over imputations; 0 where nothing was imputed.
+        output: What the model made of it, before the way of diagnosing.
+    """
+
+    probabilities: Float64[Tensor, "batch classes"]
+    spread: Float64[Tensor, "batch classes"]
+    output: Output
+
+
+@torch.no_grad()
+def diagnose(
+    net: MHDiff, features: dict[str, Tensor], batch: Batch, inference: Inference | None = None
+) -> Diagnosed:
+    """Diagnose a batch.
+
+    Args:
+        net: The model, in evaluation mode.
+        features: What its `features` gave for the batch.
+        batch: The batch; what `present` hides is not looked at.
+        inference: How; by default by denoising at the prior's own time.
+    """
+    inference = inference or Inference()
+    output = net.run(features, batch, batch.evidence.weight)
+    complete = batch.present.all(dim=1)
+    shape = output.logits.shape
+    probabilities = torch.zeros(shape, dtype=torch.float64, device=complete.device)
+    spread = torch.zeros_like(probabilities)
+    for rows, way in ((complete, inference.complete), (~complete, inference.lacking)):
+        if not bool(rows.any()):
+            continue
+        logits = logits_of(net, output, batch, rows, way, inference.seed)
+        each = (logits.double() / way.temperature).softmax(-1)
+        probabilities[rows] = each.mean(dim=0)
+        if len(each) > 1:
+            spread[rows] = each.std(dim=0)
+    return Diagnosed(probabilities, spread, output)
+
+
+@torch.no_grad()
+def logits_of(
+    net: MHDiff, output: Output, batch: Batch, rows: Bool[Tensor, " batch"], way: Way, seed: int
+) -> Float[Tensor, "draws rows classes"]:
+    """Give the logits of some patients by one way; before its temperature, and not yet averaged.
+
+    Args:
+        net: The model, in evaluation mode.
+        output: What it made of the batch.
+        batch: The batch.
+        rows: Which patients.
+        way: How.
+        seed: Of the imputations.
+    """
+    fused = output.latents
+    latents = Latents(fused.shared[rows], fused.modality[rows], fused.present[rows])
+    if not way.draws or not net.prior.imputes:
+        logits: Tensor = net.head(net.prior.denoise(latents, way.time))
+        return logits[None]
+    generator = torch.Generator(fused.shared.device).manual_seed(seed)
+    blocks = net.prior.impute(latents, way.draws, way.steps, generator, common=True)
+    if way.via == "shared" and net.prior.draws_shared:
+        drawn: Tensor = net.head(blocks[:, :, 0])
+        return drawn
+    return _fused_again(net, latents, blocks, batch, rows, way)
+
+
+def _fused_again(
+    net: MHDiff,
+    latents: Latents,
+    blocks: Float[Tensor, "draws rows blocks dim"],
+    batch: Batch,
+    rows: Bool[Tensor, " batch"],
+    way: Way,
+) -> Float[Tensor, "draws rows classes"]:
+    """Fuse what is there with what was drawn in the missing modalities' place."""
+    draws, count = blocks.shape[:2]
+    imputed = net.prior.destandardise(blocks)[:, :, 1:].to(latents.modality.dtype)
+    modality = torch.where(latents.present[..., None], latents.modality, imputed).flatten(0, 1)
+    there = latents.present[:, :, None]
+    evidence = EvidenceBatch(  # none of what is missing
+        batch.evidence.concept[rows].masked_fill(~there, -1),
+        batch.evidence.weight[rows],
+        batch.evidence.polarity[rows],
+    )
+    repeated = EvidenceBatch(
+        *(
+            part.expand(draws, *part.shape).flatten(0, 1)
+            for part in (evidence.concept, evidence.weight, evidence.polarity)
+        )
+    )
+    every = torch.ones(draws * count, latents.present.shape[1], dtype=torch.bool, device=there.device)
+    whole = net.fuse(modality, repeated, net.guidance.local(repeated), every, False).latents
+    logits: Tensor = net.head(net.prior.denoise(whole, way.time))
+    return logits.unflatten(0, (draws, count))
+
+
+def with_temperature(way: Way, temperature: float) -> Way:
+    """Give the same way with another temperature.
+
+    Args:
+        way: A way.
+        temperature: T.
+    """
+    return replace(way, temperature=temperature)

@@ -1,0 +1,182 @@
+r"""How a trained model diagnoses is settled on the tuning split: way and temperature, never on held-out patients.
+
+For the patients with every modality, and for those who lack some, the way and the temperature with the least
+log-loss
+
+.. math:: -\tfrac{1}{n} \sum_i \log \tfrac{1}{K} \sum_k \mathrm{softmax}(l_i^k / T)_{y_i}
+
+are taken: denoising at one of `TIMES`, or for those who lack some `DRAWS` imputations of the shared latent, or of the
+missing modalities (where the prior imputes). Each tuning patient counts once for every pattern of modalities that is
+offered. What was tried and what it had stands in inference.json beside what was chosen.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from mhdiff.batch import Batch
+from mhdiff.inference import Inference, Way, logits_of, with_temperature
+from mhdiff.training.data import MultimodalData
+from mhdiff.training.module import Diagnosis
+from ontology.files import atomic_write
+
+FILE = "inference.json"
+#: Times of denoising that are tried.
+TIMES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
+DRAWS, STEPS = 8, 8
+#: With fewer tuning patients than this nothing is chosen.
+FEWEST = 20
+_RANGE = (0.05, 20.0)
+
+
+def candidates(module: Diagnosis, lacking: bool) -> list[Way]:
+    """Give the ways that are tried.
+
+    Args:
+        module: The model.
+        lacking: For patients who lack some modality, or for those with all.
+    """
+    prior = module.net.prior
+    ways = [Way(time=time) for time in TIMES]
+    if not prior.imputes or not lacking:
+        return ways
+    if prior.draws_shared:
+        ways.append(Way(draws=DRAWS, steps=STEPS))
+    if prior.models_modalities:
+        ways.append(Way(draws=DRAWS, steps=STEPS, via="fusion"))
+    return ways
+
+
+def log_loss(
+    logits: Float[Tensor, "draws n classes"], label: Int64[Tensor, " n"], temperature: float
+) -> float:
+    """Give the mean log-loss of the averaged probabilities.
+
+    Args:
+        logits: Of each draw.
+        label: The classes.
+        temperature: T.
+    """
+    logs = (logits.double() / temperature).log_softmax(-1)
+    own = logs.gather(-1, label[None, :, None].expand(len(logs), -1, 1))[..., 0]
+    return float(-(own.logsumexp(0) - math.log(len(logs))).mean())
+
+
+def best_temperature(
+    logits: Float[Tensor, "draws n classes"], label: Int64[Tensor, " n"]
+) -> tuple[float, float]:
+    """Give the temperature with the least log-loss, and that loss.
+
+    Args:
+        logits: Of each draw.
+        label: The classes.
+    """
+    low, high = map(math.log, _RANGE)
+    found = minimize_scalar(
+        lambda x: log_loss(logits, label, math.exp(x)), bounds=(low, high), method="bounded"
+    )
+    return math.exp(float(found.x)), float(found.fun)
+
+
+@torch.no_grad()
+def settle(
+    module: Diagnosis, data: MultimodalData, patterns: Sequence[Sequence[str]], seed: int = 0
+) -> tuple[Inference, dict[str, Any]]:
+    """Choose how to diagnose.
+
+    Args:
+        module: A trained module.
+        data: Its data, set up.
+        patterns: The patterns of modalities that will be offered.
+        seed: Of the imputations.
+
+    Returns:
+        What was chosen, and what was tried with its figures.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    module.to(device).eval()
+    dataset = data.dataset(["tuning"])
+    size = 4 * data.batch_size
+    batches = [
+        dataset.collate(range(start, min(start + size, len(dataset)))).to(device)
+        for start in range(0, len(dataset), size)
+    ]
+    chosen: dict[str, Way] = {}
+    told: dict[str, Any] = {}
+    for group in ("complete", "lacking"):
+        ways = candidates(module, group == "lacking")
+        logits, label = _logits(module, data, batches, patterns, ways, group == "lacking", seed)
+        rows: list[dict[str, Any]] = []
+        told[group] = {"n": len(label), "tried": rows}
+        chosen[group] = Way()
+        if len(label) < FEWEST:
+            continue
+        tried = []
+        for way, found in zip(ways, logits, strict=True):
+            temperature, loss = best_temperature(found, label)
+            tried.append((loss, with_temperature(way, temperature)))
+            rows.append(
+                {
+                    "time": way.time,
+                    "draws": way.draws,
+                    "via": way.via,
+                    "temperature": temperature,
+                    "log_loss": loss,
+                }
+            )
+        chosen[group] = min(tried, key=lambda pair: pair[0])[1]
+    return Inference(chosen["complete"], chosen["lacking"], seed), told
+
+
+def _logits(
+    module: Diagnosis,
+    data: MultimodalData,
+    batches: Sequence[Batch],
+    patterns: Sequence[Sequence[str]],
+    ways: Sequence[Way],
+    lacking: bool,
+    seed: int,
+) -> tuple[list[Tensor], Tensor]:
+    """Give the logits by each way [draws, n, classes] of the group's patients, and their labels."""
+    found: list[list[Tensor]] = [[] for _ in ways]
+    labels: list[Tensor] = [torch.zeros(0, dtype=torch.int64)]
+    for batch in batches:
+        features = module.net.features(batch)
+        for pattern in patterns:
+            shown = batch.offering(torch.tensor([m in pattern for m in data.modalities]))
+            rows = shown.present.all(dim=1) != lacking
+            if not bool(rows.any()):
+                continue
+            output = module.net.run(features, shown, shown.evidence.weight)
+            labels.append(batch.label[rows].cpu())
+            for way, parts in zip(ways, found, strict=True):
+                parts.append(logits_of(module.net, output, shown, rows, way, seed).cpu())
+    return [torch.cat(parts, 1) if parts else torch.zeros(1, 0, 1) for parts in found], torch.cat(labels)
+
+
+def settled(
+    run: Path, module: Diagnosis, data: MultimodalData, patterns: Sequence[Sequence[str]]
+) -> Inference:
+    """Give how a run diagnoses: as it was settled before, or as it is settled now and written down.
+
+    Args:
+        run: The run's folder.
+        module: Its module.
+        data: Its data, set up.
+        patterns: The patterns of modalities that will be offered.
+    """
+    path = run / FILE
+    if path.is_file():
+        return Inference.from_dict(json.loads(path.read_text())["chosen"])
+    inference, told = settle(module, data, patterns, module.seed)
+    atomic_write(path, json.dumps({"chosen": inference.as_dict(), **told}, indent=1))
+    return inference
