@@ -103,9 +103,8 @@ class Ablation:
         if not isinstance(arms, dict) or len(arms) < 2:
             raise InputError("arms must name two or more arms, each with its overrides", path=source)
         own = {str(name): _arm(value, f"arms.{name}", source) for name, value in arms.items()}
-        beside = source.parent / str(document["base"])
         ablation = cls(
-            base=beside if beside.is_file() and not beside.samefile(source) else find(str(document["base"])),
+            base=_base(source, str(document["base"])),
             arms={name: overrides for name, (overrides, _) in own.items()},
             reference=str(document["reference"]),
             contrasts=_pairs(document.get("contrasts") or [], source),
@@ -157,6 +156,18 @@ class Ablation:
         """List the pairs (arm, reference) to compare: each arm with the reference, then the contrasts."""
         pairs = [(arm, self.reference) for arm in self.arms if arm != self.reference]
         return pairs + [pair for pair in self.contrasts if pair not in pairs]
+
+
+def _base(source: Path, name: str) -> Path:
+    """Find the base configuration: a file beside the ablation, unless it is an ablation itself, or a shipped one."""
+    beside = source.parent / name
+    if not beside.is_file():
+        return find(name)
+    try:
+        document = yaml.safe_load(beside.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return beside  # what is wrong with it is told by whoever reads it as a configuration
+    return find(name) if isinstance(document, dict) and "arms" in document else beside
 
 
 def _arm(value: object, key: str, source: Path) -> tuple[tuple[str, ...], tuple[int, ...] | None]:

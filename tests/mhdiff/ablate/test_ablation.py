@@ -14,6 +14,7 @@ from mhdiff.ablate import Ablation, run
 from mhdiff.ablate.cells import plan
 from mhdiff.ablate.draws import is_drawn
 from mhdiff.commands.ablate import VERB, table
+from mhdiff.config import find
 from ontology.errors import InputError
 
 
@@ -311,6 +312,14 @@ def test_the_shipped_ablation_has_its_arms():
     assert f"--data.null_seed={permuted.seed}" in permuted.overrides
     assert any(option.startswith("--data.split=fold:0/") for option in permuted.overrides)
     assert f"--seed_everything={permuted.seed}" in permuted.overrides
+
+
+@pytest.mark.parametrize(
+    "name", sorted(path.name for path in (find("demo").parent / "ablations").glob("*.yaml"))
+)
+def test_no_shipped_ablation_starts_from_an_ablation(name):
+    base = Ablation.load(f"ablations/{name}").base
+    assert "model" in yaml.safe_load(base.read_text())
 
 
 def test_the_shipped_controls_hold_both_channels_against_every_null():
