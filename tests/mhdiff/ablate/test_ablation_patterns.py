@@ -67,12 +67,12 @@ def exact(cohort, pattern):
 
 
 def test_every_pattern_has_its_figures_its_ceiling_and_what_is_lost(make, cohort, tmp_path):
-    ablation = make(arms=known_answer(cohort), patterns="all", rare=["viral"])
+    ablation = make(arms=known_answer(cohort), patterns="all", rare=["viral"], replicates=40)
     document = run(ablation, tmp_path / "out", fit_cell)
     json.dumps(document, allow_nan=False)
     assert list(document["patterns"]) == NAMES
     assert document["pattern"] == FULL
-    counts = Resamples.of(np.arange(PATIENTS), 100, 0)
+    counts = Resamples.of(np.arange(PATIENTS), 40, 0)
     draws = np.concatenate(list(counts.blocks()))
 
     def macro(p):  # on the data as they are, and on the same resamples of patients
