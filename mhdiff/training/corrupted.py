@@ -27,6 +27,11 @@ from ontology.errors import InputError
 
 FILE = "corruptions.parquet"
 
+#: Hutchinson's probes of each modality's density. Of a prior over four modalities of width 64, trained on made-up
+#: latents, 4 erred by .40 nats and 16 by .18, where patients differed by 1.6, in a ninth and a quarter of the exact
+#: trace's time.
+PROBES = 8
+
 #: How strange a record is, higher for stranger: from the network and its output to one number a sample.
 Score = Callable[[MHDiff, Output], Float[Tensor, " batch"]]
 
@@ -67,7 +72,7 @@ def odd_one_out(net: MHDiff, output: Output) -> Float[Tensor, " batch"]:
     told = []
     for block in range(1, 1 + latents.present.shape[1]):
         generator = torch.Generator(output.logits.device).manual_seed(block)
-        told.append(net.prior.block_log_likelihood(latents, block, generator) + volume[block])
+        told.append(net.prior.block_log_likelihood(latents, block, generator, PROBES) + volume[block])
     least = torch.stack(told, dim=1).masked_fill(~latents.present, torch.inf).amin(dim=1)
     return -least.masked_fill(~latents.known, 0.0)
 
