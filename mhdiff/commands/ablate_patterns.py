@@ -16,7 +16,8 @@ def pattern_lines(document: dict[str, Any], metric: str = "auroc") -> list[str]:
 
     rare = next((name for name, own in RARE.items() if own == metric), "")
     lines = [
-        f"\nby what is offered: {metric}; drop: lost against the fullest; beyond: more than the ceiling loses"
+        f"\nby what is offered: {metric}; gap: below the ceiling; drop: lost against the fullest; "
+        "beyond: more than the ceiling loses"
     ]
     for name, pattern in document["patterns"].items():
         arms = {arm: row for arm, row in pattern["arms"].items() if row["metrics"] is not None}
@@ -27,7 +28,7 @@ def pattern_lines(document: dict[str, Any], metric: str = "auroc") -> list[str]:
             told = (
                 f"undefined ({row['reason']})" if row["metrics"] is None else figure(row["metrics"][metric])
             )
-            for key, label in (("drop", "drop"), ("excess_drop", "beyond")):
+            for key, label in (("gap", "gap"), ("drop", "drop"), ("excess_drop", "beyond")):
                 told += f"  {label} {figure(row[key][metric], signed=True)}" if row[key] else ""
             if row["metrics"] is not None and rare in row["metrics"]:
                 told += f"  rare {figure(row['metrics'][rare])}"

@@ -250,14 +250,13 @@ class DiffusionPrior(Prior):
         z = self.blocks(latents).detach()[:, self.span]
         here: Bool[Tensor, "batch blocks"] = (counted | given)[:, self.span]
         exact = None if block is None else self.dim <= EXACT_UP_TO or None
-        count = {} if probes is None else {"probes": probes}
         condition = Condition(None, here, given[:, self.span])
         density = log_likelihood(
             self.averaged,
             z,
             exact=exact if probes is None else False,
+            probes=4 if probes is None else probes,
             generator=generator,
             condition=condition,
-            **count,
         )
         return density - self._log_volume(counted)
