@@ -11,9 +11,11 @@ from sklearn.metrics import roc_auc_score
 from mhdiff.ablate import Ablation, run
 from mhdiff.ablate.cells import plan
 from mhdiff.ablate.draws import widen
+from mhdiff.ablate.rare import Rare
 from mhdiff.commands.ablate import _prepare, table
 from mhdiff.evaluate.bootstrap import Resamples
 from mhdiff.evaluate.patterns import asked_patterns
+from mhdiff.evaluate.predictions import Scored
 from ontology.errors import InputError
 
 FULL, NAMES = "image+note", ["image+note", "image", "note"]
@@ -166,6 +168,18 @@ def test_arms_may_be_compared_on_another_pattern_first(make, tmp_path):
     assert document["arms"]["strong"]["metrics"]["auroc"]["value"] < full
 
 
+def test_an_arm_has_the_ceiling_of_its_own_patients(make, cohort, tmp_path):
+    arms = known_answer(cohort)
+    arms["fewer"] = [*arms["strong"], "--fewer=1"]
+    document = run(make(arms=arms, seeds=[1], replicates=5), tmp_path / "out", fit_cell)
+    rows = document["patterns"][FULL]["arms"]
+    others = np.arange(PATIENTS) != 1
+    for arm, counts in (("strong", np.ones(PATIENTS)), ("fewer", others)):
+        best = aurocs(exact(cohort, FULL), counts).mean()
+        assert rows[arm]["ceiling"]["auroc"]["value"] == pytest.approx(best)
+    assert rows["fewer"]["n"] == PATIENTS - 1
+
+
 def test_what_was_not_predicted_has_a_reason(make, cohort, tmp_path):
     arms = known_answer(cohort) | {"blind": ["--arm=blind", "--strength=1", "--only=note"]}
     document = run(make(arms=arms, patterns="all"), tmp_path / "out", fit_cell)
@@ -224,12 +238,24 @@ def test_rare_classes_are_those_up_to_a_share_or_those_named(make, tmp_path):
     few = [name for name, s in zip(document["classes"], share, strict=True) if s <= limit]
     assert list(document["rare"]["n_positive"]) == few
     assert len(few) == 2
+    row = document["patterns"][FULL]["arms"]["strong"]
+    own = [document["arms"]["strong"]["per_class"][name]["auroc"]["value"] for name in few]
+    assert row["metrics"]["rare_auroc"]["value"] == pytest.approx(np.mean(own))
     assert "by what is offered" in table(document)
     nobody = run(make(rare=0.01, replicates=5), tmp_path / "out", fit_cell)
     assert "0.01" in nobody["rare"]["reason"]
     assert "rare_auroc" not in nobody["patterns"][FULL]["arms"]["weak"]["metrics"]
     with pytest.raises(InputError, match="'rare' names fungal"):
         run(make(rare=["fungal"]), tmp_path / "out", fit_cell)
+
+
+def test_a_class_that_nobody_has_is_not_rare_unless_it_is_named():
+    labels = np.array([0] * 9 + [1])
+    scored = Scored(np.arange(10), np.arange(10), labels, np.full((10, 3), 1 / 3), np.full((10, 3), np.nan))
+    classes = ["often", "seldom", "never"]
+    assert Rare.of(0.1, classes, scored).places == (1,)
+    assert Rare.of(("never",), classes, scored).places == (2,)
+    assert Rare.of(None, classes, scored).places == ()
 
 
 def test_patterns_are_asked_for_by_name_and_the_fullest_is_always_among_them():

@@ -113,13 +113,14 @@ def test_the_modality_that_does_not_go_with_the_others_is_the_odd_one_out():
         assert (scored(score, net, z, ~both) == 0).all()
 
 
-def test_no_modality_is_the_odd_one_because_its_latents_are_large():
+@pytest.mark.parametrize("scale", [50.0, 0.01])
+def test_no_modality_is_the_odd_one_because_its_latents_are_large_or_small(scale):
     z = twins()
-    both = torch.ones(len(z), 2, dtype=torch.bool)
-    (net, _), (other, stretched) = gaussian_prior(z), gaussian_prior(z, 50.0)
-    torch.testing.assert_close(
-        scored(odd_one_out, net, z, both), scored(odd_one_out, other, stretched, both), rtol=1e-3, atol=1e-3
-    )
+    (net, _), (other, stretched) = gaussian_prior(z), gaussian_prior(z, scale)
+    for present in ([True, True], [True, False]):
+        offered = torch.tensor(present).expand(len(z), 2)
+        same = (scored(odd_one_out, net, z, offered), scored(odd_one_out, other, stretched, offered))
+        torch.testing.assert_close(*same, rtol=1e-3, atol=1e-3)
 
 
 def test_a_file_that_lacks_a_score_is_begun_anew(small_run, tmp_path, monkeypatch, capsys):
