@@ -24,7 +24,7 @@ def by_pattern(ablation: Document, metric: str = "auroc") -> dict[str, Any] | No
     patterns = ablation.get("patterns") or {}
     if len(patterns) < 2:
         return None
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, pattern in patterns.items():
         for arm, row in pattern["arms"].items():
             told = row["metrics"] or {}
