@@ -1,8 +1,9 @@
 """A cell is one training: an arm, a fold and a seed. Its key is a hash of all that its predictions depend on.
 
-``key = sha256(base configuration's text, overrides in order, fingerprints of the data they name, code)``,
+``key = sha256(base configuration's text, overrides in order, patterns, fingerprints of the data they name, code)``,
 so that a cell is trained once, is found again after a kill, and is trained anew when anything that matters
-has changed. Two arms whose overrides are the same share their cells.
+has changed. Two arms whose overrides are the same share their cells. The patterns that are offered belong to it, since
+how a cell diagnoses is settled for them: asking for more patterns trains anew.
 """
 
 from __future__ import annotations
@@ -86,7 +87,13 @@ def plan(ablation: Ablation) -> tuple[list[Cell], dict[str, str]]:
                 named = data_fingerprints(text, overrides, ablation.base, data)
                 data |= named
                 key = _hash(
-                    {"base": text, "overrides": overrides, "data": sorted(named.values()), "code": code}
+                    {
+                        "base": text,
+                        "overrides": overrides,
+                        "patterns": ablation.offered,
+                        "data": sorted(named.values()),
+                        "code": code,
+                    }
                 )
                 cells.append(Cell(arm, fold, seed, overrides, key))
     return cells, data

@@ -12,7 +12,9 @@
     seeds: [1]
                                       # an arm may have seeds of its own: {set: [...], seeds: [1, 2, 3]}
     replicates: 1000                  # bootstrap resamples of patients
-    pattern: null                     # which pattern of modalities is compared; null: the fullest
+    patterns: null                    # which patterns of modalities are offered beside the fullest: all, or their names
+    pattern: null                     # which of them the arms are compared on first; null: the fullest
+    rare: null                        # rare classes, told apart: their names, or the largest share of the samples
 
 Overrides are a list of command-line options or a mapping of dotted keys; {seed}, {fold} and {folds} are
 filled in. With seeds of its own a null arm can be drawn often, and an arm that nothing is drawn for trained once.
@@ -29,11 +31,12 @@ from typing import Any
 import yaml
 
 from mhdiff.config import find
+from mhdiff.evaluate.patterns import EVERY
 from ontology.errors import InputError
 
 _KNOWN = (
     "name", "base", "set", "arms", "reference", "contrasts", "folds", "seeds", "replicates", "bootstrap_seed",
-    "pattern",
+    "pattern", "patterns", "rare",
 )  # fmt: skip
 
 
@@ -52,7 +55,9 @@ class Ablation:
         arm_seeds: The seeds of the arms that have their own.
         replicates: Bootstrap resamples of patients.
         bootstrap_seed: Seed of the resamples.
-        pattern: Which pattern of modalities is compared; None: the fullest that was predicted.
+        pattern: Which pattern of modalities is compared first; None: the fullest that was predicted.
+        patterns: Names of the patterns that are offered beside the fullest, sorted, or `all`.
+        rare: Names of the rare classes, or the largest share of the samples that is rare; None: no class is told apart.
         name: What the ablation is called.
     """
 
@@ -66,6 +71,8 @@ class Ablation:
     replicates: int = 1000
     bootstrap_seed: int = 0
     pattern: str | None = None
+    patterns: tuple[str, ...] = ()
+    rare: tuple[str, ...] | float | None = None
     name: str = "ablation"
     source: Path | None = field(default=None, compare=False)
     arm_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -115,6 +122,8 @@ class Ablation:
             replicates=_whole(document.get("replicates", 1000), "replicates", 0, source) or 0,
             bootstrap_seed=_whole(document.get("bootstrap_seed", 0), "bootstrap_seed", 0, source) or 0,
             pattern=None if document.get("pattern") is None else str(document["pattern"]),
+            patterns=_patterns(document.get("patterns"), source),
+            rare=_rare(document.get("rare"), source),
             name=str(document.get("name") or source.stem),
             source=source,
         )
@@ -143,6 +152,12 @@ class Ablation:
             arm: Name of the arm.
         """
         return self.arm_seeds.get(arm, self.seeds)
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The patterns that every cell predicts beside the fullest one, by name."""
+        first = () if self.pattern is None or EVERY in self.patterns else (self.pattern,)
+        return tuple(sorted({*self.patterns, *first}))
 
     @property
     def all_seeds(self) -> tuple[int, ...]:
@@ -208,6 +223,28 @@ def _whole(value: Any, key: str, least: int, source: Path, *, optional: bool = F
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise InputError(f"'{key}' must be a whole number of at least {least}, not {value!r}", path=source)
     return value
+
+
+def _patterns(value: Any, source: Path) -> tuple[str, ...]:
+    if value is None or value == EVERY:
+        return () if value is None else (EVERY,)
+    if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
+        raise InputError(
+            f"'patterns' must be all, or list names such as image+note, not {value!r}", path=source
+        )
+    return tuple(sorted({str(name) for name in value}))
+
+
+def _rare(value: Any, source: Path) -> tuple[str, ...] | float | None:
+    if value is None:
+        return None
+    if isinstance(value, list) and value and all(isinstance(name, str) for name in value):
+        return tuple(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+        raise InputError(
+            f"'rare' must be a share between 0 and 1, or list names of classes, not {value!r}", path=source
+        )
+    return float(value)
 
 
 def _seeds(value: Any, key: str, source: Path) -> tuple[int, ...]:

@@ -26,6 +26,7 @@ import polars as pl
 from mhdiff import __version__, console
 from mhdiff.ablate.cells import Cell, code_fingerprint, plan
 from mhdiff.ablate.config import Ablation
+from mhdiff.ablate.pool import Truth
 from mhdiff.ablate.summary import summarise_ablation
 from mhdiff.ablate.workers import Failure, FitCell, refused, run_cells
 from mhdiff.evaluate.predictions import check_predictions
@@ -34,7 +35,7 @@ from ontology.files import atomic_directory, atomic_write
 
 MARKER = "plan.json"
 PREDICTIONS = "predictions.parquet"
-Prepare = Callable[[Path, list[str]], None]
+Prepare = Callable[[Path, list[str], tuple[str, ...]], None]
 
 
 class UnusablePredictions(Exception):
@@ -48,11 +49,12 @@ class _Train:
     fit_cell: FitCell
     base: Path
     folder: Path
+    patterns: tuple[str, ...]
 
     def __call__(self, cell: Cell) -> None:
         with atomic_directory(self.folder / cell.key) as work:
             started = time.perf_counter()
-            self.fit_cell(self.base, list(cell.overrides), work)
+            self.fit_cell(self.base, list(cell.overrides), work, self.patterns)
             seconds = time.perf_counter() - started
             try:
                 check_predictions(_read_predictions(work))
@@ -78,10 +80,11 @@ def run(
     Args:
         ablation: What to run.
         out: Folder of the ablation; may hold an earlier, unfinished run of it.
-        fit_cell: Trains one cell: given the base configuration, the overrides and an empty folder, it writes
-            predictions.parquet and, if it can, run.json with the number of parameters and the seconds.
+        fit_cell: Trains one cell: given the base configuration, the overrides, an empty folder and the patterns to
+            offer beside the fullest, it writes predictions.parquet and, if it can, run.json with the number of
+            parameters and the seconds.
         workers: How many processes train at once.
-        prepare: Called once for each arm before anything is trained, with base configuration and overrides:
+        prepare: Called once for each arm before anything is trained, with base configuration, overrides and patterns:
             refuses wrong ones, and makes the data that are not there yet, so that they can be fingerprinted.
 
     Returns:
@@ -99,7 +102,7 @@ def run(
         for cell in plan(ablation)[0]:
             first.setdefault(cell.arm, cell)
         for cell in first.values():
-            _refuse_early(prepare, ablation.base, cell)
+            _refuse_early(prepare, ablation, cell)
     cells, data = plan(ablation)
     with _claimed(folder):
         store = folder / "cells"
@@ -117,7 +120,7 @@ def run(
         done = len(distinct) - len(todo)
         console.say(f"Ablation '{ablation.name}': {len(distinct)} trainings, {done} of them already done")
         failures: dict[str, Failure] = {}
-        outcomes = run_cells(_Train(fit_cell, ablation.base, store), todo, workers)
+        outcomes = run_cells(_Train(fit_cell, ablation.base, store, ablation.offered), todo, workers)
         for count, (cell, failure) in enumerate(outcomes, start=1):
             note = folder / "failed" / f"{cell.key}.txt"
             note.unlink(missing_ok=True)
@@ -135,15 +138,16 @@ def run(
             },
             records={cell.key: _record(store / cell.key) or {} for cell in cells},
             failures={key: failure.message for key, failure in failures.items()},
+            truth=Truth.read({cell.key: store / cell.key for cell in cells}),
         )
         document |= {"data": data, "code": code_fingerprint(), "version": __version__}
         atomic_write(folder / "ablation.json", json.dumps(document, indent=2))
     return document
 
 
-def _refuse_early(prepare: Prepare, base: Path, cell: Cell) -> None:
+def _refuse_early(prepare: Prepare, ablation: Ablation, cell: Cell) -> None:
     try:
-        prepare(base, list(cell.overrides))
+        prepare(ablation.base, list(cell.overrides), ablation.offered)
     except SystemExit as error:
         raise refused(cell) from error
 

@@ -7,12 +7,12 @@ Neither folds nor seeds are taken for independent evidence; a difference from a 
 seed has the spread of the draws in its interval, and the rank among the draws beside it (`draws`). Arms may have
 different seeds. Thresholds come from each cell's own tuning split.
 An arm with a failed cell has no figures: it stays in the table as failed, with the reason.
+The arms are compared under one pattern of offered modalities; `patterns` has the figures of all that were predicted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,23 +20,17 @@ import polars as pl
 
 from mhdiff.ablate.cells import Cell
 from mhdiff.ablate.config import Ablation
-from mhdiff.ablate.draws import is_drawn, rank, widen
-from mhdiff.evaluate.bootstrap import LEVEL, Resamples, Result, bootstrap
-from mhdiff.evaluate.compare import reason_for, refuse_different_patients, tuned_thresholds
-from mhdiff.evaluate.metrics import LOWER_IS_BETTER, OVERALL, PER_CLASS, undefined_reasons
-from mhdiff.evaluate.patterns import modalities_of, order_patterns
-from mhdiff.evaluate.predictions import Scored, check_predictions, probability_columns, to_scored
+from mhdiff.ablate.differences import differences
+from mhdiff.ablate.patterns import Figures, describe_patterns
+from mhdiff.ablate.pool import Pooled, Truth, pool, pool_ceiling
+from mhdiff.ablate.rare import Rare
+from mhdiff.evaluate.bootstrap import LEVEL, Resamples, Result
+from mhdiff.evaluate.compare import reason_for
+from mhdiff.evaluate.metrics import OVERALL, undefined_reasons
+from mhdiff.evaluate.patterns import modalities_of, order_patterns, parse_pattern, pattern_name
+from mhdiff.evaluate.predictions import check_predictions, probability_columns
 from mhdiff.evaluate.summary import describe_classes
 from ontology.errors import InputError
-
-
-@dataclass(frozen=True)
-class _Arm:
-    """One arm's pooled predictions, one set a seed, or why there are none."""
-
-    runs: list[Scored]
-    untuned: dict[str, str]
-    reason: str = ""
 
 
 def summarise_ablation(
@@ -46,6 +40,7 @@ def summarise_ablation(
     predictions: Mapping[str, pl.DataFrame],
     records: Mapping[str, dict[str, Any]],
     failures: Mapping[str, str],
+    truth: Truth | None = None,
 ) -> dict[str, Any]:
     """Put the cells' predictions together into the document `ablation.json`.
 
@@ -55,27 +50,32 @@ def summarise_ablation(
         predictions: By key, the predictions frame of each cell that did not fail.
         records: By key, what the training said of itself: parameters, seconds, classes.
         failures: By key, why a cell failed.
+        truth: The exact posteriors of known-answer cohorts.
     """
     frames = {key: check_predictions(frame) for key, frame in predictions.items()}
-    classes = _classes(frames, records)
-    pattern = ablation.pattern or _fullest(frames)
-    arms = {arm: _pool(ablation, arm, cells, frames, failures, classes, pattern) for arm in ablation.arms}
-    usable = {name: arm for name, arm in arms.items() if arm.runs}
-    results: dict[str, Result] = {}
-    seeds: dict[str, Result] = {}
+    classes, names = _classes(frames, records), _patterns(frames)
+    pattern = _compared(ablation, names)
+    pools = {
+        name: {arm: pool(ablation, arm, cells, frames, failures, classes, name) for arm in ablation.arms}
+        for name in dict.fromkeys([pattern, *names])
+    }
+    usable = [run for pooled in pools.values() for arm in pooled.values() for run in arm.runs]
+    figures: dict[str | None, Figures] = {pattern: Figures(pools[pattern], {}, {}, {})}
+    rare: Rare | None = None
     if usable:
-        everyone = np.concatenate([run.subjects for arm in usable.values() for run in arm.runs])
+        rare = Rare.of(ablation.rare, classes, usable[0])
+        everyone = np.concatenate([run.subjects for run in usable])
         resamples = Resamples.of(everyone, ablation.replicates, ablation.bootstrap_seed)
-        # Patients of all arms together; arms on different patients are never paired below.
-        results = bootstrap({name: arm.runs for name, arm in usable.items()}, resamples)
-        once = Resamples.of(everyone, 0, 0)
-        single = {
-            f"{a}|{s}": [run]
-            for a, arm in usable.items()
-            for s, run in zip(ablation.seeds_of(a), arm.runs, strict=True)
-        }
-        seeds = bootstrap(single, once)
-    differences, by_class = _differences(ablation, arms, results, seeds, classes)
+        truth = (truth or Truth({}, {})).checked(classes, modalities_of(names))
+        for name, pooled in pools.items():
+            exact = {
+                arm: pool_ceiling(arm, ablation.seeds_of(arm)[0], cells, frames, str(name), truth)
+                for arm in ablation.arms
+                if pooled[arm].runs
+            }
+            figures[name] = Figures.of(ablation, pooled, exact, resamples, rare)
+    arms, results, seeds = figures[pattern].pools, figures[pattern].results, figures[pattern].seeds
+    overall, by_class = differences(ablation, arms, results, seeds, classes)
     return {
         "name": ablation.name,
         "classes": classes,
@@ -89,8 +89,10 @@ def summarise_ablation(
             name: _describe_arm(ablation, name, arms[name], results, seeds, cells, records, failures, classes)
             for name in ablation.arms
         },
-        "differences": differences,
+        "differences": overall,
         "differences_per_class": by_class,
+        "patterns": {} if rare is None else describe_patterns(ablation, names, figures, rare),
+        "rare": None if rare is None else rare.describe(),
         "cells": [
             {
                 "key": cell.key,
@@ -122,66 +124,24 @@ def _classes(frames: Mapping[str, pl.DataFrame], records: Mapping[str, dict[str,
     return [str(i) for i in range(width)]
 
 
-def _fullest(frames: Mapping[str, pl.DataFrame]) -> str | None:
+def _patterns(frames: Mapping[str, pl.DataFrame]) -> list[str]:
+    """List the patterns that were predicted, the fullest first."""
     names = {name for frame in frames.values() for name in frame["pattern"].unique().to_list()}
-    return order_patterns(names, modalities_of(names))[0] if names else None
+    return order_patterns(names, modalities_of(names)) if names else []
 
 
-def _pool(
-    ablation: Ablation,
-    arm: str,
-    cells: Sequence[Cell],
-    frames: Mapping[str, pl.DataFrame],
-    failures: Mapping[str, str],
-    classes: Sequence[str],
-    pattern: str | None,
-) -> _Arm:
-    """Pool an arm's held-out predictions over its folds, seed by seed."""
-    own = [cell for cell in cells if cell.arm == arm]
-    failed = [cell for cell in own if cell.key in failures]
-    if failed:
-        places = ", ".join(c.place for c in failed)
-        return _Arm([], {}, f"{len(failed)} of {len(own)} cells failed ({places}): {failures[failed[0].key]}")
-    runs: list[Scored] = []
-    untuned: dict[str, str] = {}
-    own_seeds = ablation.seeds_of(arm)
-    for seed in own_seeds:
-        parts: list[Scored] = []
-        for cell in (c for c in own if c.seed == seed):
-            frame = frames[cell.key].filter(pl.col("pattern") == pattern)
-            limits = tuned_thresholds(frame.filter(pl.col("split") == "tuning"), classes)
-            untuned |= limits.reasons
-            held_out = frame.filter(pl.col("split") == "held_out")
-            if held_out.is_empty():
-                return _Arm([], {}, f"{cell.place} holds nobody out under pattern '{pattern}'")
-            parts.append(to_scored(held_out, limits.values))
-        try:
-            runs.append(_joined(parts))
-            refuse_different_patients(runs[0], runs[-1], (f"seed {own_seeds[0]}", f"seed {seed}"))
-        except InputError as error:
-            return _Arm([], {}, str(error))
-    return _Arm(runs, untuned)
-
-
-def _joined(parts: Sequence[Scored]) -> Scored:
-    samples = np.concatenate([part.samples for part in parts])
-    order = np.argsort(samples, kind="stable")
-    again = samples[order][1:][np.diff(samples[order]) == 0]
-    if again.size:
-        raise InputError(f"sample {again[0]} is held out in two folds", remedy="Folds must not overlap")
-    return Scored(
-        samples[order],
-        np.concatenate([part.subjects for part in parts])[order],
-        np.concatenate([part.labels for part in parts])[order],
-        np.concatenate([part.probabilities for part in parts])[order],
-        np.concatenate([part.called for part in parts])[order],
-    )
+def _compared(ablation: Ablation, names: Sequence[str]) -> str | None:
+    """Name the pattern on which arms are compared first, as the predictions spell it."""
+    if ablation.pattern is None or not names:
+        return names[0] if names else None
+    modalities = modalities_of(names)
+    return pattern_name(parse_pattern(ablation.pattern, modalities), modalities)
 
 
 def _describe_arm(
     ablation: Ablation,
     name: str,
-    arm: _Arm,
+    arm: Pooled,
     results: Mapping[str, Result],
     seeds: Mapping[str, Result],
     cells: Sequence[Cell],
@@ -221,55 +181,3 @@ def _describe_arm(
             for seed, values in points.items()
         },
     }
-
-
-def _differences(
-    ablation: Ablation,
-    arms: Mapping[str, _Arm],
-    results: Mapping[str, Result],
-    seeds: Mapping[str, Result],
-    classes: Sequence[str],
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Compare pairs of arms on the same resamples: arm minus reference."""
-    overall: list[dict[str, Any]] = []
-    by_class: list[dict[str, Any]] = []
-    for name, reference in ablation.comparisons():
-        head: dict[str, Any] = {"arm": name, "reference": reference}
-        reason = arms[name].reason or arms[reference].reason
-        if not reason:
-            try:
-                refuse_different_patients(arms[name].runs[0], arms[reference].runs[0], (name, reference))
-            except InputError as error:
-                reason = str(error)
-        if reason:
-            nothing = {"value": None, "low": None, "high": None, "undefined": 0, "n": 0, "reason": reason}
-            overall += [head | {"metric": metric} | nothing for metric in OVERALL]
-            continue
-        scored, result = arms[name].runs[0], results[name] - results[reference]
-        absent, size = undefined_reasons(scored, classes), {"n": len(scored.samples)}
-        untuned = arms[name].untuned | arms[reference].untuned
-        drawn = [a for a in (reference, name) if is_drawn(ablation.arms[a])]
-        null = drawn[0] if drawn else None
-        draws = [seeds[f"{null}|{seed}"].point for seed in ablation.seeds_of(null)] if null else []
-        # A null has no rank to speak of among the draws of another one.
-        ranked = results[name].point if drawn == [reference] else None
-        for metric in OVERALL:
-            figure = result.overall(metric, reason_for(metric, absent, untuned))
-            if null:
-                values = [float(point.overall[metric][0]) for point in draws]
-                figure = widen(figure, values)
-                if ranked:
-                    real = float(ranked.overall[metric][0])
-                    figure |= rank(real, values, lower_is_better=metric in LOWER_IS_BETTER)
-            overall.append(head | {"metric": metric} | figure | size)
-        for i, label in enumerate(classes):
-            n = {"n_positive": int((scored.labels == i).sum())}
-            for metric in PER_CLASS:
-                figure = result.per_class(metric, i, absent.get(label, "") or untuned.get(label, ""))
-                if null:
-                    values = [float(point.per_class[metric][0, i]) for point in draws]
-                    figure = widen(figure, values)
-                    if ranked:
-                        figure |= rank(float(ranked.per_class[metric][0, i]), values)
-                by_class.append(head | {"class": label, "metric": metric} | figure | size | n)
-    return overall, by_class

@@ -20,7 +20,7 @@ from pathlib import Path
 from mhdiff.ablate.cells import Cell
 from ontology.errors import InputError
 
-FitCell = Callable[[Path, list[str], Path], None]
+FitCell = Callable[[Path, list[str], Path, tuple[str, ...]], None]
 Task = Callable[[Cell], None]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mhdiff.commands import Verb
+from mhdiff.commands.ablate_patterns import figure, pattern_lines
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -47,10 +48,13 @@ def _run(arguments: argparse.Namespace) -> None:
         raise SystemExit(1)
 
 
-def _prepare(base: Path, overrides: list[str]) -> None:
+def _prepare(base: Path, overrides: list[str], patterns: tuple[str, ...]) -> None:
+    from mhdiff.evaluate.patterns import asked_patterns
     from mhdiff.training.cli import parse
 
-    parse(["--config", str(base), *overrides]).datamodule.prepare_data()
+    data = parse(["--config", str(base), *overrides]).datamodule
+    asked_patterns(patterns, data.used_modalities())  # a wrong name is refused before anything is trained
+    data.prepare_data()
 
 
 def table(document: dict[str, Any], metric: str = "auroc") -> str:
@@ -66,24 +70,17 @@ def table(document: dict[str, Any], metric: str = "auroc") -> str:
     width = max(map(len, document["arms"]))
     for name, arm in document["arms"].items():
         own = "" if arm["seeds"] == document["seeds"] else f"  seeds {arm['seeds']}"
-        lines.append(f"  {name:<{width}}  {_figure(arm['metrics'][metric])}  n={arm['n_subjects']}{own}")
+        lines.append(f"  {name:<{width}}  {figure(arm['metrics'][metric])}  n={arm['n_subjects']}{own}")
     for row in document["differences"]:
         if row["metric"] == metric:
             of = f" over {row['draws']} draws of the null" if row.get("draws", 1) > 1 else ""
             if row.get("rank_p") is not None:
                 of += f", rank p {row['rank_p']:.3f}"
             remark = f"; {row['remark']}" if row.get("remark") else ""
-            lines.append(f"  {row['arm']} - {row['reference']}: {_figure(row, signed=True)}{of}{remark}")
+            lines.append(f"  {row['arm']} - {row['reference']}: {figure(row, signed=True)}{of}{remark}")
+    if len(document["patterns"]) > 1 or document["rare"]:
+        lines += pattern_lines(document, metric)
     return "\n".join(lines)
-
-
-def _figure(figure: dict[str, Any], *, signed: bool = False) -> str:
-    form = "{:+.3f}" if signed else "{:.3f}"
-    if figure["value"] is None:
-        return f"undefined ({figure['reason']})"
-    if figure["low"] is None:
-        return f"{form.format(figure['value'])} ({figure.get('reason', 'no interval')})"
-    return f"{form.format(figure['value'])} ({form.format(figure['low'])} to {form.format(figure['high'])})"
 
 
 VERB = Verb("run an ablation: arms x folds x seeds, compared on the same patients", _configure, _run)

@@ -51,6 +51,7 @@ def evaluate(run: Path, replicates: int = 1000, seed: int = 0, corrupt: Sequence
     import polars as pl
     import yaml
 
+    from mhdiff.evaluate.ceiling import truth_of
     from mhdiff.evaluate.summary import summarise
     from mhdiff.training.run import predict_run
     from ontology.files import atomic_write
@@ -58,8 +59,8 @@ def evaluate(run: Path, replicates: int = 1000, seed: int = 0, corrupt: Sequence
     predictions = pl.read_parquet(predict_run(run))
     facts = json.loads((run / "run.json").read_text())
     config = yaml.safe_load((run / "config.yaml").read_text())
-    truth = Path(config["data"]["cohort"]) / "truth" / "posterior.parquet"
-    ceiling = pl.read_parquet(truth) if truth.exists() else None
+    truth = truth_of(run)
+    ceiling = pl.read_parquet(truth) if truth is not None else None
     document = summarise(
         predictions,
         facts["classes"],

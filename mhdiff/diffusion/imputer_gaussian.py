@@ -192,7 +192,11 @@ class GaussianImputer(Prior):
 
     @torch.no_grad()
     def block_log_likelihood(
-        self, latents: Latents, block: int | None = None, generator: torch.Generator | None = None
+        self,
+        latents: Latents,
+        block: int | None = None,
+        generator: torch.Generator | None = None,
+        probes: int | None = None,
     ) -> Float[Tensor, " batch"]:
         """By the chain rule: of all that is asked or given, minus that of what is given."""
         counted, given = self._asked(latents, block)

@@ -237,15 +237,26 @@ class DiffusionPrior(Prior):
         return density - self._shared_volume()
 
     def block_log_likelihood(
-        self, latents: Latents, block: int | None = None, generator: torch.Generator | None = None
+        self,
+        latents: Latents,
+        block: int | None = None,
+        generator: torch.Generator | None = None,
+        probes: int | None = None,
     ) -> Float[Tensor, " batch"]:
         """By the probability-flow equation, see `Prior.block_log_likelihood`."""
         if not self.models_modalities or (block == 0 and not self.models_shared):
-            return super().block_log_likelihood(latents, block, generator)
+            return super().block_log_likelihood(latents, block, generator, probes)
         counted, given = self._asked(latents, block)
         z = self.blocks(latents).detach()[:, self.span]
         here: Bool[Tensor, "batch blocks"] = (counted | given)[:, self.span]
         exact = None if block is None else self.dim <= EXACT_UP_TO or None
         condition = Condition(None, here, given[:, self.span])
-        density = log_likelihood(self.averaged, z, exact=exact, generator=generator, condition=condition)
+        density = log_likelihood(
+            self.averaged,
+            z,
+            exact=exact if probes is None else False,
+            probes=4 if probes is None else probes,
+            generator=generator,
+            condition=condition,
+        )
         return density - self._log_volume(counted)

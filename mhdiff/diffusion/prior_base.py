@@ -234,7 +234,11 @@ class Prior(nn.Module, ABC):
         return -(z.square() + _LOG_2PI).sum(dim=1) / 2 - self._shared_volume()
 
     def block_log_likelihood(
-        self, latents: Latents, block: int | None = None, generator: torch.Generator | None = None
+        self,
+        latents: Latents,
+        block: int | None = None,
+        generator: torch.Generator | None = None,
+        probes: int | None = None,
     ) -> Float[Tensor, " batch"]:
         """Log-density of modality latents on their own scale, in nats, without gradient.
 
@@ -247,6 +251,8 @@ class Prior(nn.Module, ABC):
             latents: A batch.
             block: Number of the block, 1 .. M, or 0 for the shared one.
             generator: Source of the random numbers of an estimate.
+            probes: Where the density needs a trace, estimate it with so many probes, whatever its size: for scores of
+                many patients. By default the member chooses.
         """
         counted, _ = self._asked(latents, block)
         each = -(self.blocks(latents).detach().square() + _LOG_2PI).sum(dim=2) / 2

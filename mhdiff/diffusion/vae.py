@@ -228,7 +228,11 @@ class VAEPrior(Prior):
 
     @torch.no_grad()
     def block_log_likelihood(
-        self, latents: Latents, block: int | None = None, generator: torch.Generator | None = None
+        self,
+        latents: Latents,
+        block: int | None = None,
+        generator: torch.Generator | None = None,
+        probes: int | None = None,
     ) -> Float[Tensor, " batch"]:
         """The importance-weighted bound; of one block given others the difference of two, hence no bound."""
         counted, given = self._asked(latents, block)

@@ -13,6 +13,7 @@ from itertools import combinations
 from ontology.errors import InputError
 
 EMPTY = "none"
+EVERY = "all"  # stands for every non-empty pattern
 
 
 def all_patterns(modalities: Sequence[str]) -> list[tuple[str, ...]]:
@@ -67,6 +68,26 @@ def parse_pattern(name: str, modalities: Sequence[str]) -> tuple[str, ...]:
             remedy=f"A pattern joins some of {', '.join(modalities)} with '+', or is '{EMPTY}'",
         )
     return tuple(m for m in modalities if m in parts)
+
+
+def asked_patterns(names: Iterable[str], modalities: Sequence[str]) -> list[tuple[str, ...]]:
+    """List the patterns that are asked for, the fullest first; that one is always among them.
+
+    Args:
+        names: Names of patterns, or `all` for every non-empty one.
+        modalities: All modalities, in the task's order.
+
+    Raises:
+        InputError: If a name is no pattern of these modalities.
+    """
+    wanted = {tuple(modalities)}
+    for name in names:
+        try:
+            wanted |= set(all_patterns(modalities)) if name == EVERY else {parse_pattern(name, modalities)}
+        except InputError as error:
+            raise InputError(f"patterns: there is no '{name}'", remedy=error.remedy) from error
+    ordered = order_patterns([pattern_name(subset, modalities) for subset in wanted], modalities)
+    return [parse_pattern(name, modalities) for name in ordered]
 
 
 def modalities_of(names: Iterable[str]) -> list[str]:

@@ -18,16 +18,11 @@ import polars as pl
 
 from mhdiff.evaluate.bootstrap import LEVEL, Estimate, Resamples, Result, bootstrap
 from mhdiff.evaluate.calibration import apply_temperature, fit_temperature, log_probabilities, reliability
+from mhdiff.evaluate.ceiling import check_ceiling, with_posterior
 from mhdiff.evaluate.compare import reason_for, tuned_thresholds
 from mhdiff.evaluate.metrics import OVERALL, PER_CLASS, THRESHOLDED, undefined_reasons
-from mhdiff.evaluate.patterns import modalities_of, order_patterns, parse_pattern
-from mhdiff.evaluate.predictions import (
-    Scored,
-    check_predictions,
-    check_probabilities,
-    probability_columns,
-    to_scored,
-)
+from mhdiff.evaluate.patterns import modalities_of, order_patterns
+from mhdiff.evaluate.predictions import Scored, check_predictions, to_scored
 from mhdiff.evaluate.thresholds import Thresholds
 from ontology.errors import InputError
 
@@ -83,7 +78,7 @@ def summarise(
     order = list(modalities) if modalities is not None else modalities_of(held_out["pattern"].unique())
     names = order_patterns(held_out["pattern"].unique().to_list(), order)
     tuning = frame.filter(pl.col("split") == "tuning")
-    truth = None if ceiling is None else _check_ceiling(ceiling, classes, order)
+    truth = None if ceiling is None else check_ceiling(ceiling, classes, order)
     patterns = {name: _prepare(name, names[0], held_out, tuning, truth, classes) for name in names}
 
     arms: dict[str, list[Scored]] = {}
@@ -146,54 +141,11 @@ def _prepare(
         posterior = truth.filter(pl.col("pattern") == name).drop("pattern")
         reason = f"the exact posteriors hold no pattern '{name}'"
         if posterior.height:
-            best_thresholds = tuned_thresholds(_with_posterior(chosen, posterior, name), classes)
-            best = to_scored(_with_posterior(rows, posterior, name), best_thresholds.values)
+            best_thresholds = tuned_thresholds(with_posterior(chosen, posterior, name), classes)
+            best = to_scored(with_posterior(rows, posterior, name), best_thresholds.values)
     return _Pattern(
         to_scored(rows, thresholds.values), thresholds, tuned_on, temperature, best, reason, best_thresholds
     )
-
-
-def _check_ceiling(ceiling: pl.DataFrame, classes: Sequence[str], modalities: Sequence[str]) -> pl.DataFrame:
-    """Check exact posteriors; patterns with modalities that the predictions never use are left out."""
-    for name in ("subject_id", "pattern"):
-        if name not in ceiling.columns:
-            raise InputError(
-                "the exact posteriors lack a column", column=name, remedy="Synthesize the cohort again"
-            )
-    columns = check_probabilities(ceiling, classes)
-
-    def canonical(name: str) -> str | None:
-        try:
-            return "+".join(parse_pattern(name, modalities)) or "none"
-        except InputError:
-            return None
-
-    renamed = {name: canonical(name) for name in ceiling["pattern"].unique().to_list()}
-    frame = ceiling.with_columns(
-        pl.col("pattern").replace_strict(renamed, return_dtype=pl.String)
-    ).drop_nulls("pattern")
-    twice = frame.filter(frame.select("subject_id", "pattern").is_duplicated())
-    if twice.height:
-        raise InputError(
-            f"patient {twice['subject_id'][0]} has two exact posteriors for pattern '{twice['pattern'][0]}'",
-            column="subject_id",
-        )
-    return frame.select(pl.col("subject_id").cast(pl.Int64), "pattern", pl.col(columns).cast(pl.Float64))
-
-
-def _with_posterior(rows: pl.DataFrame, posterior: pl.DataFrame, pattern: str) -> pl.DataFrame:
-    """Put each patient's exact posterior in the place of the model's probabilities."""
-    columns = probability_columns(rows)
-    joined = rows.drop(columns).join(posterior, on="subject_id", how="left")
-    lost = joined.filter(pl.col("p_0").is_null())
-    if lost.height:
-        raise InputError(
-            f"{lost['subject_id'].n_unique()} patients have no exact posterior for pattern '{pattern}', "
-            f"such as {lost['subject_id'][0]}",
-            column="subject_id",
-            remedy="Give the posteriors of the cohort that was predicted",
-        )
-    return joined
 
 
 def _rescaled(scored: Scored, temperature: float) -> Scored:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mhdiff.report.arms_by_pattern import by_pattern
 from mhdiff.report.collect import Document, Sources
 from mhdiff.report.figures import Forest, Row, difference_axis, score_axis
 from mhdiff.report.results import level, offered
@@ -280,6 +281,7 @@ def describe(found: Sources) -> dict[str, Any] | None:
         "arms": arms(ablation),
         "differences": differences(ablation),
         "by_class": by_class(ablation),
+        "by_pattern": by_pattern(ablation),
         "table": _table(ablation),
         "metrics": [METRICS[m][0] for m in METRICS],
         "design": design,

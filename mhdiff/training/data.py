@@ -141,7 +141,7 @@ class MultimodalData(LightningDataModule):
             return
         self.cohort, self.task = Cohort.open(self.cohort_path), Task.load(self.task_name)
         self.graph = self._open_graph()
-        self.modalities = self._modalities()
+        self.modalities = self.used_modalities()
         samples = self.task.samples(self.cohort)
         self.samples = assign(samples, self.split, self.split_seed, groups=self._groups())
         if self.samples.filter(pl.col("split") == "train").is_empty():
@@ -197,13 +197,19 @@ class MultimodalData(LightningDataModule):
         self.control = make_null(self.null, self.null_seed, within=self.null_within, split=split)
         return graph.transform(self.control)
 
-    def _modalities(self) -> list[str]:
-        known = list(self.task.modalities)
+    def used_modalities(self) -> list[str]:
+        """Give the modalities that are used, in the task's order; of all data only the task is read.
+
+        Raises:
+            InputError: If one is asked for that the task does not have, or that nothing reads.
+        """
+        task = Task.load(self.task_name)
+        known = list(task.modalities)
         unknown = sorted(set(self.chosen or []) - set(known))
         if unknown:
             raise InputError(
                 f"data.modalities names {', '.join(unknown)}",
-                remedy=f"Task '{self.task.name}' has {', '.join(known)}",
+                remedy=f"Task '{task.name}' has {', '.join(known)}",
             )
         chosen = [m for m in known if self.chosen is None or m in self.chosen]
         strange = [m for m in chosen if m not in self.readers]

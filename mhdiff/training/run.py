@@ -30,7 +30,7 @@ from pytorch_lightning.callbacks import Callback
 from safetensors.torch import load_file, save_file
 
 from mhdiff import __version__, console
-from mhdiff.evaluate.patterns import all_patterns, pattern_name
+from mhdiff.evaluate.patterns import all_patterns, asked_patterns, pattern_name
 from mhdiff.inference import Inference, diagnose
 from mhdiff.training.checkpoint import RunCheckpoint
 from mhdiff.training.cli import FitCLI, config_text, parse, saved_config
@@ -265,20 +265,23 @@ def predict_run(run: str | Path) -> Path:
     return path
 
 
-def fit_cell(config: Path, overrides: list[str], out: Path) -> None:
+def fit_cell(config: Path, overrides: list[str], out: Path, patterns: Sequence[str] = ()) -> None:
     """Train and predict one cell of an ablation.
 
     Args:
         config: The base configuration.
         overrides: Options in the style of the command line.
-        out: The cell's folder; gets a run and its predictions with all modalities offered.
+        out: The cell's folder; gets a run and its predictions.
+        patterns: Names of the patterns of modalities that are offered, or `all`, beside the fullest one. How patients
+            are diagnosed is settled for these.
     """
     fit(["--config", str(config), *overrides, "--out", str(out)])
     from mhdiff.training.settle import settled
 
     module, data = open_run(out)
-    inference = settled(out, module, data, [data.modalities])
-    frame = predict(module, data, patterns=[data.modalities], inference=inference)
+    offered = asked_patterns(patterns, data.modalities)
+    inference = settled(out, module, data, offered)
+    frame = predict(module, data, patterns=offered, inference=inference)
     write_predictions(frame, out / "predictions.parquet")
     shutil.rmtree(out / "checkpoints", ignore_errors=True)  # a finished cell is never resumed
 

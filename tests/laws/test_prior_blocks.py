@@ -165,6 +165,17 @@ def test_densities_of_blocks_are_those_of_the_law(block, diffusion, gaussian):
         assert abs(error.mean()) < (0.05 if prior is gaussian else 0.15)
 
 
+def test_probes_estimate_the_density_of_a_block(diffusion, gaussian):
+    latents = TRUTH.draw(40, seeded(12))
+    exact = diffusion.block_log_likelihood(latents, 1, seeded())
+    one, many = (diffusion.block_log_likelihood(latents, 1, seeded(), count) for count in (1, 64))
+    assert not torch.equal(one, exact)
+    assert (many - exact).abs().mean() < 0.5 * (one - exact).abs().mean()
+    assert (many - exact).abs().mean() < 0.1
+    told = (gaussian.block_log_likelihood(latents, 1, probes=count) for count in (None, 1))
+    assert torch.equal(*told)  # in closed form there is nothing to estimate
+
+
 def test_a_block_of_another_patient_is_flagged(diffusion):
     latents = TRUTH.draw(300, seeded(13))
     swapped = Latents(

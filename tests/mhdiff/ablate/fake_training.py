@@ -9,17 +9,44 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import yaml
 
+from mhdiff.evaluate.patterns import asked_patterns, pattern_name
 from ontology.errors import InputError
 
-PATIENTS, CLASSES = 90, 3
+PATIENTS, CLASSES, MODALITIES = 90, 3, ["image", "note"]
 
 
 def options(overrides):
     return dict(option.removeprefix("--").split("=", 1) for option in overrides)
 
 
-def fit_cell(config: Path, overrides: list[str], out: Path) -> None:
+def softmax(logits):
+    return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+
+
+def predictions(pattern, given, fold, folds, mode):
+    """One pattern's frame. What is lost without a modality is the option `--lost`, as a share of the strength."""
+    rng = np.random.default_rng(7)
+    labels = rng.integers(CLASSES, size=PATIENTS)
+    noise = rng.normal(size=(PATIENTS, CLASSES))
+    noise += 0.3 * np.random.default_rng(int(given["seed_everything"])).normal(size=noise.shape)
+    strength = float(given["strength"])
+    if pattern != "+".join(MODALITIES):
+        strength *= 1 - float(given.get("lost", 0.5))
+        noise += 0.3 * np.random.default_rng(len(pattern)).normal(size=noise.shape)
+    p = softmax(strength * np.eye(CLASSES)[labels] + noise)
+    if mode == "nan":
+        p[:] = np.nan
+    place = np.arange(PATIENTS) % folds
+    split = np.where(place == fold, "held_out", np.where(np.arange(PATIENTS) % 7 == 0, "tuning", "train"))
+    return pl.DataFrame(
+        {"sample_id": np.arange(PATIENTS), "subject_id": np.arange(PATIENTS), "site": "a", "split": split,
+         "pattern": pattern, "label": labels} | {f"p_{c}": p[:, c] for c in range(CLASSES)}
+    )  # fmt: skip
+
+
+def fit_cell(config: Path, overrides: list[str], out: Path, patterns=()) -> None:
     given = options(overrides)
     fold, folds = map(int, given["data.split"].removeprefix("fold:").split("/"))
     mode = given.get("mode", "fine") if fold == 1 or "everywhere" in given else "fine"
@@ -38,21 +65,12 @@ def fit_cell(config: Path, overrides: list[str], out: Path) -> None:
             raise SystemExit(2)
         case "silent":
             return
-    rng = np.random.default_rng(7)
-    labels = rng.integers(CLASSES, size=PATIENTS)
-    noise = rng.normal(size=(PATIENTS, CLASSES))
-    noise += 0.3 * np.random.default_rng(int(given["seed_everything"])).normal(size=noise.shape)
-    logits = float(given["strength"]) * np.eye(CLASSES)[labels] + noise
-    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    if mode == "nan":
-        p[:] = np.nan
-    place = np.arange(PATIENTS) % folds
-    split = np.where(place == fold, "held_out", np.where(np.arange(PATIENTS) % 7 == 0, "tuning", "train"))
-    frame = pl.DataFrame(
-        {"sample_id": np.arange(PATIENTS), "subject_id": np.arange(PATIENTS), "site": "a", "split": split,
-         "pattern": "image+note", "label": labels} | {f"p_{c}": p[:, c] for c in range(CLASSES)}
-    )  # fmt: skip
+    names = [pattern_name(p, MODALITIES) for p in asked_patterns(patterns, MODALITIES)]
+    names = given.get("only", ",".join(names)).split(",")
+    frame = pl.concat([predictions(name, given, fold, folds, mode) for name in names])
     if given.get("fewer"):
         frame = frame.filter(pl.col("sample_id") != 1)
     frame.filter(pl.col("split") != "train").write_parquet(out / "predictions.parquet")
+    if "cohort" in given:
+        (out / "config.yaml").write_text(yaml.safe_dump({"data": {"cohort": given["cohort"]}}))
     (out / "run.json").write_text(json.dumps({"parameters": 100, "classes": ["none", "bacterial", "viral"]}))

@@ -18,30 +18,6 @@ from mhdiff.config import find
 from ontology.errors import InputError
 
 
-@pytest.fixture
-def make(tmp_path):
-    """Give a function that writes an ablation of weak, strong and strong-again arms and loads it."""
-    (tmp_path / "base.yaml").write_text("model: {dim: 8}\n")
-
-    def write(**changes):
-        document = {
-            "base": "base.yaml",
-            "set": [f"--log={tmp_path / 'log.txt'}"],
-            "arms": {
-                "weak": ["--arm=weak", "--strength=0.2"],
-                "strong": {"arm": "strong", "strength": 2.0},
-            },
-            "reference": "weak",
-            "folds": 3,
-            "seeds": [1, 2],
-            "replicates": 100,
-        } | changes
-        (tmp_path / "ablation.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
-        return Ablation.load(tmp_path / "ablation.yaml")
-
-    return write
-
-
 def trained(tmp_path):
     log = tmp_path / "log.txt"
     return log.read_text().splitlines() if log.exists() else []
@@ -130,7 +106,7 @@ def test_an_arm_whose_first_seed_is_not_the_first_is_prepared_too(make, tmp_path
         make(arms=arms(late=late)),
         tmp_path / "out",
         fit_cell,
-        prepare=lambda _, options: seen.append(options),
+        prepare=lambda _, options, patterns: seen.append(options),
     )
     assert sorted(option for options in seen for option in options if option.startswith("--arm=")) == [
         "--arm=late", "--arm=strong", "--arm=weak",
@@ -236,7 +212,7 @@ def test_wrong_input_stops_everything(make, tmp_path, mode, workers):
 def test_arms_are_refused_before_anything_is_trained_or_written(make, tmp_path):
     seen = []
 
-    def prepare(base, overrides):
+    def prepare(base, overrides, patterns):
         seen.append(overrides)
         if "--arm=strong" in overrides:
             raise SystemExit(2)
@@ -291,12 +267,12 @@ def test_somebody_elses_folder_and_a_busy_one_are_refused(make, tmp_path):
         run(make(), tmp_path / "theirs", fit_cell)
     inner = []
 
-    def nested(config, overrides, out):
+    def nested(config, overrides, out, patterns):
         if not inner:
             inner.append(1)
             with pytest.raises(InputError, match="another process"):
                 run(make(), tmp_path / "out", fit_cell)
-        fit_cell(config, overrides, out)
+        fit_cell(config, overrides, out, patterns)
 
     assert run(make(), tmp_path / "out", nested)["arms"]["weak"]["status"] == "done"
 
@@ -344,7 +320,7 @@ def test_the_verb_exits_with_1_when_a_cell_failed(make, tmp_path, monkeypatch, c
     stub = types.ModuleType("mhdiff.training.run")
     stub.fit_cell = fit_cell
     monkeypatch.setitem(sys.modules, "mhdiff.training.run", stub)
-    monkeypatch.setattr("mhdiff.commands.ablate._prepare", lambda base, overrides: None)
+    monkeypatch.setattr("mhdiff.commands.ablate._prepare", lambda base, overrides, patterns: None)
     make(arms=arms(broken=["--arm=broken", "--strength=1", "--mode=raise"]), replicates=10)
     import argparse
 

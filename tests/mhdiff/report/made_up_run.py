@@ -57,8 +57,8 @@ def predictions(n=160, strength=1.5, seed=0, patterns=tuple(PATTERNS), labels=No
     return pl.concat(frames)
 
 
-def ablation(failing=""):
-    """Four arms on the same patients; `failing` has a training that failed."""
+def ablation(failing="", patterns=("image+note+labs", "note+labs")):
+    """Four arms on the same patients under two patterns; `failing` has a training that failed."""
     plan = Ablation(
         base="demo.yaml",
         arms={
@@ -72,12 +72,13 @@ def ablation(failing=""):
         folds=2,
         replicates=60,
         name="demo",
+        rare=("viral",),
     )
     strength = {"none": 0.8, "linked": 0.85, "message_passing": 2.6, "permuted": 0.8}
     cells, frames, records, failures = [], {}, {}, {}
     labels = np.random.default_rng(5).choice(3, size=150)
     for arm, overrides in plan.arms.items():
-        whole = predictions(150, strength[arm], 9, ("image+note+labs",), labels)
+        whole = predictions(150, strength[arm], 9, patterns, labels)
         for fold in range(2):
             key = f"{arm}{fold}"
             cells.append(Cell(arm, fold, 1, ("--data.cohort=C", *overrides), key))

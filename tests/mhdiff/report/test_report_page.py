@@ -4,13 +4,14 @@ import json
 import re
 
 import pytest
-from made_up_run import write
+from made_up_run import ablation, write
 
 from mhdiff.report import write_report
+from mhdiff.report.arms_by_pattern import by_pattern
 from mhdiff.report.guidance import answers, verdict
 from mhdiff.report.page import SECTIONS
 from mhdiff.report.patient import segments
-from mhdiff.report.text import duration, figure, number, signed, small
+from mhdiff.report.text import duration, figure, number, signed, signed_figure, small
 from ontology.errors import InputError
 
 
@@ -51,6 +52,45 @@ def test_every_section_and_the_figures_of_the_files(whole):
     assert text.index('id="guidance"') < text.index('id="data"') < text.index('id="repeat"')
     assert "42% of the attribution lies inside the true finding" in text
     assert "4 relationship rows dropped: the source is unknown" in text
+
+
+def test_the_arms_are_told_under_every_pattern(whole):
+    text, root = whole
+    document = json.loads((root / "ablation.json").read_text())
+    assert list(document["patterns"]) == ["image+note+labs", "note+labs"]
+    for pattern in document["patterns"].values():
+        for row in pattern["arms"].values():
+            assert f">{figure(row['metrics']['auroc'])}<" in text
+            assert f">{figure(row['metrics']['rare_auroc'])}<" in text
+            if row["drop"]:
+                assert f">{signed_figure(row['drop']['auroc'])}<" in text
+    assert "Rare classes: viral (n+ " in text
+    assert "Below the ceiling" not in text  # these arms have none
+
+
+def test_an_ablation_with_one_pattern_has_no_table_of_patterns():
+    one = ablation(patterns=("image+note+labs",))
+    assert by_pattern(one) is None
+    assert by_pattern({key: value for key, value in one.items() if key != "patterns"}) is None
+
+
+def test_what_a_pattern_lacks_is_said_and_the_ceiling_has_its_columns():
+    document = ablation(failing="permuted")
+    for pattern in document["patterns"].values():
+        figures = {"auroc": {"value": 0.1, "low": 0.0, "high": 0.2}}
+        pattern["arms"]["linked"] |= {"gap": figures, "excess_drop": figures}
+    told = by_pattern(document)
+    assert told["columns"] == [
+        "AUROC",
+        "Below the ceiling",
+        "Lost",
+        "Lost beyond the ceiling",
+        "Rare classes",
+    ]
+    rows = {(row["pattern"], row["arm"]): row["cells"] for row in told["rows"]}
+    assert len(rows) == 8
+    assert all("the loss is NaN" in cells["AUROC"] for (_, arm), cells in rows.items() if arm == "permuted")
+    assert all("+0.100" in cells["Below the ceiling"] for (_, arm), cells in rows.items() if arm == "linked")
 
 
 def test_nothing_is_fetched_and_nothing_runs(whole):

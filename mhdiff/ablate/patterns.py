@@ -1,0 +1,152 @@
+"""What each arm keeps when modalities are missing: every pattern of offered modalities, beside its ceiling.
+
+    gap              = ceiling - arm                           what a better model could still gain
+    drop             = arm(fullest) - arm                      what the arm loses
+    irreducible_drop = ceiling(fullest) - ceiling              what nobody can keep: the information is not there
+    excess_drop      = drop - irreducible_drop                 what the arm loses beyond it
+
+The ceiling is the exact posterior of a known-answer cohort on the arm's own patients. All are paired: a replicate
+takes the same patients for the arm, the ceiling and both patterns, and the mean over the arm's seeds. Differences
+between arms are those of `mhdiff.ablate.differences`, pattern by pattern, on the same resamples. Figures that need no
+threshold are told, and those of the rare classes apart (`mhdiff.ablate.rare`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mhdiff.ablate.config import Ablation
+from mhdiff.ablate.differences import differences
+from mhdiff.ablate.pool import Pooled
+from mhdiff.ablate.rare import Rare
+from mhdiff.evaluate.bootstrap import Resamples, Result, bootstrap
+from mhdiff.evaluate.metrics import OVERALL, THRESHOLDED, undefined_reasons
+from mhdiff.evaluate.predictions import Scored
+
+METRICS = tuple(metric for metric in OVERALL if metric not in THRESHOLDED)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What is known of the arms under one pattern.
+
+    Args:
+        pools: By arm, its predictions.
+        results: By arm that has some, its figures and their replicates.
+        seeds: By "arm|seed", the figures of one seed.
+        ceilings: By arm, those of the exact posterior of its patients, or why there are none.
+    """
+
+    pools: dict[str, Pooled]
+    results: dict[str, Result]
+    seeds: dict[str, Result]
+    ceilings: dict[str, Result | str]
+
+    @classmethod
+    def of(
+        cls,
+        ablation: Ablation,
+        pools: dict[str, Pooled],
+        exact: Mapping[str, Scored | str],
+        resamples: Resamples,
+        rare: Rare,
+    ) -> Figures:
+        """Compute the figures of all arms on the same resamples.
+
+        Args:
+            ablation: Knows the arms' seeds.
+            pools: By arm, its predictions. Arms on different patients are resampled together and never paired.
+            exact: By arm, the exact posteriors of its patients.
+            resamples: The draws of patients.
+            rare: The rare classes.
+        """
+        results = bootstrap({arm: pooled.runs for arm, pooled in pools.items() if pooled.runs}, resamples)
+        single = {
+            f"{arm}|{seed}": [run]
+            for arm, pooled in pools.items()
+            if pooled.runs
+            for seed, run in zip(ablation.seeds_of(arm), pooled.runs, strict=True)
+        }
+        seeds = bootstrap(single, Resamples(resamples.subjects, 0, 0))
+        # Arms of the same patients have the same ceiling, which is computed once.
+        same = {
+            arm: f"{hash(scored.samples.tobytes())}|{hash(scored.probabilities.tobytes())}"
+            for arm, scored in exact.items()
+            if isinstance(scored, Scored)
+        }
+        once = {same[arm]: [scored] for arm, scored in exact.items() if isinstance(scored, Scored)}
+        best = {key: rare.added(result) for key, result in bootstrap(once, resamples).items()}
+        return cls(
+            pools,
+            {arm: rare.added(result) for arm, result in results.items()},
+            {name: rare.added(result) for name, result in seeds.items()},
+            {arm: best[same[arm]] if isinstance(scored, Scored) else scored for arm, scored in exact.items()},
+        )
+
+
+def describe_patterns(
+    ablation: Ablation, names: Sequence[str], figures: Mapping[str | None, Figures], rare: Rare
+) -> dict[str, Any]:
+    """Write every pattern's figures and differences.
+
+    Args:
+        ablation: What was run.
+        names: The patterns, the fullest first.
+        figures: By pattern, what is known of the arms.
+        rare: The rare classes.
+
+    Returns:
+        By pattern {arms, differences}. An arm has n, n_subjects, metrics, ceiling, gap, drop, irreducible_drop and
+        excess_drop, each by metric; None where it does not apply, with `ceiling_reason`, `drop_reason` or `reason`.
+    """
+    metrics = (*METRICS, *rare.metrics)
+    document: dict[str, Any] = {}
+    for name in names:
+        here = figures[name]
+        rows, _ = differences(ablation, here.pools, here.results, here.seeds, rare.classes, metrics)
+        arms = {arm: _describe(arm, name, names[0], figures, rare, metrics) for arm in ablation.arms}
+        document[name] = {"arms": arms, "differences": rows}
+    return document
+
+
+def _describe(
+    arm: str,
+    name: str,
+    fullest: str,
+    figures: Mapping[str | None, Figures],
+    rare: Rare,
+    metrics: Sequence[str],
+) -> dict[str, Any]:
+    here, full = figures[name], figures[fullest]
+    pooled, parts = here.pools[arm], ("ceiling", "gap", "drop", "irreducible_drop", "excess_drop")
+    document: dict[str, Any] = {"n": 0, "n_subjects": 0, "metrics": None, **dict.fromkeys(parts)}
+    if not pooled.runs:
+        return document | {"reason": pooled.reason}
+    scored, result, best = pooled.runs[0], here.results[arm], here.ceilings[arm]
+    why = "; ".join(undefined_reasons(scored, rare.classes).values())
+
+    def told(result: Result) -> dict[str, Any]:
+        return {metric: result.overall(metric, why) for metric in metrics}
+
+    document |= {"n": len(scored.samples), "n_subjects": len(np.unique(scored.subjects))}
+    document["metrics"] = told(result)
+    if isinstance(best, str):
+        document["ceiling_reason"] = best
+    else:
+        document |= {"ceiling": told(best), "gap": told(best - result)}
+    if name == fullest:
+        return document
+    whole = full.pools[arm]
+    if not whole.runs or not np.array_equal(whole.runs[0].samples, scored.samples):
+        return document | {"drop_reason": f"'{name}' and '{fullest}' were not predicted for the same samples"}
+    drop = full.results[arm] - result
+    document["drop"] = told(drop)
+    best_full = full.ceilings[arm]
+    if not isinstance(best, str) and not isinstance(best_full, str):
+        least = best_full - best
+        document |= {"irreducible_drop": told(least), "excess_drop": told(drop - least)}
+    return document
