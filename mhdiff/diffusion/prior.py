@@ -24,6 +24,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from mhdiff.diffusion.backbone import ResidualMLP
+from mhdiff.diffusion.bound import denoising_bound
 from mhdiff.diffusion.condition import UNTOLD, Condition
 from mhdiff.diffusion.denoiser import Denoiser, VDenoiser, per_block
 from mhdiff.diffusion.effort import sampler_for
@@ -249,3 +250,17 @@ class DiffusionPrior(Prior):
         condition = Condition(None, here, given[:, self.span])
         density = log_likelihood(self.averaged, z, exact=exact, generator=generator, condition=condition)
         return density - self._log_volume(counted)
+
+    @torch.no_grad()
+    def plausibility(
+        self,
+        z: Float[Tensor, "n dim"],
+        label: Int64[Tensor, " n"] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, " n"]:
+        """The denoising bound, see `mhdiff.diffusion.bound`."""
+        told = self._labels(len(z), label)
+        if not self.models_shared:
+            return super().plausibility(z, label, generator)
+        blocks, shown = self._shared_alone(z)
+        return denoising_bound(self.averaged, blocks, Condition(told, shown), generator=generator)
