@@ -25,6 +25,7 @@ from mhdiff.losses import (
     Loss,
     LossContext,
     PriorLoss,
+    SyntheticLatents,
 )
 from tests import small_model as small
 
@@ -41,6 +42,7 @@ MADE = {
         lambda target=target, **o: ExpectedGradients(target=target, **o)
         for target in ("sparsity", "smoothness", "agreement")
     ],
+    SyntheticLatents: [lambda **o: SyntheticLatents(start=0, rare=0.25, ratio=0.5, **o)],
 }
 CASES = [(kind, number) for kind in MADE for number in range(len(MADE[kind]))]
 
@@ -78,7 +80,7 @@ class OverBlocks(nn.Module):
 class BlockPrior(NoPrior):
     """A denoiser over the blocks [shared | modalities], and nothing of it in the diagnosis."""
 
-    models_modalities, span = True, slice(0, None)
+    models_modalities, models_shared, models_label, span = True, True, True, slice(0, None)
 
     def __init__(self, dim, *sizes):
         super().__init__(dim, *sizes)

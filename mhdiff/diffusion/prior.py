@@ -185,6 +185,10 @@ class DiffusionPrior(Prior):
         drawn = sampler(start, condition.observed, condition=condition)
         return torch.cat((z[:, : self.span.start], drawn, z[:, self.span.stop :]), dim=1)
 
+    def evaluations(self, steps: int = 25, guidance: float = 1.0) -> int:
+        """Those of the sampler, see `Prior.evaluations`."""
+        return sampler_for(Guided(self.averaged, scale=guidance), 2 * steps).evaluations
+
     def _mean(self, z: Tensor, given: Tensor) -> Float[Tensor, "rows blocks dim"]:
         """The denoiser's answer at t = 1, where z_t says nothing of the blocks that are not given."""
         part, known = z[:, self.span], given[:, self.span]

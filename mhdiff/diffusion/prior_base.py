@@ -208,6 +208,15 @@ class Prior(nn.Module, ABC):
         shape = (n, 1 + self.modalities, self.dim)
         return torch.randn(shape, generator=generator, dtype=mean.dtype, device=mean.device)
 
+    def evaluations(self, steps: int = 25, guidance: float = 1.0) -> int:
+        """How often a draw of `sample_blocks` runs the network: once, unless the member walks.
+
+        Args:
+            steps: See `sample_blocks`.
+            guidance: See `sample_blocks`.
+        """
+        return 1
+
     def sample(
         self,
         n: int,

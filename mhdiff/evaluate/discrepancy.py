@@ -14,8 +14,8 @@ r"""The maximum mean discrepancy between two sets of latents: an unbiased estima
 Where the laws are equal the statistic is degenerate, and the bootstrap over patients spreads wider than it does: the
 interval is then too wide, not too narrow.
 
-Gretton et al., "A kernel two-sample test" (JMLR 2012), eq. 3 and section 8 (the median); Binkowski et al., "Demystifying
-MMD GANs" (ICLR 2018) for the unbiased form as a score.
+Gretton et al., "A kernel two-sample test" (JMLR 2012), eq. 3 and section 8 (the median); Binkowski et al.,
+"Demystifying MMD GANs" (ICLR 2018) for the unbiased form as a score.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from mhdiff.evaluate.bootstrap import Resamples, estimate
+from mhdiff.evaluate.bootstrap import Estimate, Resamples, estimate
 from mhdiff.evaluate.discrepancy import Discrepancy, median_distance
 from mhdiff.evaluate.frechet import frechet_distance
 
@@ -112,6 +112,37 @@ def compare_draws(
         "frechet": {"value": float(np.mean(gaps)), "sd": _sd(gaps)},
         "mmd": estimate(kernels[0].value - kernels[1].value, draws[0] - draws[1]),
     }
+
+
+def between(
+    x: Float64[np.ndarray, "n dim"],
+    y: Float64[np.ndarray, "m dim"],
+    x_subjects: Int64[np.ndarray, " n"],
+    y_subjects: Int64[np.ndarray, " m"],
+    replicates: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """Estimate MMD^2 between the real latents of two groups of patients, each resampled by itself.
+
+    Args:
+        x: Of the first group, whose median distance is the kernel's width.
+        y: Of the second.
+        x_subjects: Whose they are.
+        y_subjects: Whose they are.
+        replicates: Bootstrap resamples.
+        seed: Of the resamples.
+    """
+    size = {"n": len(x), "n_other": len(y)}
+    if min(len(np.unique(x_subjects)), len(np.unique(y_subjects))) < FEWEST:
+        return estimate(float("nan"), None, f"fewer than {FEWEST} patients in one of the two groups") | size
+    kernel = Discrepancy(x, y, x_subjects, y_subjects, median_distance(x))
+    groups = [Resamples.of(x_subjects, replicates, seed), Resamples.of(y_subjects, replicates, seed + 1)]
+    places = [groups[0].place(x_subjects), groups[1].place(y_subjects)]
+    draws = [
+        kernel(a[:, places[0]], b[:, places[1]])
+        for a, b in zip(groups[0].blocks(), groups[1].blocks(), strict=True)
+    ]
+    return estimate(kernel.value, np.concatenate(draws) if draws else None) | size
 
 
 def _figures(

@@ -17,6 +17,7 @@ from mhdiff.diffusion import (
 from mhdiff.diffusion.bound import denoising_bound
 
 F64 = torch.float64
+SCHEDULES = [VPSchedule(), CosineSchedule(), RectifiedFlow()]
 
 
 def seeded(seed=0):
@@ -29,7 +30,7 @@ def agrees(bound, truth):
     return float(torch.corrcoef(both)[0, 1]), float(slope)
 
 
-@pytest.mark.parametrize("schedule", [VPSchedule(), CosineSchedule(), RectifiedFlow()], ids=lambda s: type(s).__name__)  # fmt: skip
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: type(schedule).__name__)
 def test_the_log_density_of_a_gaussian(schedule):
     dim = 16
     root = torch.randn(dim, dim, dtype=F64, generator=seeded()) / dim**0.5

@@ -30,9 +30,7 @@ def test_frechet_is_the_closed_form_of_gaussians():
     a, b = np.array([1.0, 4.0, 0.25]), np.array([9.0, 1.0, 0.25])
     expected = (m_y**2).sum() + ((np.sqrt(a) - np.sqrt(b)) ** 2).sum()
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
-    found = frechet_of_moments(
-        turn @ m_x, turn @ np.diag(a) @ turn.T, turn @ m_y, turn @ np.diag(b) @ turn.T
-    )
+    found = frechet_of_moments(turn @ m_x, turn @ np.diag(a) @ turn.T, turn @ m_y, turn @ np.diag(b) @ turn.T)
     assert found == pytest.approx(expected, rel=1e-12)
 
 
@@ -152,7 +150,8 @@ def test_too_few_patients_are_told_and_not_guessed():
 def test_rows_of_one_patient_stay_in_one_half():
     """Copies of a row in both halves would make the floor look better than any two patients are."""
     alone = pairs(200, classes=1)
-    twice = Counterparts(*(np.repeat(x, 2, axis=0) for x in (alone.real, alone.made)), np.arange(400) // 2, np.zeros(400, int))  # fmt: skip
+    real, made = (np.repeat(x, 2, axis=0) for x in (alone.real, alone.made))
+    twice = Counterparts(real, made, np.arange(400) // 2, np.zeros(400, int))
     floors = [judge(x, ["a"], replicates=0)["pooled"]["frechet"]["floor"] for x in (alone, twice)]
     assert floors[1] > 0.9 * floors[0]
     assert judge(twice, ["a"], replicates=0)["pooled"]["mmd"]["value"] < 0.02

@@ -64,7 +64,8 @@ def test_membership_is_the_share_of_pairs_in_the_right_order():
 
 def test_patients_are_resampled_and_not_their_rows():
     score = np.random.default_rng(8).normal(size=100)
-    wide = membership(np.repeat(score[:50], 8), np.repeat(score[50:], 8), np.repeat(np.arange(50), 8), np.repeat(np.arange(50), 8))  # fmt: skip
+    rows = [np.repeat(x, 8) for x in (score[:50], score[50:], np.arange(50), np.arange(50))]
+    wide = membership(*rows)
     alone = membership(score[:50], score[50:], np.arange(50), np.arange(50))
     assert wide["high"] - wide["low"] == pytest.approx(alone["high"] - alone["low"], rel=1e-9)
 
