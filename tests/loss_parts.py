@@ -42,7 +42,9 @@ MADE = {
         lambda target=target, **o: ExpectedGradients(target=target, **o)
         for target in ("sparsity", "smoothness", "agreement")
     ],
-    SyntheticLatents: [lambda **o: SyntheticLatents(start=0, rare=0.25, ratio=0.5, **o)],
+    SyntheticLatents: [  # the stand-in for a prior draws what is unlike the latents: many, and easily pleased
+        lambda **o: SyntheticLatents(start=0, rare=0.25, ratio=1.0, keep_above=0.0, oversample=20.0, **o)
+    ],
 }
 CASES = [(kind, number) for kind in MADE for number in range(len(MADE[kind]))]
 

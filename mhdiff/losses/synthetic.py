@@ -1,24 +1,25 @@
 r"""Synthetic latents of rare classes: more of them than there are patients, for the head alone.
 
-    L = w_B / B sum_j a_j CE(head(z^_j), y_j),      z^_j = E[z_0 | z_t of z~_j],   z~_j ~ p(z | y_j) by the prior's average
+    L = w_B / B sum_j a_j CE(head(z^_j), y_j),      z^_j = E[z_0 | z_t of z~_j],      z~_j ~ p(z | y_j)
     a_j = [s(z~_j | y_j) >= q],   sum_j a_j <= rho B
 
 - y_j: one of the rare classes, each as likely: those with a share of less than `rare` of the training patients, and at
-  least one of them, since of a class without any the prior has learned nothing;
-- rho: `ratio`, the number of synthetic latents for each of the B patients of a step. Each counts like a patient: the
-  sum is divided by B, as the mean over patients is, and by what passes no more than that is added;
-- s: `Prior.plausibility`, a bound on log p(z | y) by denoising at 8 noise levels, a forward pass of the network over the
-  rows of the step (the probability flow would take some thousand). It is compared across classes as it is: each row
-  is judged by its own class;
-- q: the quantile `keep_above` of s over the real latents of the step, each with its own label: a draw that is less
-  likely than nearly all real ones is left out. With 0 every draw that the least likely patient surpasses is kept;
+  least one of them, since of a class without any the prior has learned nothing; z~_j: a draw of the prior's average;
+- rho: `ratio`, synthetic latents for each of the B patients of a step. Each counts like a patient: the sum is divided
+  by B, as the mean over patients is;
+- s: `Prior.plausibility`, for a diffusion prior a bound on log p(z | y) by denoising at 8 noise levels: one forward
+  pass over sixteen times the step's rows (the probability flow would take hundreds of passes and as many backward).
+  Each row is judged by its own class, draws and patients by the same noise;
+- q: the quantile `keep_above` of s over the patients of the step with nothing hidden, each with its own label. A draw
+  that is less likely than nearly all patients is left out; at 0 one that is less likely than each of them;
 - w_B: the share of the step's patients of whom anything is known: where nothing is, there is nothing to stand beside.
 
-Real latents of the threshold are those of the patients with nothing hidden. `oversample` candidates are drawn for each
-that is wanted, and the first that pass are taken; where too few pass fewer are used. The head sees of a draw what it
-sees of a patient: its posterior mean at the prior's time. No gradient reaches the prior or anything before it.
+`oversample` candidates are drawn for each that is wanted, and the first that pass are taken; where too few pass, fewer
+are used. The head sees of a draw what it sees of a patient: its posterior mean at the prior's time. No gradient reaches
+the prior or anything before it.
 
-It moves the head's idea of how frequent rare classes are, as any oversampling does: look at calibration.
+It moves the head's idea of how frequent rare classes are, as any oversampling does: look at calibration. A draw knows
+of its class what the prior has learned from the same few patients: it can smooth them, and adds no evidence.
 """
 
 from __future__ import annotations
@@ -82,8 +83,8 @@ class SyntheticLatents(Loss):
             raise InputError(
                 f"mhdiff.losses.SyntheticLatents cannot have start {start}, rare {rare}, ratio {ratio}, keep_above "
                 f"{keep_above}, steps {steps}, guidance {guidance} and oversample {oversample}",
-                remedy="Give start >= 0, rare in (0, 1], ratio > 0, keep_above in [0, 1), steps >= 1, guidance >= 0 and "
-                "oversample >= 1",
+                remedy="Give start >= 0, rare in (0, 1], ratio > 0, keep_above in [0, 1), steps >= 1, guidance >= 0 "
+                "and oversample >= 1",
             )
         self.start, self.rare, self.ratio, self.keep_above = start, rare, ratio, keep_above
         self.steps, self.guidance, self.oversample = steps, guidance, oversample
