@@ -256,7 +256,7 @@ class Prior(nn.Module, ABC):
         Args:
             z: Shared latents, standardised.
             label: The class that each is taken for; None for none.
-            generator: Source of the random numbers, which all rows share.
+            generator: Source of the random numbers of an estimate.
         """
         self._labels(len(z), label)
         return -z.detach().square().sum(dim=1) / 2

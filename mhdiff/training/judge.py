@@ -77,10 +77,12 @@ def judge_run(
             "train": judge(few, classes, replicates=replicates, seed=seed),
             "held_out": judge(draw(held_out, steps)[0], classes, replicates=replicates, seed=seed),
             "real": between(
-                *(group.in_space(space, prior) for group in (train, held_out)),
-                *(group.subjects[group.has(space)] for group in (train, held_out)),
-                replicates=replicates,
-                seed=seed,
+                train.in_space(space, prior),
+                held_out.in_space(space, prior),
+                train.subjects[train.has(space)],
+                held_out.subjects[held_out.has(space)],
+                replicates,
+                seed,
             ),
             "privacy": _privacy(prior, space, few.made, train, held_out, replicates, seed),
         }
@@ -121,22 +123,26 @@ def _privacy(
     replicates: int,
     seed: int,
 ) -> dict[str, Any]:
-    groups = (train, held_out)
-    vectors = [group.in_space(space, prior) for group in groups]
-    whose = [group.subjects[group.has(space)] for group in groups]
+    x, y = train.in_space(space, prior), held_out.in_space(space, prior)
+    x_whose, y_whose = train.subjects[train.has(space)], held_out.subjects[held_out.has(space)]
+    x_few, y_few = _some(train.has(space), seed), _some(held_out.has(space), seed)
 
     def told(score: Callable[[np.ndarray], np.ndarray]) -> dict[str, Any]:
-        return membership(*(score(x) for x in vectors), *whose, replicates=replicates, seed=seed)
+        return membership(score(x), score(y), x_whose, y_whose, replicates, seed)
 
-    few = [_some(group.has(space), seed) for group in groups]
-    densities = [_density(prior, space, group, rows) for group, rows in zip(groups, few, strict=True)]
-    few_whose = [group.subjects[rows] for group, rows in zip(groups, few, strict=True)]
     return {
-        "proximity": proximity(made, *vectors, whose[1], replicates=replicates, seed=seed),
+        "proximity": proximity(made, x, y, y_whose, replicates, seed),
         "membership": {
-            "log_likelihood": membership(*densities, *few_whose, replicates=replicates, seed=seed),
-            "nearest_draw": told(lambda x: -nearest(x, made)),
-            "typicality": told(lambda x: -(x**2).sum(axis=1) / 2),
+            "log_likelihood": membership(
+                _density(prior, space, train, x_few),
+                _density(prior, space, held_out, y_few),
+                train.subjects[x_few],
+                held_out.subjects[y_few],
+                replicates,
+                seed,
+            ),
+            "nearest_draw": told(lambda z: -nearest(z, made)),
+            "typicality": told(lambda z: -(z**2).sum(axis=1) / 2),
         },
     }
 
