@@ -25,13 +25,23 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--steps", type=int, default=25, help="effort, two evaluations of the network a step")
     parser.add_argument("--seed", type=int, default=0, help="seed of the draws")
+    parser.add_argument(
+        "--no-likelihood", action="store_true", help="leave the log-likelihoods out, the longest part"
+    )
     parser.add_argument("--json", action="store_true", help="print the manifest")
 
 
 def _run(arguments: argparse.Namespace) -> None:
     from mhdiff.training.synthesise import Drawing, sample_run
 
-    drawing = Drawing(arguments.n, arguments.label, arguments.guidance, arguments.steps, arguments.seed)
+    drawing = Drawing(
+        arguments.n,
+        arguments.label,
+        arguments.guidance,
+        arguments.steps,
+        arguments.seed,
+        not arguments.no_likelihood,
+    )
     document = sample_run(arguments.run, arguments.out, drawing)
     if arguments.json:
         console.out_json(document)

@@ -173,7 +173,7 @@ def _figures(
 def _size(pairs: Counterparts) -> dict[str, Any]:
     size: dict[str, Any] = {"n": len(pairs.real), "n_subjects": len(np.unique(pairs.subjects))}
     if size["n_subjects"] < FEWEST:
-        reason = f"{size['n_subjects']} patients are too few to compare, {FEWEST} are the least"
+        reason = f"too few patients to compare: {size['n_subjects']}, of at least {FEWEST}"
         size |= {"frechet": None, "mmd": None, "reason": reason}
     return size
 

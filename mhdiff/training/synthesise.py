@@ -3,7 +3,8 @@
 synthetic_latents.json     the run and its weights, what was asked, what it cost, the privacy check, checksums
 blocks.safetensors         blocks [n, 1 + M, dim] standardised; mean, std [1 + M, dim]: blocks * std + mean is the
                            scale of the latents; label [n], -1 where none was told
-draws.parquet              a row a draw: draw, label, class, log_likelihood_shared, log_likelihood_modalities (nats)
+draws.parquet              a row a draw: draw, label, class, log_likelihood_shared, log_likelihood_modalities (nats;
+                           null where not modelled or not asked)
 
 Blocks are [shared | modalities]; one that the prior does not model is standard normal, and the manifest says so. The
 log-likelihoods are those of the draws without their label. Draws of the same seed are the same draws. Every data set
@@ -51,6 +52,7 @@ class Drawing:
         guidance: See `Prior.sample_blocks`.
         steps: Effort, in steps of Heun's method (two evaluations each).
         seed: Of the draws.
+        likelihood: Whether their log-likelihoods are computed, which takes longer than drawing them.
     """
 
     n: int = 1000
@@ -58,6 +60,7 @@ class Drawing:
     guidance: float = 1.0
     steps: int = 25
     seed: int = 0
+    likelihood: bool = True
 
     def __post_init__(self) -> None:
         if self.n < 1 or self.steps < 1 or not self.guidance >= 0:
@@ -117,7 +120,7 @@ def sample_run(run: str | Path, out: str | Path, drawing: Drawing | None = None)
         module.to(device).eval()
         blocks, effort = draw(prior, drawing, label)
         console.say(f"{len(blocks):,} draws: {effort}")
-        _write(folder, prior, blocks, label, classes, drawing.seed)
+        _write(folder, prior, blocks, label, classes, drawing)
         facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
         document: dict[str, Any] = {
             "format": 1,
@@ -175,17 +178,11 @@ def _write(
     blocks: Float[Tensor, "n blocks dim"],
     label: Int64[Tensor, " n"] | None,
     classes: list[str],
-    seed: int,
+    drawing: Drawing,
 ) -> None:
     """Write both files."""
     n = len(blocks)
-    own = prior.destandardise(blocks)
-    every = torch.ones(n, prior.modalities, dtype=torch.bool, device=blocks.device)
-    latents = Latents(own[:, 0], own[:, 1:], every)
-    generator = torch.Generator(blocks.device).manual_seed(seed)
-    console.say("log-likelihoods")
-    shared = prior.log_likelihood(latents, generator) if prior.models_shared else None
-    rest = prior.block_log_likelihood(latents, None, generator) if prior.models_modalities else None
+    shared, rest = _likelihoods(prior, blocks, drawing.seed) if drawing.likelihood else (None, None)
     told = torch.full((n,), UNTOLD) if label is None else label
     tensors = {
         "blocks": blocks.float().cpu().contiguous(),
@@ -211,6 +208,21 @@ def _write(
             "log_likelihood_modalities": pl.Float64,
         },
     ).write_parquet(folder / "draws.parquet")
+
+
+def _likelihoods(
+    prior: Prior, blocks: Float[Tensor, "n blocks dim"], seed: int
+) -> tuple[Float[Tensor, " n"] | None, Float[Tensor, " n"] | None]:
+    """Of the shared latents and of the modalities together, on their own scale; None of what is not modelled."""
+    own = prior.destandardise(blocks)
+    every = torch.ones(len(own), prior.modalities, dtype=torch.bool, device=own.device)
+    latents = Latents(own[:, 0], own[:, 1:], every)
+    generator = torch.Generator(own.device).manual_seed(seed)
+    console.say(f"log-likelihoods of {len(own):,} draws")
+    return (
+        prior.log_likelihood(latents, generator) if prior.models_shared else None,
+        prior.block_log_likelihood(latents, None, generator) if prior.models_modalities else None,
+    )
 
 
 def _not_modelled(prior: Prior, modalities: list[str]) -> list[str]:

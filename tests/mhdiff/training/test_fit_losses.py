@@ -28,7 +28,10 @@ LOSSES = [
         },
     },
     {"class_path": "mhdiff.losses.ExpectedGradients", "init_args": {"target": "agreement", "every": 2}},
-    {"class_path": "mhdiff.losses.SyntheticLatents", "init_args": {"start": 1, "rare": 1.0, "keep_above": 0.0}},
+    {
+        "class_path": "mhdiff.losses.SyntheticLatents",
+        "init_args": {"start": 1, "rare": 1.0, "keep_above": 0.0},
+    },
     {"class_path": "mhdiff.losses.Focal", "init_args": {"log_only": True}},
 ]
 

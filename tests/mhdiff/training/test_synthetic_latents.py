@@ -50,7 +50,12 @@ def test_what_is_written_is_what_the_prior_draws(small_run, tmp_path, capsys):
     assert frame["log_likelihood_modalities"].is_finite().all()
     # The densities are on the scale of the latents: those of the draws as they would come from patients.
     assert math.isclose(frame["log_likelihood_shared"][0], float(_density(module, own[:1])), rel_tol=1e-3)
-    assert sample(small_run, tmp_path / "again", "--n", "6", "--label", "all", "--guidance", "2") == 0
+    assert (
+        sample(
+            small_run, tmp_path / "again", "--n", "6", "--label", "all", "--guidance", "2", "--no-likelihood"
+        )
+        == 0
+    )
     assert (tmp_path / "again" / "blocks.safetensors").read_bytes() == (
         out / "blocks.safetensors"
     ).read_bytes()
@@ -64,10 +69,11 @@ def _density(module, own):
 
 
 def test_without_a_label_none_is_told(small_run, tmp_path, capsys):
-    assert sample(small_run, tmp_path / "draws", "--n", "5") == 0
+    assert sample(small_run, tmp_path / "draws", "--n", "5", "--no-likelihood") == 0
     assert "privacy" in capsys.readouterr().out
     frame = pl.read_parquet(tmp_path / "draws" / "draws.parquet")
     assert frame["label"].null_count() == frame["class"].null_count() == 5
+    assert frame["log_likelihood_shared"].null_count() == 5
     assert (load_file(tmp_path / "draws" / "blocks.safetensors")["label"] == -1).all()
 
 
