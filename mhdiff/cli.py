@@ -23,6 +23,7 @@ VERBS = {
     "fit": "train from a YAML file; any part is swapped by class_path (mhdiff fit -c configs/demo.yaml)",
     "embed": "write what the encoders give once, to train everything after them fast",
     "export": "a folder to share: config.yaml, model.safetensors, preprocessing, concept graph, model card",
+    "sample": "draw synthetic latents from a run's prior, by class, with a privacy check",
     "predict": "write a run's predictions for every pattern of present modalities",
     "evaluate": "metrics with intervals and n on patients that training never saw",
     "ablate": "arms x folds x seeds: what ontology guidance is worth",

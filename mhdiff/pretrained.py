@@ -141,6 +141,7 @@ def save_pretrained(run: str | Path, out: str | Path) -> Path:
         "ontology": data.graph.meta["ontology"],
         "cohort": {"fingerprint": data.cohort.fingerprint, "kind": data.cohort.kind},
         "concept_graph": _shape(graph),
+        "counts": list(data.spec.counts),  # losses of rare classes are built from them
     }
     with atomic_directory(out, marker=MARKER) as folder:
         (folder / "config.yaml").write_text(_config(run), encoding="utf-8")
@@ -182,7 +183,8 @@ def from_pretrained(
     data: MultimodalData = cli.datamodule
     states = json.loads((folder / "preprocess.json").read_text(encoding="utf-8"))["preprocessors"]
     inputs = {m: restore(states[m], data.readers.get(m)).spec for m in facts["modalities"]}
-    module.build(DataSpec(facts["modalities"], inputs, facts["classes"], concepts))
+    counts = tuple(facts.get("counts", ()))
+    module.build(DataSpec(facts["modalities"], inputs, facts["classes"], concepts, counts))
     module.load_state_dict(load_file(folder / "model.safetensors"))
     module.eval()
     loaded = Pretrained(folder, module, facts, concepts, strict_ontology)

@@ -25,6 +25,7 @@ from mhdiff.losses import (
     Loss,
     LossContext,
     PriorLoss,
+    SyntheticLatents,
 )
 from tests import small_model as small
 
@@ -40,6 +41,9 @@ MADE = {
     ExpectedGradients: [
         lambda target=target, **o: ExpectedGradients(target=target, **o)
         for target in ("sparsity", "smoothness", "agreement")
+    ],
+    SyntheticLatents: [  # the stand-in for a prior draws what is unlike the latents: many, and easily pleased
+        lambda **o: SyntheticLatents(start=0, rare=0.25, ratio=1.0, keep_above=0.0, oversample=20.0, **o)
     ],
 }
 CASES = [(kind, number) for kind in MADE for number in range(len(MADE[kind]))]
@@ -78,7 +82,7 @@ class OverBlocks(nn.Module):
 class BlockPrior(NoPrior):
     """A denoiser over the blocks [shared | modalities], and nothing of it in the diagnosis."""
 
-    models_modalities, span = True, slice(0, None)
+    models_modalities, models_shared, models_label, span = True, True, True, slice(0, None)
 
     def __init__(self, dim, *sizes):
         super().__init__(dim, *sizes)

@@ -28,18 +28,31 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         help="spoil held-out records as well: noise, blur, occlusion, wrong_note, shuffled_words, truncated_note, "
         "unit_error, missing_labs, wrong_codes or all; severity 1 to 5, by default 3",
     )
+    parser.add_argument(
+        "--latents",
+        action="store_true",
+        help="judge the prior's draws as well: distances to real latents, 50 evaluations against 1,000, privacy",
+    )
     parser.add_argument("--json", action="store_true", help="print metrics.json")
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    document = evaluate(arguments.run, arguments.replicates, arguments.seed, arguments.corrupt)
+    document = evaluate(
+        arguments.run, arguments.replicates, arguments.seed, arguments.corrupt, arguments.latents
+    )
     if arguments.json:
         console.out_json(document)
     else:
         console.out(table(document))
 
 
-def evaluate(run: Path, replicates: int = 1000, seed: int = 0, corrupt: Sequence[str] = ()) -> dict[str, Any]:
+def evaluate(
+    run: Path,
+    replicates: int = 1000,
+    seed: int = 0,
+    corrupt: Sequence[str] = (),
+    latents: bool = False,
+) -> dict[str, Any]:
     """Evaluate a run and write its metrics.json.
 
     Args:
@@ -47,6 +60,7 @@ def evaluate(run: Path, replicates: int = 1000, seed: int = 0, corrupt: Sequence
         replicates: Bootstrap resamples of patients.
         seed: Seed of the resamples.
         corrupt: How records are spoilt, see `mhdiff.corruption`; those that were predicted before are told again.
+        latents: Whether the prior's draws are judged; where they were before, that is told again.
     """
     import polars as pl
     import yaml
@@ -72,8 +86,19 @@ def evaluate(run: Path, replicates: int = 1000, seed: int = 0, corrupt: Sequence
     document |= {"task": facts["task"], "held_out": config["data"]["split"]}
     if spoilt := _corrupted(run, corrupt, predictions, facts, replicates, seed):
         document["corruptions"] = spoilt
+    if judged := _latents(run, latents, replicates, seed):
+        document["latents"] = judged
     atomic_write(run / "metrics.json", json.dumps(document, indent=1))
     return document
+
+
+def _latents(run: Path, wanted: bool, replicates: int, seed: int) -> dict[str, Any]:
+    from mhdiff.training.judge import FILE, judge_run
+
+    if wanted:
+        return judge_run(run, replicates=replicates, seed=seed)
+    path = run / FILE
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def _corrupted(
@@ -134,6 +159,10 @@ def table(document: dict[str, Any]) -> str:
         )
     if "corruptions" in document:
         lines += corruption_lines(document["corruptions"])
+    if "latents" in document:
+        from mhdiff.commands.latents_text import latent_lines
+
+        lines += latent_lines(document["latents"])
     return "\n".join(lines)
 
 

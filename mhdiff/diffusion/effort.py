@@ -17,6 +17,7 @@ So DPM-Solver++ below 24 evaluations, and Heun from there on. DDIM wins nowhere.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -86,9 +87,25 @@ def timed(
         generator: Source of the random numbers.
         condition: What else is known.
     """
-    device = torch.get_device_module(z_1.device)
-    device.synchronize(z_1.device)
+    return measured(
+        lambda: sampler(z_1, observed, generator, condition), sampler.evaluations, len(z_1), z_1.device
+    )
+
+
+def measured(
+    draw: Callable[[], Tensor], evaluations: int, cases: int, device: torch.device
+) -> tuple[Tensor, Effort]:
+    """Draw, and say what it cost.
+
+    Args:
+        draw: What is done.
+        evaluations: How often it runs the network for each case.
+        cases: How many cases it gives.
+        device: Where it is done, which is waited for.
+    """
+    clock = torch.get_device_module(device)
+    clock.synchronize(device)
     start = time.perf_counter()
-    z = sampler(z_1, observed, generator, condition)
-    device.synchronize(z_1.device)
-    return z, Effort(sampler.evaluations, len(z_1), time.perf_counter() - start)
+    z = draw()
+    clock.synchronize(device)
+    return z, Effort(evaluations, cases, time.perf_counter() - start)

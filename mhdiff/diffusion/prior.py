@@ -24,6 +24,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from mhdiff.diffusion.backbone import ResidualMLP
+from mhdiff.diffusion.bound import denoising_bound
 from mhdiff.diffusion.condition import UNTOLD, Condition
 from mhdiff.diffusion.denoiser import Denoiser, VDenoiser, per_block
 from mhdiff.diffusion.effort import sampler_for
@@ -184,6 +185,10 @@ class DiffusionPrior(Prior):
         drawn = sampler(start, condition.observed, condition=condition)
         return torch.cat((z[:, : self.span.start], drawn, z[:, self.span.stop :]), dim=1)
 
+    def evaluations(self, steps: int = 25, guidance: float = 1.0) -> int:
+        """Those of the sampler, see `Prior.evaluations`."""
+        return sampler_for(Guided(self.averaged, scale=guidance), 2 * steps).evaluations
+
     def _mean(self, z: Tensor, given: Tensor) -> Float[Tensor, "rows blocks dim"]:
         """The denoiser's answer at t = 1, where z_t says nothing of the blocks that are not given."""
         part, known = z[:, self.span], given[:, self.span]
@@ -260,3 +265,17 @@ class DiffusionPrior(Prior):
             condition=condition,
         )
         return density - self._log_volume(counted)
+
+    @torch.no_grad()
+    def plausibility(
+        self,
+        z: Float[Tensor, "n dim"],
+        label: Int64[Tensor, " n"] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, " n"]:
+        """The denoising bound, see `mhdiff.diffusion.bound`."""
+        told = self._labels(len(z), label)
+        if not self.models_shared:
+            return super().plausibility(z, label, generator)
+        blocks, shown = self._shared_alone(z)
+        return denoising_bound(self.averaged, blocks, Condition(told, shown), generator=generator)

@@ -208,6 +208,15 @@ class Prior(nn.Module, ABC):
         shape = (n, 1 + self.modalities, self.dim)
         return torch.randn(shape, generator=generator, dtype=mean.dtype, device=mean.device)
 
+    def evaluations(self, steps: int = 25, guidance: float = 1.0) -> int:
+        """How often a draw of `sample_blocks` runs the network: once, unless the member walks.
+
+        Args:
+            steps: See `sample_blocks`.
+            guidance: See `sample_blocks`.
+        """
+        return 1
+
     def sample(
         self,
         n: int,
@@ -232,6 +241,25 @@ class Prior(nn.Module, ABC):
         """
         z = self.standardise(latents).detach()
         return -(z.square() + _LOG_2PI).sum(dim=1) / 2 - self._shared_volume()
+
+    def plausibility(
+        self,
+        z: Float[Tensor, "n dim"],
+        label: Int64[Tensor, " n"] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, " n"]:
+        """A cheap stand-in for the log-density of shared latents of a class, up to a constant, without gradient.
+
+        It is for saying which of some latents are likelier, at a cost that a training step can bear; a density of which
+        anything is reported is `log_likelihood`.
+
+        Args:
+            z: Shared latents, standardised.
+            label: The class that each is taken for; None for none.
+            generator: Source of the random numbers of an estimate.
+        """
+        self._labels(len(z), label)
+        return -z.detach().square().sum(dim=1) / 2
 
     def block_log_likelihood(
         self,

@@ -243,15 +243,29 @@ class VAEPrior(Prior):
             density = density - self._bound(z, given, generator)
         return density - self._log_volume(counted)
 
+    @torch.no_grad()
+    def plausibility(
+        self,
+        z: Float[Tensor, "n dim"],
+        label: Int64[Tensor, " n"] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, " n"]:
+        """The importance-weighted bound with the class's own centre, see `Prior.plausibility`."""
+        blocks = torch.cat((z[:, None], z.new_zeros(len(z), self.modalities, self.dim)), dim=1)
+        only = torch.zeros_like(blocks[..., 0], dtype=torch.bool)
+        only[:, 0] = True
+        return self._bound(blocks, only, generator, self._labels(len(z), label))
+
     def _bound(
         self,
         z: Float[Tensor, "batch blocks dim"],
         here: Bool[Tensor, "batch blocks"],
         generator: torch.Generator | None,
+        label: Int64[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, " batch"]:
         """Log 1/K sum_k p(z_here | h_k) p(h_k) / q(h_k | z_here); 0 for nothing."""
         mean, log_std = self.averaged.encode(z, here)
-        center = self.averaged.center(None, len(z))
+        center = self.averaged.center(label, len(z))
         weights = []
         for _ in range(self.importance):
             noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)

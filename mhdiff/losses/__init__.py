@@ -8,6 +8,7 @@ from mhdiff.losses.contrastive import Contrastive
 from mhdiff.losses.objective import Objective
 from mhdiff.losses.prior import PriorLoss
 from mhdiff.losses.schedule import Constant, Cosine, LinearWarmup, Schedule
+from mhdiff.losses.synthetic import SyntheticLatents
 
 __all__ = [
     "Adversarial",
@@ -26,4 +27,5 @@ __all__ = [
     "Objective",
     "PriorLoss",
     "Schedule",
+    "SyntheticLatents",
 ]

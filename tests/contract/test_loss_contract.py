@@ -15,6 +15,7 @@ from mhdiff.losses import (
     ExpectedGradients,
     LinearWarmup,
     PriorLoss,
+    SyntheticLatents,
 )
 from ontology.errors import InputError
 from tests import loss_parts as parts
@@ -27,6 +28,7 @@ TRAINS = {
     Adversarial: {"prior", "own"},
     Contrastive: {"encoders", "own"},
     ExpectedGradients: {"encoders", "guidance", "fusion", "head", "kind", "absence"},
+    SyntheticLatents: {"head"},
 }
 MODALITIES = len(small.MODALITIES)
 

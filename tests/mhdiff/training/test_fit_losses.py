@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from mhdiff.ablate import Ablation
 from mhdiff.cli import main
 from mhdiff.config import find
+from mhdiff.pretrained import from_pretrained, save_pretrained
 from mhdiff.training.cli import parse
 from mhdiff.training.data import MultimodalData
 from mhdiff.training.progress import EpochLines
@@ -27,6 +28,10 @@ LOSSES = [
         },
     },
     {"class_path": "mhdiff.losses.ExpectedGradients", "init_args": {"target": "agreement", "every": 2}},
+    {
+        "class_path": "mhdiff.losses.SyntheticLatents",
+        "init_args": {"start": 1, "rare": 1.0, "keep_above": 0.0},
+    },
     {"class_path": "mhdiff.losses.Focal", "init_args": {"log_only": True}},
 ]
 
@@ -47,6 +52,7 @@ def test_a_run_by_many_losses_is_resumed_bit_for_bit_and_tells_them(small_config
     assert first["train/contrastive/weighted"] == 0
     assert "train/contrastive" not in first
     assert second["train/contrastive/weighted"] == pytest.approx(0.1 * second["train/contrastive"], rel=1e-5)
+    assert first["train/synthetic"] == 0 < second["train/synthetic"]
     for epoch in (first, second):
         assert epoch["train/classification"] == epoch["train/logit_adjusted"]
         assert 0 < epoch["train/ig_reg_agreement"] <= 1
@@ -72,6 +78,9 @@ def test_a_run_by_many_losses_is_resumed_bit_for_bit_and_tells_them(small_config
     assert main(options(small_config, cut)) == 0
     again = load_file(cut / "model.safetensors")
     assert all(torch.equal(state[name], again[name]) for name in state)
+
+    shared = from_pretrained(save_pretrained(whole, tmp_path / "shared")).module.state_dict()
+    assert all(torch.equal(state[name], shared[name]) for name in state)
 
 
 def test_masks_are_those_of_the_cohort_and_come_with_the_batch(small_config):

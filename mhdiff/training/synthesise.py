@@ -1,0 +1,258 @@
+"""Draw latents from a finished run's prior and write them as a synthetic latent data set.
+
+synthetic_latents.json     the run and its weights, what was asked, what it cost, the privacy check, checksums
+blocks.safetensors         blocks [n, 1 + M, dim] standardised; mean, std [1 + M, dim]: blocks * std + mean is the
+                           scale of the latents; label [n], -1 where none was told
+draws.parquet              a row a draw: draw, label, class, log_likelihood_shared, log_likelihood_modalities (nats;
+                           null where not modelled or not asked)
+
+Blocks are [shared | modalities]; one that the prior does not model is standard normal, and the manifest says so. The
+log-likelihoods are those of the draws without their label. Draws of the same seed are the same draws. Every data set
+comes with the check of `mhdiff.evaluate.privacy` on exactly what it holds.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from jaxtyping import Float, Int64
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mhdiff import __version__, console
+from mhdiff.diffusion import UNTOLD, Effort, Latents, Prior
+from mhdiff.diffusion.effort import measured
+from mhdiff.evaluate.privacy import proximity
+from mhdiff.training.data import MultimodalData
+from mhdiff.training.latents import latents_of, modelled, side_by_side, spaces
+from mhdiff.training.module import Diagnosis
+from mhdiff.training.run import open_run
+from ontology.errors import InputError
+from ontology.files import atomic_directory, sha256
+
+MARKER = "synthetic_latents.json"
+_FILES = ("blocks.safetensors", "draws.parquet")
+#: Training and held-out patients that the privacy check looks at, at most.
+PATIENTS = 5000
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How latents are drawn.
+
+    Attributes:
+        n: How many; of each class where all are asked.
+        label: Name of a class, `all`, or None for no label.
+        guidance: See `Prior.sample_blocks`.
+        steps: Effort, in steps of Heun's method (two evaluations each).
+        seed: Of the draws.
+        likelihood: Whether their log-likelihoods are computed, which takes longer than drawing them.
+    """
+
+    n: int = 1000
+    label: str | None = None
+    guidance: float = 1.0
+    steps: int = 25
+    seed: int = 0
+    likelihood: bool = True
+
+    def __post_init__(self) -> None:
+        if self.n < 1 or self.steps < 1 or not self.guidance >= 0:
+            raise InputError(
+                f"cannot draw with --n {self.n}, --steps {self.steps} and --guidance {self.guidance}",
+                remedy="Give 1 or more draws and steps, and a guidance of 0 or more",
+            )
+        if self.label is None and self.guidance != 1.0:
+            raise InputError(
+                f"--guidance {self.guidance} leads towards a class, and none is asked",
+                remedy="Add --label CLASS or --label all",
+            )
+
+    def labels(self, classes: list[str]) -> Int64[Tensor, " n"] | None:
+        """Give the class of each draw.
+
+        Args:
+            classes: Names of the classes.
+
+        Raises:
+            InputError: If there is no class of that name.
+        """
+        if self.label is None:
+            return None
+        if self.label == "all":
+            return torch.arange(len(classes)).repeat_interleave(self.n)
+        if self.label not in classes:
+            raise InputError(
+                f"--label {self.label}: there is no such class",
+                remedy=f"Give one of {', '.join(classes)}, or all",
+            )
+        return torch.full((self.n,), classes.index(self.label))
+
+
+def sample_run(run: str | Path, out: str | Path, drawing: Drawing | None = None) -> dict[str, Any]:
+    """Draw, check, and write.
+
+    Args:
+        run: The run's folder.
+        out: The folder to write; an older data set of this kind is replaced, and nothing else.
+        drawing: How.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        InputError: If the run cannot be opened, its prior models no latents or no classes where one is asked, or `out`
+            holds something else.
+    """
+    run, drawing = Path(run), drawing or Drawing()
+    module, data = open_run(run)
+    prior, classes = module.net.prior, list(data.task.classes)
+    spaces(prior)
+    label = drawing.labels(classes)
+    with atomic_directory(out, marker=MARKER) as folder:
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        module.to(device).eval()
+        blocks, effort = draw(prior, drawing, label)
+        console.say(f"{len(blocks):,} draws: {effort}")
+        _write(folder, prior, blocks, label, classes, drawing)
+        facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
+        document: dict[str, Any] = {
+            "format": 1,
+            "what": "draws of a model of patients' latents; they are no patients, and nothing here is advice",
+            "run": {key: facts[key] for key in ("task", "classes", "modalities", "fingerprints", "versions")}
+            | {"weights": sha256(run / "model.safetensors")},
+            "mhdiff": __version__,
+            "prior": type(prior).__name__,
+            "blocks": ["shared", *data.modalities],
+            "not_modelled": _not_modelled(prior, data.modalities),
+            "dim": prior.dim,
+            "n": len(blocks),
+            "label": drawing.label,
+            "guidance": drawing.guidance,
+            "steps": drawing.steps,
+            "seed": drawing.seed,
+            "evaluations": effort.evaluations,
+            "ms_per_case": effort.ms_per_case,
+            "privacy": _privacy(module, data, blocks, label, drawing.seed),
+        }
+        for name in _FILES:
+            (folder / name).chmod(0o644)  # safetensors writes files for their owner alone
+        document["files"] = {
+            name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)}
+            for name in _FILES
+        }
+        (folder / MARKER).write_text(json.dumps(document, indent=1), encoding="utf-8")
+    return document
+
+
+def draw(
+    prior: Prior, drawing: Drawing, label: Int64[Tensor, " n"] | None
+) -> tuple[Float[Tensor, "n blocks dim"], Effort]:
+    """Draw all blocks, and say what it cost.
+
+    Args:
+        prior: The prior.
+        drawing: How.
+        label: The class of each.
+    """
+    n = drawing.n if label is None else len(label)
+    device = prior.scale.mean.device
+    generator = torch.Generator(device).manual_seed(drawing.seed)
+    told = None if label is None else label.to(device)
+
+    def drawn() -> Tensor:
+        return prior.sample_blocks(n, drawing.steps, told, drawing.guidance, generator)
+
+    return measured(drawn, prior.evaluations(drawing.steps, drawing.guidance), n, device)
+
+
+def _write(
+    folder: Path,
+    prior: Prior,
+    blocks: Float[Tensor, "n blocks dim"],
+    label: Int64[Tensor, " n"] | None,
+    classes: list[str],
+    drawing: Drawing,
+) -> None:
+    """Write both files."""
+    n = len(blocks)
+    shared, rest = _likelihoods(prior, blocks, drawing.seed) if drawing.likelihood else (None, None)
+    told = torch.full((n,), UNTOLD) if label is None else label
+    tensors = {
+        "blocks": blocks.float().cpu().contiguous(),
+        "label": told.contiguous(),
+        "mean": torch.cat((prior.scale.mean[None], prior.modality_scale.mean)).cpu().contiguous(),
+        "std": prior.std.cpu().contiguous(),
+    }
+    save_file(tensors, folder / "blocks.safetensors")
+    numbers = told.tolist()
+    pl.DataFrame(
+        {
+            "draw": range(n),
+            "label": [None if i == UNTOLD else i for i in numbers],
+            "class": [None if i == UNTOLD else classes[i] for i in numbers],
+            "log_likelihood_shared": [None] * n if shared is None else shared.tolist(),
+            "log_likelihood_modalities": [None] * n if rest is None else rest.tolist(),
+        },
+        schema={
+            "draw": pl.Int64,
+            "label": pl.Int64,
+            "class": pl.String,
+            "log_likelihood_shared": pl.Float64,
+            "log_likelihood_modalities": pl.Float64,
+        },
+    ).write_parquet(folder / "draws.parquet")
+
+
+def _likelihoods(
+    prior: Prior, blocks: Float[Tensor, "n blocks dim"], seed: int
+) -> tuple[Float[Tensor, " n"] | None, Float[Tensor, " n"] | None]:
+    """Of the shared latents and of the modalities together, on their own scale; None of what is not modelled."""
+    own = prior.destandardise(blocks)
+    every = torch.ones(len(own), prior.modalities, dtype=torch.bool, device=own.device)
+    latents = Latents(own[:, 0], own[:, 1:], every)
+    generator = torch.Generator(own.device).manual_seed(seed)
+    console.say(f"log-likelihoods of {len(own):,} draws")
+    return (
+        prior.log_likelihood(latents, generator) if prior.models_shared else None,
+        prior.block_log_likelihood(latents, None, generator) if prior.models_modalities else None,
+    )
+
+
+def _not_modelled(prior: Prior, modalities: list[str]) -> list[str]:
+    names = ["shared", *modalities]
+    return [name for name in names if name not in names[modelled(prior)]]
+
+
+def _privacy(
+    module: Diagnosis, data: MultimodalData, blocks: Tensor, label: Tensor | None, seed: int
+) -> dict[str, Any]:
+    """Give the proximity of the draws to training patients, in every space.
+
+    Held-out patients are those of the classes that were drawn: a class lies where it lies, and not near the others.
+    The shared block of complete patients' draws is held against that of all patients.
+    """
+    prior = module.net.prior
+    train = latents_of(module, data, ["train"], PATIENTS)
+    held_out = latents_of(module, data, ["held_out"], PATIENTS)
+    asked = np.ones(len(held_out.labels), dtype=bool)
+    if label is not None:
+        asked = np.isin(held_out.labels, label.numpy())
+    made = blocks.float().cpu().numpy()
+    found: dict[str, Any] = {}
+    for space in spaces(prior):
+        rows = held_out.has(space)
+        found[space] = proximity(
+            side_by_side(made, space, prior),
+            train.in_space(space, prior),
+            held_out.in_space(space, prior)[asked[rows]],
+            held_out.subjects[rows & asked],
+            seed=seed,
+        )
+    return found
