@@ -32,6 +32,7 @@ LOSSES = [
         "class_path": "mhdiff.losses.SyntheticLatents",
         "init_args": {"start": 1, "rare": 1.0, "keep_above": 0.0},
     },
+    {"class_path": "mhdiff.losses.Adversarial", "init_args": {"r1_every": 1}},
     {"class_path": "mhdiff.losses.Focal", "init_args": {"log_only": True}},
 ]
 
@@ -119,7 +120,7 @@ def test_wrong_losses_are_refused(small_config, tmp_path, capsys):
 def test_every_arm_of_the_shipped_ablation_is_accepted():
     ablation = Ablation.load(find("ablations/losses.yaml"))
     assert set(ablation.arms) == {
-        "ce", "balanced", "focal", "logit_adjusted", "adv", "contrastive", "ig_reg",
+        "ce", "balanced", "focal", "logit_adjusted", "adv", "contrastive", "synthetic", "ig_reg",
     }  # fmt: skip
     content = yaml.safe_load(find("ablations/losses.yaml").read_text())
     for name, arm in content["arms"].items():
