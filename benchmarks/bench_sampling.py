@@ -27,7 +27,7 @@ def prepared(width: Path, cases: Path):
 
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    denoiser = VDenoiser(ResidualMLP(int(str(width)))).eval()
+    denoiser = VDenoiser(ResidualMLP(int(str(width)))).eval().requires_grad_(False)
     return denoiser, torch.randn(int(str(cases)), int(str(width)))
 
 

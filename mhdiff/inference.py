@@ -10,11 +10,18 @@ Imputed are the probabilities' inputs, and the probabilities are what is average
 any draw. The standard deviation over draws is told beside it. Drawn is either the complete patient's shared latent, or
 the missing modalities' latents, which are then fused with those that are there (`via: fusion`).
 
-All patients are drawn with the same random numbers, so what one gets does not depend on who else is in the batch.
+All patients are drawn with the same random numbers, so what one gets does not depend on who else is in the batch, nor
+on the device: they come from the processor.
+
+Settling and predicting want numbers and keep no graph. `log_probabilities` is the same computation where gradients are
+on: with its random numbers fixed it is a smooth function of the patient, which explanations attribute
+(`mhdiff.explain.settled`).
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -24,6 +31,7 @@ from torch import Tensor
 
 from mhdiff.batch import Batch, EvidenceBatch
 from mhdiff.diffusion.latents import Latents
+from mhdiff.diffusion.prior_base import Prior
 from mhdiff.model import MHDiff, Output
 from ontology.errors import InputError
 
@@ -57,6 +65,16 @@ class Way:
                 f"{self} is no way to diagnose",
                 remedy="Give draws >= 0, steps >= 1, temperature > 0, via shared or fusion",
             )
+
+    def by(self, prior: Prior) -> Way:
+        """Give what this way comes to with a prior: it may impute nothing, or have no model of the shared latent.
+
+        Args:
+            prior: The prior.
+        """
+        if self.draws and not prior.imputes:
+            return replace(self, draws=0)
+        return replace(self, via="fusion") if self.draws and not prior.draws_shared else self
 
 
 @dataclass(frozen=True)
@@ -114,24 +132,46 @@ def diagnose(
         batch: The batch; what `present` hides is not looked at.
         inference: How; by default by denoising at the prior's own time.
     """
-    inference = inference or Inference()
     output = net.run(features, batch, batch.evidence.weight)
-    complete = batch.present.all(dim=1)
-    shape = output.logits.shape
-    probabilities = torch.zeros(shape, dtype=torch.float64, device=complete.device)
+    probabilities = torch.zeros_like(output.logits, dtype=torch.float64)
     spread = torch.zeros_like(probabilities)
-    for rows, way in ((complete, inference.complete), (~complete, inference.lacking)):
-        if not bool(rows.any()):
-            continue
-        logits = logits_of(net, output, batch, rows, way, inference.seed)
-        each = (logits.double() / way.temperature).softmax(-1)
+    for rows, logits in _by_group(net, output, batch, inference or Inference()):
+        each = logits.softmax(-1)
         probabilities[rows] = each.mean(dim=0)
         if len(each) > 1:
             spread[rows] = each.std(dim=0)
     return Diagnosed(probabilities, spread, output)
 
 
-@torch.no_grad()
+def log_probabilities(
+    net: MHDiff, features: dict[str, Tensor], batch: Batch, inference: Inference
+) -> Float64[Tensor, "batch classes"]:
+    """Give the logarithms of what `diagnose` says, differentiable in the features and in the evidence's weights.
+
+    Args:
+        net: The model, in evaluation mode.
+        features: What its `features` gave for the batch, perhaps moved towards a baseline.
+        batch: The batch; what `present` hides is not looked at.
+        inference: How.
+    """
+    output = net.run(features, batch, batch.evidence.weight)
+    found = torch.zeros_like(output.logits, dtype=torch.float64)
+    for rows, logits in _by_group(net, output, batch, inference):
+        found[rows] = logits.log_softmax(-1).logsumexp(dim=0) - math.log(len(logits))
+    return found
+
+
+def _by_group(
+    net: MHDiff, output: Output, batch: Batch, inference: Inference
+) -> Iterator[tuple[Bool[Tensor, " batch"], Float64[Tensor, "draws rows classes"]]]:
+    """The logits, after temperature, of those who have everything and of those who do not; whom there is none of, not."""
+    complete = batch.present.all(dim=1)
+    for rows, way in ((complete, inference.complete), (~complete, inference.lacking)):
+        if bool(rows.any()):
+            logits = logits_of(net, output, batch, rows, way, inference.seed)
+            yield rows, logits.double() / way.temperature
+
+
 def logits_of(
     net: MHDiff, output: Output, batch: Batch, rows: Bool[Tensor, " batch"], way: Way, seed: int
 ) -> Float[Tensor, "draws rows classes"]:
@@ -147,12 +187,13 @@ def logits_of(
     """
     fused = output.latents
     latents = Latents(fused.shared[rows], fused.modality[rows], fused.present[rows])
-    if not way.draws or not net.prior.imputes:
+    way = way.by(net.prior)
+    if not way.draws:
         logits: Tensor = net.head(net.prior.denoise(latents, way.time))
         return logits[None]
-    generator = torch.Generator(fused.shared.device).manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     blocks = net.prior.impute(latents, way.draws, way.steps, generator, common=True)
-    if way.via == "shared" and net.prior.draws_shared:
+    if way.via == "shared":
         drawn: Tensor = net.head(blocks[:, :, 0])
         return drawn
     return _fused_again(net, latents, blocks, batch, rows, way)

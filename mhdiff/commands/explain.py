@@ -52,7 +52,7 @@ def choose(data: MultimodalData) -> int:
 def explain(
     module: Diagnosis, data: MultimodalData, sample: int, run: Path, steps: int = 32
 ) -> dict[str, Any]:
-    """Explain one sample and write RUN/explanations/<sample>.json.
+    """Explain one sample's diagnosis, as the run makes it, and write RUN/explanations/<sample>.json.
 
     Args:
         module: A trained module.
@@ -61,10 +61,13 @@ def explain(
         run: The run's folder.
         steps: Points on the path of integrated gradients, to begin with.
     """
+    from mhdiff.evaluate.patterns import all_patterns
     from mhdiff.explain.patient import explain_sample
+    from mhdiff.training.settle import settled
     from ontology.files import atomic_write
 
-    explanation = explain_sample(module, data, sample, steps)
+    inference = settled(run, module, data, all_patterns(data.modalities))
+    explanation = explain_sample(module, data, sample, steps, inference)
     atomic_write(run / "explanations" / f"{sample}.json", explanation.to_json())
     return explanation.to_dict()
 
@@ -75,9 +78,12 @@ def lines(document: dict[str, Any]) -> list[str]:
     Args:
         document: What `explain` gave.
     """
+    from mhdiff.explain.way import sentence
+
     result = [
         f"sample {document['sample_id']}: predicted {document['predicted']} "
         f"({document['probabilities'][document['predicted']]:.2f}), true {document['label']}",
+        sentence(document["way"]),
         f"log odds attributed jointly, completeness gap {document['completeness_gap']:.2%}",
         "",
         "modality      attribution  Shapley (probability)",

@@ -78,7 +78,7 @@ def timed(
     generator: torch.Generator | None = None,
     condition: Condition | None = None,
 ) -> tuple[Float[Tensor, "batch *blocks dim"], Effort]:
-    """Call a sampler and say what it cost; the arguments are those of `Sampler.__call__`.
+    """Call a sampler, without keeping a graph, and say what it cost; the arguments are those of `Sampler.__call__`.
 
     Args:
         sampler: The sampler.
@@ -92,10 +92,11 @@ def timed(
     )
 
 
+@torch.no_grad()
 def measured(
     draw: Callable[[], Tensor], evaluations: int, cases: int, device: torch.device
 ) -> tuple[Tensor, Effort]:
-    """Draw, and say what it cost.
+    """Draw, without keeping a graph, and say what it cost.
 
     Args:
         draw: What is done.

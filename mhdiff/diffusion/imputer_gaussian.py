@@ -160,7 +160,6 @@ class GaussianImputer(Prior):
         with self._full_precision():
             return self._conditional(z, given, None)
 
-    @torch.no_grad()
     def _draw(self, z: Tensor, given: Tensor, steps: int, noise: Noise) -> Float[Tensor, "rows blocks dim"]:
         with self._full_precision():
             return self._conditional(z, given, noise(z))

@@ -3,6 +3,9 @@
 With common numbers what is drawn for a patient depends on the seed and on the patient alone, not on who else is in the
 batch, and two patients differ by what is known of them and not by luck. Draws of different patients are then not
 independent of each other: for a synthetic population each row wants its own.
+
+A generator may live on another device than the rows. Devices differ in the numbers that they give for one seed: what is
+settled on one and explained on another wants its numbers from one place, the processor.
 """
 
 from __future__ import annotations
@@ -34,5 +37,6 @@ class Noise:
             like: A tensor of the wanted shape, type and device.
         """
         shape = (self.draws, 1 if self.common else self.batch, *like.shape[1:])
-        drawn = torch.randn(shape, generator=self.generator, dtype=like.dtype, device=like.device)
+        device = like.device if self.generator is None else self.generator.device
+        drawn = torch.randn(shape, generator=self.generator, dtype=like.dtype, device=device).to(like.device)
         return drawn.expand(self.draws, self.batch, *like.shape[1:]).reshape(like.shape)

@@ -156,6 +156,9 @@ class Prior(nn.Module, ABC):
     ) -> Float[Tensor, "draws batch blocks dim"]:
         """Draw the blocks that are not known given those that are.
 
+        The random numbers held fixed, a draw is differentiable in what it is given, as `denoise` is: a diagnosis from
+        draws can be explained. Where draws are wanted as data, ask under `torch.no_grad()`.
+
         Args:
             latents: A batch. What stands in a block that is drawn is not read.
             draws: How often.

@@ -19,6 +19,10 @@ which sampler is the best for how many evaluations.
 
 A block that is observed stays at t = 0 and as it is: the rest is drawn given it. A block that is not present stays at
 the noisy end, is read as 0 and comes back as 0.
+
+A walk keeps a graph where the caller's gradients are on: with the noise held fixed, a draw is a differentiable function
+of what it is given, which is what an explanation of an imputed diagnosis follows. That graph holds all evaluations, so
+whoever wants draws as data walks under `torch.no_grad()`; `sample`, which is given nothing, does so itself.
 """
 
 from abc import ABC, abstractmethod
@@ -101,7 +105,6 @@ class Sampler(ABC):
         """The grid from the schedule's end to 0; here uniform in sigma / (alpha + sigma)."""
         return self.denoiser.schedule.times_by_noise(self.shares(like))
 
-    @torch.no_grad()
     def __call__(
         self,
         z_1: Float[Tensor, "batch *blocks dim"],
@@ -168,6 +171,7 @@ class Sampler(ABC):
             z = self.step(z, t, s, generator, condition)
         return z
 
+    @torch.no_grad()
     def sample(
         self,
         shape: tuple[int, ...],

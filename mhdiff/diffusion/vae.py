@@ -189,7 +189,6 @@ class VAEPrior(Prior):
         """Of the mean code, not the mean over codes."""
         return self.averaged.decode(self.averaged.encode(z, given)[0])
 
-    @torch.no_grad()
     def _draw(self, z: Tensor, given: Tensor, steps: int, noise: Noise) -> Float[Tensor, "rows blocks dim"]:
         mean, log_std = self.averaged.encode(z, given)
         luck = noise(mean)

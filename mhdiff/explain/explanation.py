@@ -4,7 +4,9 @@
 
     sample_id, subject_id   int
     label, predicted        str: class names; label is null where it is not known
-    probabilities           {class: probability}
+    probabilities           {class: probability}, as the run's predictions have them
+    way                     {by, temperature, time, draws, steps, via, seed, spread}: how the patient was
+    diagnosed, see `mhdiff.explain.way`
     posterior               {class: probability} of the exact model of a known-answer cohort, or null
     target                  str: the class whose score is attributed
     output                  str: what is attributed, such as "log_odds"
@@ -32,6 +34,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
+from mhdiff.explain.way import WayTaken
 from mhdiff.explain.words import Word
 
 WARNING = "Research software. Nothing here is medical advice."
@@ -198,6 +201,7 @@ class Explanation:
         label: True class.
         predicted: Predicted class.
         probabilities: By class.
+        way: How the patient was diagnosed.
         modalities: What each contributed.
         completeness_gap: How far the attributions are from adding up, relative.
         difference: Change of the score from the baseline to the patient.
@@ -219,6 +223,7 @@ class Explanation:
     label: str | None
     predicted: str
     probabilities: dict[str, float]
+    way: WayTaken
     modalities: list[ModalityShare]
     completeness_gap: float
     difference: float = math.nan

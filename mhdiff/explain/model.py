@@ -40,8 +40,13 @@ class BatchLike(Protocol):
 class Explainable(Protocol):
     """A model whose score can be computed from the encoders' differentiable tensors."""
 
-    training: bool
-    encoders: nn.ModuleDict
+    @property
+    def training(self) -> bool:
+        """Whether it is in training mode."""
+
+    @property
+    def encoders(self) -> nn.ModuleDict:
+        """One encoder a modality."""
 
     def train(self, mode: bool = True) -> Any:
         """Switch between training and evaluation."""
@@ -52,7 +57,7 @@ class Explainable(Protocol):
         batch: Any,
         evidence_weight: Float[Tensor, "batch modalities concepts"],
     ) -> Float[Tensor, "batch classes"]:
-        """Give the logits.
+        """Give the logits, or the log-probabilities, which are logits too.
 
         Args:
             features: What each encoder's `differentiable` gave.
@@ -114,7 +119,8 @@ def attribute(
         model: The model; it is put into evaluation mode and back.
         batch: The patients, a `BatchLike`.
         target: The class, for all or for each; None is the predicted one.
-        output: The log odds of the class against the rest (the default), its logit, or its probability.
+        output: The log odds of the class against the rest (the default), its probability, or its logit: the score as
+            the model gives it, so log p where it gives log-probabilities.
         steps: Points on the path to begin with.
         tolerance: Largest relative gap.
         most_steps: Most points on the path.

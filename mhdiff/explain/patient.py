@@ -1,5 +1,7 @@
 """One patient of a run explained: attributions, the concepts found, and the paths that carried the bias.
 
+What is attributed, and every probability, is of the diagnosis as the run makes it (`mhdiff.explain.settled`).
+
 The bias between two modalities is told by the pairs of concepts whose contributions it is the sum of
 (`mhdiff.explain.bias`), and each pair by a path through the graph that the model saw (`mhdiff.explain.paths`).
 """
@@ -12,6 +14,7 @@ from typing import Any
 
 import polars as pl
 import torch
+from torch import Tensor
 
 from mhdiff.batch import Batch
 from mhdiff.encoders.events import joined_text, latest_text
@@ -33,7 +36,9 @@ from mhdiff.explain.modalities import modality_shapley
 from mhdiff.explain.model import ModelAttribution, attribute
 from mhdiff.explain.paths import PathTeller
 from mhdiff.explain.pixels import base64_png, overlay, png, relevance
+from mhdiff.explain.settled import Settled
 from mhdiff.explain.words import Word, words
+from mhdiff.inference import Inference
 from mhdiff.names import NodeNames
 from mhdiff.training.data import MultimodalData
 from mhdiff.training.module import Diagnosis
@@ -44,7 +49,13 @@ from ontology.recognise import POLARITIES
 PATHS = 8  # paths that are told, the strongest first
 
 
-def explain_sample(module: Diagnosis, data: MultimodalData, sample_id: int, steps: int = 32) -> Explanation:
+def explain_sample(
+    module: Diagnosis,
+    data: MultimodalData,
+    sample_id: int,
+    steps: int = 32,
+    inference: Inference | None = None,
+) -> Explanation:
     """Explain one sample.
 
     Args:
@@ -52,6 +63,7 @@ def explain_sample(module: Diagnosis, data: MultimodalData, sample_id: int, step
         data: Its data module, set up.
         sample_id: The sample.
         steps: Points on the path of integrated gradients, to begin with.
+        inference: How the run diagnoses; by default by denoising at the prior's own time.
 
     Raises:
         InputError: If there is no such sample.
@@ -62,10 +74,13 @@ def explain_sample(module: Diagnosis, data: MultimodalData, sample_id: int, step
     dataset = data.dataset([row["split"][0]], [sample_id])
     net = module.net.cpu().eval()
     batch = dataset.collate([0])
+    settled = Settled(net, inference or Inference())
     with torch.no_grad():
-        probability = net(batch).probabilities[0]
+        features = net.features(batch)
+    diagnosed = settled.diagnose(features, batch)
+    probability = diagnosed.probabilities[0]
     predicted = int(probability.argmax())
-    found = attribute(net, batch, predicted, steps=steps)
+    found = attribute(settled, batch, predicted, steps=steps)
     classes = data.spec.classes
     names = node_names(data)
     subject = int(row["subject_id"][0])
@@ -75,11 +90,12 @@ def explain_sample(module: Diagnosis, data: MultimodalData, sample_id: int, step
         label=classes[int(row["label"][0])],
         predicted=classes[predicted],
         probabilities=dict(zip(classes, probability.tolist(), strict=True)),
+        way=settled.way_of(diagnosed, batch),
         posterior=_posterior(data, subject),
         target=classes[predicted],
         difference=float(found.difference[0]),
         completeness_gap=float(found.gap[0]),
-        modalities=_modalities(net, data, batch, found, predicted),
+        modalities=_modalities(settled, features, data, batch, found, predicted),
         labs=_labs(data, sample_id, found),
         codes=_codes(data, sample_id, found),
         concepts=_concepts(data, sample_id, batch, found, names),
@@ -116,15 +132,18 @@ def _posterior(data: MultimodalData, subject: int) -> dict[str, float] | None:
 
 
 def _modalities(
-    net: Any, data: MultimodalData, batch: Batch, found: ModelAttribution, target: int
+    settled: Settled,
+    features: dict[str, Tensor],
+    data: MultimodalData,
+    batch: Batch,
+    found: ModelAttribution,
+    target: int,
 ) -> list[ModalityShare]:
     present = batch.present[0].tolist()
-    features = net.features(batch)
 
     def offered(subset: tuple[str, ...]) -> float:
         shown = batch.offering(torch.tensor([m in subset for m in data.modalities]))
-        with torch.no_grad():
-            return float(net.score(features, shown, shown.evidence.weight).softmax(-1)[0, target])
+        return float(settled.diagnose(features, shown).probabilities[0, target])
 
     shapley = modality_shapley(data.modalities, present, offered)
     return [

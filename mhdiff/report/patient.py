@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mhdiff.explain.way import sentence
 from mhdiff.report.collect import Document, Sources
 from mhdiff.report.figures import Axis, bars
 from mhdiff.report.text import number, percent, small, words
@@ -76,12 +77,14 @@ def describe(found: Sources) -> dict[str, Any] | None:
     note, marked = document.get("note"), document.get("words") or []
     ranked = sorted((w for w in marked if w.get("attribution")), key=lambda w: -abs(w["attribution"]))
     output = str(document.get("output") or "score")
+    way = sentence(document["way"]) if document.get("way") else ""
     return {
         "sample": document["sample_id"],
         "subject": document["subject_id"],
         "simulated": simulated,
         "label": words(document["label"]) if document.get("label") is not None else None,
         "predicted": words(document["predicted"]),
+        "way": way[:1].upper() + way[1:],
         "right": document.get("label") == document["predicted"],
         "target": words(document.get("target") or document["predicted"]),
         "output": OUTPUTS.get(output, words(output)),

@@ -263,6 +263,33 @@ def test_known_blocks_stay_and_an_imputed_block_is_never_looked_at(prior):
         )
 
 
+def test_a_draw_is_differentiable_in_what_it_is_given_and_in_nothing_else(prior):
+    trained(prior).double().eval()
+    latents = batch()
+    here = Latents(latents.shared.double(), latents.modality.double(), latents.present)
+    away = [torch.randn(x.shape, generator=seeded(8), dtype=x.dtype) for x in (here.shared, here.modality)]
+
+    def drawn(shared, modality):
+        moved = Latents(shared, modality, latents.present)
+        return prior.impute(moved, 2, 3, seeded(), common=True)
+
+    shared, modality = here.shared.clone().requires_grad_(), here.modality.clone().requires_grad_()
+    drawn(shared, modality).square().sum().backward()
+    slope = float(sum((x.grad * by).sum() for x, by in zip((shared, modality), away, strict=True)))
+    h = 1e-5
+    ends = [
+        drawn(here.shared + s * h * away[0], here.modality + s * h * away[1]).square().sum() for s in (1, -1)
+    ]
+    assert slope == pytest.approx(float(ends[0] - ends[1]) / (2 * h), rel=1e-5)
+    assert slope != 0
+    unknown = ~prior.known_blocks(latents)
+    assert (modality.grad[unknown[:, 1:]] == 0).all()
+    if prior.draws_shared:
+        assert (shared.grad[unknown[:, 0]] == 0).all()
+    assert all(p.grad is None for p in prior.parameters()), "a diagnosis does not teach the prior"
+    assert not any(x.requires_grad for x in draws(prior)), "draws of complete patients are data"
+
+
 def test_one_block_s_density_does_not_read_what_is_absent_or_fused(prior):
     trained(prior)
     latents = batch()

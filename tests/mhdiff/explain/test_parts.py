@@ -21,6 +21,7 @@ from mhdiff.explain.explanation import (
     PathStep,
 )
 from mhdiff.explain.pixels import base64_png, png
+from mhdiff.explain.way import WayTaken, sentence
 from mhdiff.explain.words import words
 
 NOTE = "No fever; productive cough, WBC 14.2 (high)."
@@ -113,6 +114,7 @@ def test_the_document_is_plain_json():
         label=None,
         predicted="viral",
         probabilities={"viral": torch.tensor(0.75), "none": 0.25},
+        way=WayTaken("denoising", 1.25, 0.1),
         modalities=[ModalityShare("image", False, 0.0), ModalityShare("note", True, 1.5, 0.2)],
         completeness_gap=math.nan,
         words=words("Cough.", [(0, 5)], [1.5])[0],
@@ -124,6 +126,7 @@ def test_the_document_is_plain_json():
     document = json.loads(explanation.to_json())
     assert document["probabilities"] == {"viral": 0.75, "none": 0.25}
     assert document["completeness_gap"] is None
+    assert sentence(document["way"]) == "diagnosed from the denoised latent at t = 0.1, temperature 1.25"
     assert document["target"] == "viral"
     assert document["paths"][0]["steps"] == [{"from": "A", "relation": "is a", "to": "B", "forward": True}]
     assert document["words"][0] == {"text": "Cough", "start": 0, "end": 5, "attribution": 1.5, "read": True}

@@ -23,6 +23,7 @@ from mhdiff.explain.explanation import (
     OntologyPath,
     PathStep,
 )
+from mhdiff.explain.way import WayTaken
 from mhdiff.explain.words import Word
 
 CLASSES = ["no_pneumonia", "bacterial", "viral"]
@@ -114,6 +115,7 @@ def explanation():
         label="bacterial",
         predicted="viral",
         probabilities={"no_pneumonia": 0.2, "bacterial": 0.35, "viral": 0.45},
+        way=WayTaken("imputation", 1.3, None, 8, 8, "shared", 0, 0.04),
         posterior={"no_pneumonia": 0.05, "bacterial": 0.8, "viral": 0.15},
         modalities=[
             ModalityShare("image", True, 0.31, 0.1, 0.2, 0.11),
