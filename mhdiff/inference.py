@@ -164,7 +164,7 @@ def log_probabilities(
 def _by_group(
     net: MHDiff, output: Output, batch: Batch, inference: Inference
 ) -> Iterator[tuple[Bool[Tensor, " batch"], Float64[Tensor, "draws rows classes"]]]:
-    """The logits, after temperature, of those who have everything and of those who do not; whom there is none of, not."""
+    """The logits, after temperature, of those who have everything and of those who do not, where there are any."""
     complete = batch.present.all(dim=1)
     for rows, way in ((complete, inference.complete), (~complete, inference.lacking)):
         if bool(rows.any()):

@@ -1,4 +1,4 @@
-"""Laws of explaining a diagnosis as it is made: denoised or imputed, what is attributed is what is said, and adds up."""
+"""Laws of explaining a diagnosis as it is made: denoised or imputed, it is what is said, and adds up."""
 
 from dataclasses import replace
 
