@@ -39,7 +39,7 @@ def build(ontology: Path, cohort: Path, out: Path) -> Result:
 
 
 def passing(graph: Path, part: Path) -> Result:
-    """Messages over a cohort's graph or a batch's part of it, forward and backward, with the demo's settings."""
+    """Messages over a cohort's graph or a batch's part of it, forward and backward: three rounds of SAGE."""
     import torch
     from torch_geometric.nn import SAGEConv
 
