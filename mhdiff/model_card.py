@@ -15,7 +15,7 @@ from mhdiff.training.run import predict
 
 model = from_pretrained("this folder")
 data = model.read(cohort="...", graph="...")  # of your patients, the graph built with the same ontology
-frame = predict(model.module, data, splits=["held_out"])
+frame = predict(model.module, data, splits=["held_out"], inference=model.inference)  # as the figures were made
 ```"""
 
 

@@ -1,9 +1,13 @@
 """A trained model as a folder to share, and back: `save_pretrained` and `from_pretrained` give the same bits.
 
 config.yaml                  how model and readers are built; no path of the machine that trained it
+task.yaml                    what is predicted, from which events, and what is blinded
+inference.json               how patients are diagnosed, as the tuning split decided: the card's figures are by this
 model.safetensors            the weights
 preprocess.json              what the readers learned from the training fold: vocabulary, means, columns
 concept_graph.safetensors    the concepts and relations that the weights speak of
+encoders/<modality>/         architecture of a pretrained encoder, whose weights are in model.safetensors
+tokenizers/<modality>/       its tokenizer
 pretrained.json              task, classes, fingerprints of ontology, cohort and files
 README.md                    the model card
 
@@ -18,6 +22,7 @@ classes, which are imported: load only folders of people whose code you would ru
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,19 +34,34 @@ from safetensors.torch import load_file, save_file
 from torch_geometric.data import HeteroData
 
 from graph_builders import ConceptGraph, PatientGraph
+from mhdiff.cohort.task import task_file
+from mhdiff.encoders.hub import write_architecture
 from mhdiff.encoders.preprocess import restore
+from mhdiff.encoders.preprocess_text import HubText
+from mhdiff.evaluate.patterns import all_patterns
+from mhdiff.inference import Inference
 from mhdiff.model_card import model_card
 from mhdiff.training.cli import parse
 from mhdiff.training.data import MultimodalData
 from mhdiff.training.module import Diagnosis
 from mhdiff.training.progress import quiet
 from mhdiff.training.run import open_run
+from mhdiff.training.settle import settled
 from mhdiff.training.spec import DataSpec
 from ontology.errors import InputError
-from ontology.files import atomic_directory, sha256
+from ontology.files import atomic_directory, checked, sha256
 
 MARKER = "pretrained.json"
-_FILES = ("config.yaml", "model.safetensors", "preprocess.json", "concept_graph.safetensors")
+FORMAT = 2
+_FILES = (
+    "config.yaml",
+    "task.yaml",
+    "model.safetensors",
+    "inference.json",
+    "preprocess.json",
+    "concept_graph.safetensors",
+)
+_NEEDED = ("format", "files", "task", "classes", "modalities", "ontology", "concept_graph")
 _PATHS = ("cohort", "graph", "ontology", "builtin", "embeddings")
 _REMEDY = "Export it again: mhdiff export RUN --out DIR"
 
@@ -55,6 +75,7 @@ class Pretrained:
         module: The model, in evaluation mode.
         facts: What pretrained.json says.
         graph: The concepts and relations that it knows.
+        inference: How it diagnoses, see `mhdiff.inference`: for `mhdiff.training.run.predict`.
         strict_ontology: Whether a graph of another ontology is refused.
     """
 
@@ -62,6 +83,7 @@ class Pretrained:
     module: Diagnosis
     facts: dict[str, Any]
     graph: ConceptGraph
+    inference: Inference
     strict_ontology: bool = True
 
     def check_graph(self, graph: PatientGraph) -> None:
@@ -100,7 +122,7 @@ class Pretrained:
         self.check_graph(PatientGraph.open(graph))
         places = {"cohort": str(cohort), "graph": str(graph), "split": split, "null": "none"}
         data: MultimodalData = _parsed(self.path, **places).datamodule
-        data.load_fitted(json.loads((self.path / "preprocess.json").read_text(encoding="utf-8")))
+        data.load_fitted({"preprocessors": _states(self.path)})
         data.setup()
         nodes = HeteroData()
         nodes["concept"].sctid = self.graph.node["sctid"]
@@ -136,25 +158,26 @@ def save_pretrained(run: str | Path, out: str | Path) -> Path:
     metrics = json.loads(measured.read_text(encoding="utf-8")) if measured.is_file() else None
     graph = data.spec.graph
     document: dict[str, Any] = {
-        "format": 1,
+        "format": FORMAT,
         **{key: facts[key] for key in ("task", "classes", "modalities", "parameters", "null", "versions")},
         "ontology": data.graph.meta["ontology"],
         "cohort": {"fingerprint": data.cohort.fingerprint, "kind": data.cohort.kind},
         "concept_graph": _shape(graph),
         "counts": list(data.spec.counts),  # losses of rare classes are built from them
     }
+    inference = settled(run, module, data, all_patterns(data.modalities))
     with atomic_directory(out, marker=MARKER) as folder:
-        (folder / "config.yaml").write_text(_config(run), encoding="utf-8")
-        state = {"preprocessors": {m: p.state() for m, p in data.fitted.preprocessors.items()}}
-        (folder / "preprocess.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
+        config = _config(run)
+        states = {m: p.state() for m, p in data.fitted.preprocessors.items()}
+        _ship_pretrained(folder, module, data, config, states)
+        (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        (folder / "task.yaml").write_bytes(task_file(data.task_name).read_bytes())
+        (folder / "inference.json").write_text(json.dumps(inference.as_dict(), indent=1), encoding="utf-8")
+        readers = json.dumps({"preprocessors": states}, indent=1)
+        (folder / "preprocess.json").write_text(readers, encoding="utf-8")
         save_file({k: v.contiguous() for k, v in module.state_dict().items()}, folder / "model.safetensors")
         save_file(_tensors(graph), folder / "concept_graph.safetensors")
-        for name in _FILES:
-            (folder / name).chmod(0o644)  # safetensors writes files for their owner alone
-        document["files"] = {
-            name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)}
-            for name in _FILES
-        }
+        document["files"] = checked(folder)
         card = model_card(document, facts, data.task.description, data.state()["splits"], metrics)
         (folder / "README.md").write_text(card, encoding="utf-8")
         (folder / MARKER).write_text(json.dumps(document, indent=1), encoding="utf-8")
@@ -178,16 +201,17 @@ def from_pretrained(
     folder = Path(path)
     facts = _facts(folder)
     concepts = _graph(folder, facts["concept_graph"])
+    inference = _inference(folder)
     cli = _parsed(folder)
     module: Diagnosis = cli.model
     data: MultimodalData = cli.datamodule
-    states = json.loads((folder / "preprocess.json").read_text(encoding="utf-8"))["preprocessors"]
+    states = _states(folder)
     inputs = {m: restore(states[m], data.readers.get(m)).spec for m in facts["modalities"]}
     counts = tuple(facts.get("counts", ()))
     module.build(DataSpec(facts["modalities"], inputs, facts["classes"], concepts, counts))
     module.load_state_dict(load_file(folder / "model.safetensors"))
     module.eval()
-    loaded = Pretrained(folder, module, facts, concepts, strict_ontology)
+    loaded = Pretrained(folder, module, facts, concepts, inference, strict_ontology)
     if graph is not None:
         loaded.check_graph(graph if isinstance(graph, PatientGraph) else PatientGraph.open(graph))
     return loaded
@@ -198,31 +222,87 @@ def _facts(folder: Path) -> dict[str, Any]:
     if not (folder / MARKER).is_file():
         raise InputError("the folder holds no exported model", path=folder, remedy=_REMEDY)
     try:
-        facts = dict(json.loads((folder / MARKER).read_text(encoding="utf-8")))
+        facts = json.loads((folder / MARKER).read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError("the file is not JSON", path=folder / MARKER, remedy=_REMEDY) from error
-    for name in _FILES:
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT or any(k not in facts for k in _NEEDED):
+        raise InputError(
+            f"the file describes no exported model of format {FORMAT}", path=folder / MARKER, remedy=_REMEDY
+        )
+    for name in sorted({*_FILES, *facts["files"]}):
         file = folder / name
-        if not file.is_file() or sha256(file) != facts["files"][name]["sha256"]:
+        if not file.is_file() or sha256(file) != facts["files"].get(name, {}).get("sha256"):
             raise InputError("the file is missing or was changed", path=file, remedy=_REMEDY)
     return facts
 
 
 def _parsed(folder: Path, **data: str) -> Any:
     """Parse the stored configuration for this machine."""
-    places = {"cohort": "", "graph": ""} | data
-    options = [f"--data.{key}={value}" for key, value in places.items()]
-    return parse(["--config", str(folder / "config.yaml"), *options])
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    config["data"] |= {"cohort": "", "graph": "", "task": str(folder / "task.yaml")} | data
+    for part in _named(config):
+        if (folder / part["name_or_path"]).is_dir():
+            part["name_or_path"] = str(folder / part["name_or_path"])
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "config.yaml"
+        path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        return parse(["--config", str(path)])
 
 
-def _config(run: Path) -> str:
+def _states(folder: Path) -> dict[str, Any]:
+    """Read what the readers learned, with the places that files have on this machine."""
+    states = json.loads((folder / "preprocess.json").read_text(encoding="utf-8"))["preprocessors"]
+    for state in _named(states):
+        if (folder / state["name_or_path"]).is_dir():
+            state["name_or_path"] = str(folder / state["name_or_path"])
+    return dict(states)
+
+
+def _inference(folder: Path) -> Inference:
+    return Inference.from_dict(json.loads((folder / "inference.json").read_text(encoding="utf-8")))
+
+
+def _config(run: Path) -> dict[str, Any]:
     """Give the run's configuration without places and without what only this machine's training needs."""
     config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
     kept = {key: config[key] for key in ("seed_everything", "model", "data") if key in config}
     kept["data"] = {key: value for key, value in kept["data"].items() if key not in _PATHS}
-    kept["data"] |= {"cohort": "", "graph": ""}
+    kept["data"] |= {"cohort": "", "graph": "", "task": "task.yaml"}
     kept["trainer"] = {"accelerator": "cpu", "devices": 1}
-    return yaml.safe_dump(kept, sort_keys=False)
+    return kept
+
+
+def _ship_pretrained(
+    folder: Path, module: Diagnosis, data: MultimodalData, config: dict[str, Any], states: dict[str, Any]
+) -> None:
+    """Put architectures and tokenizers of pretrained parts into the folder, and name those instead of the originals."""
+    from transformers import PreTrainedModel
+
+    for name, encoder in module.net.encoders.items():
+        networks = [part for part in encoder.modules() if isinstance(part, PreTrainedModel)]
+        parts = _named(config["model"]["encoders"].get(name))
+        if networks and parts:
+            write_architecture(networks[0], folder / "encoders" / name)
+            for part in parts:
+                part["name_or_path"] = f"encoders/{name}"
+    assert data.fitted is not None
+    shipped: dict[str, str] = {}
+    for name, reader in data.fitted.preprocessors.items():
+        if isinstance(reader, HubText):
+            reader.tokenizer.save_pretrained(folder / "tokenizers" / name)
+            shipped[reader.name_or_path] = states[name]["name_or_path"] = f"tokenizers/{name}"
+    for part in _named(config["data"]):
+        part["name_or_path"] = shipped.get(part["name_or_path"], part["name_or_path"])
+
+
+def _named(tree: Any) -> list[dict[str, Any]]:
+    """Find the mappings in a configuration that name a pretrained model."""
+    if isinstance(tree, list):
+        return [found for value in tree for found in _named(value)]
+    if not isinstance(tree, dict):
+        return []
+    here = [tree] if isinstance(tree.get("name_or_path"), str) else []
+    return here + [found for value in tree.values() for found in _named(value)]
 
 
 def _shape(graph: ConceptGraph) -> dict[str, Any]:

@@ -25,9 +25,9 @@ from mhdiff.config import find
 from ontology.errors import InputError
 
 _BULKY = ("images",)  # files below these are known by name and size; reading them all would take minutes
-# A folder is data if it holds one of these: a cohort, an ontology, a graph, a pretrained model. Others are
+# A folder is data if it holds one of these: a cohort, an ontology, a graph, a pretrained model, embeddings. Others are
 # where runs are written, and change by themselves.
-_MARKERS = ("metadata/dataset.json", "ontology.json", "graph.json", "config.json")
+_MARKERS = ("metadata/dataset.json", "ontology.json", "graph.json", "config.json", "embeddings.json")
 _HARMLESS = ("ablate", "commands", "evaluate", "report")  # packages of mhdiff that no prediction depends on
 _NUMERIC = ("torch", "torch_geometric", "transformers", "monai", "numpy")
 

@@ -86,9 +86,7 @@ class Task:
         Raises:
             InputError: If there is no such task, or a key is unknown, missing or of the wrong kind.
         """
-        given = Path(name_or_path)
-        plain = not given.is_file() and len(given.parts) == 1
-        path = find(Path("tasks") / given.with_suffix(".yaml") if plain else given)
+        path = task_file(name_or_path)
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -215,6 +213,20 @@ class Task:
         from mhdiff.cohort.window import look_back
 
         return look_back(self, cohort)
+
+
+def task_file(name_or_path: str | Path) -> Path:
+    """Give the file of a task.
+
+    Args:
+        name_or_path: Name of a shipped task (`pneumonia`) or path of a YAML file.
+
+    Raises:
+        InputError: If there is no such task.
+    """
+    given = Path(name_or_path)
+    plain = not given.is_file() and len(given.parts) == 1
+    return find(Path("tasks") / given.with_suffix(".yaml") if plain else given)
 
 
 class _Check:

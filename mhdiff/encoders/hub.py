@@ -1,10 +1,13 @@
 """Loading a transformers model or tokenizer by folder or hub id: safetensors, no remote code, quick to fail.
 
+A folder with `ARCHITECTURE` holds a model without its weights, which are read from elsewhere, see `mhdiff.pretrained`.
+
 A folder is read without touching the network. An id is looked up in the local cache first; only then,
 unless the caller wants local files alone, is the hub asked once whether it is there (transformers itself
 retries for most of a minute).
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,9 @@ _REMEDY = (
     "Give a folder with config.json and model.safetensors (as written by save_pretrained), "
     "or the id of a model in the local Hugging Face cache or on a reachable hub"
 )
+
+#: The configuration of a model, as JSON, in a folder that does not hold its weights.
+ARCHITECTURE = "architecture.json"
 
 
 def load_pretrained(
@@ -73,6 +79,9 @@ def load_model(name_or_path: str, *, local_files_only: bool, **options: Any) -> 
     import torch
     from transformers import AutoModel
 
+    architecture = Path(name_or_path).expanduser() / ARCHITECTURE
+    if architecture.is_file():
+        return _without_pooler(_from_architecture(architecture))
     model, info = load_pretrained(
         AutoModel.from_pretrained,
         name_or_path,
@@ -90,6 +99,41 @@ def load_model(name_or_path: str, *, local_files_only: bool, **options: Any) -> 
             path=name_or_path,
             remedy=_REMEDY,
         )
+    return _without_pooler(model)
+
+
+def write_architecture(model: Any, folder: Path) -> Path:
+    """Write what `load_model` builds the same model from, without its weights.
+
+    Args:
+        model: A transformers model.
+        folder: Where.
+
+    Returns:
+        The file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    document = model.config.to_dict()
+    document.pop("_name_or_path", None)  # where it was on the machine that loaded it
+    (folder / ARCHITECTURE).write_text(json.dumps(document, indent=1, default=str), encoding="utf-8")
+    return folder / ARCHITECTURE
+
+
+def _from_architecture(path: Path) -> Any:
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        config = AutoConfig.for_model(document.pop("model_type"), **document)
+        return AutoModel.from_config(
+            config, trust_remote_code=False, attn_implementation="eager", dtype=torch.float32
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError("the file describes no model of transformers", path=path) from error
+
+
+def _without_pooler(model: Any) -> Any:
     pooler = getattr(model, "pooler", None)
     if pooler is not None and any(True for _ in pooler.parameters()):
         model.pooler = None

@@ -25,7 +25,7 @@ from mhdiff.encoders.preprocess_structured import CodeTable, LabTable
 from mhdiff.encoders.preprocess_text import HubText, WordPieceText
 from mhdiff.encoders.specs import EmbeddingSpec
 from mhdiff.training.dataset import Files, Outlines, SampleDataset
-from mhdiff.training.embeddings import Embeddings
+from mhdiff.training.embeddings import Embeddings, reads
 from mhdiff.training.sampler import EpochShuffle, SharedBatches
 from mhdiff.training.spec import DataSpec
 from ontology.errors import InputError
@@ -144,7 +144,8 @@ class MultimodalData(LightningDataModule):
         self.modalities = self.used_modalities()
         samples = self.task.samples(self.cohort)
         self.samples = assign(samples, self.split, self.split_seed, groups=self._groups())
-        if self.samples.filter(pl.col("split") == "train").is_empty():
+        learns = self.fitted is None or self.null != "none"  # nothing is, where the readers were fitted before
+        if learns and self.samples.filter(pl.col("split") == "train").is_empty():
             raise InputError(f"split '{self.split}' leaves no sample to train on", path=self.cohort_path)
         self.graph = self._controlled(self.graph)
         window = self.task.window(self.cohort)
@@ -155,13 +156,14 @@ class MultimodalData(LightningDataModule):
                 path=self.graph_path,
                 remedy="Build it again with this version: mhdiff graph build",
             )
+        self.label_codes = defining
         self.window = window.events.filter(~pl.col("code").is_in(defining))
         self.window_report = window.report | {
             "events whose code defines the label": window.events.height - self.window.height
         }
         if self.embeddings_path is not None:
             self.stored = Embeddings.open(self.embeddings_path)
-            self.stored.check(self.cohort.fingerprint, self.task.name, self.modalities, self.samples)
+            self.stored.check(self.reads, self.modalities, self.samples)
         if self.fitted is None:
             self.fitted = self._fit()
         inputs = {m: self._spec_of(m) for m in self.modalities}
@@ -170,6 +172,11 @@ class MultimodalData(LightningDataModule):
             self.modalities, inputs, classes, self.graph.concept_graph(), self._counts(len(classes))
         )
         self._ready = True
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """What the encoders are shown, see `mhdiff.training.embeddings.reads`."""
+        return reads(self.cohort.fingerprint, self.task, self.label_codes)
 
     def _open_graph(self) -> PatientGraph:
         graph = PatientGraph.open(self.graph_path)

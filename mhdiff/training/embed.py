@@ -21,7 +21,9 @@ from mhdiff.encoders.base import Encoder
 from mhdiff.training.cli import parse
 from mhdiff.training.data import MultimodalData
 from mhdiff.training.embeddings import (
+    FORMAT,
     MARKER,
+    TOLD,
     read_facts,
     shard_path,
     split_fingerprint,
@@ -32,6 +34,7 @@ from mhdiff.training.module import Diagnosis
 from mhdiff.training.progress import quiet
 from mhdiff.training.run import open_run
 from ontology.errors import InputError
+from ontology.files import sha256
 
 SHARD = 2048
 
@@ -124,7 +127,8 @@ def write(
     for number in console.progress(missing, f"embedding {len(ids)} samples", total=len(missing)):
         rows = _encode(module, data, ids[number * shard : (number + 1) * shard], modalities, device)
         write_shard(shard_path(out, number), rows)
-    write_facts(out, facts | {"finished": True})
+    files = {path.name: sha256(path) for path in (shard_path(out, i) for i in range(facts["shards"]))}
+    write_facts(out, facts | {"finished": True, "files": files})
     console.say(f"{out}: {len(ids)} samples; {', '.join(modalities)}")
     return out
 
@@ -170,9 +174,8 @@ def _facts(module: Diagnosis, data: MultimodalData, modalities: Sequence[str]) -
             "reading": hashlib.sha256(json.dumps(reader.state(), sort_keys=True).encode()).hexdigest(),
         }
     return {
-        "format": 1,
-        "cohort": data.cohort.fingerprint,
-        "task": data.task.name,
+        "format": FORMAT,
+        **data.reads,
         "split": split_fingerprint(data.samples),
         "split_name": f"{data.split}, seed {data.split_seed}",
         "modalities": made,
@@ -218,7 +221,11 @@ def _claim(out: Path, facts: dict[str, Any]) -> None:
 
 def _changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Name what differs: "cohort", "encoder of image" ..."""
-    named = [key for key in new if key not in ("modalities", "split_name") and old.get(key) != new[key]]
+    named = [
+        TOLD.get(key, key)
+        for key in new
+        if key not in ("modalities", "split_name") and old.get(key) != new[key]
+    ]
     before, after = old.get("modalities", {}), new["modalities"]
     if set(before) != set(after):
         return [*named, f"choice of modalities ({', '.join(before)})"]

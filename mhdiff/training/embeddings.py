@@ -9,14 +9,17 @@ is no column to name and no row to search, since a shard's rows are the samples 
 An encoder that was trained, or a reader that was fitted, has seen its training fold, and its best epoch was chosen on
 its tuning fold. What it says of those patients is too good to be tested on, so such embeddings may be used with that
 very split and no other. A frozen pretrained network has seen none of the patients and may be used with any.
+
+What was read is named by digests too: two tasks of one name may blind other concepts, and what names the label in an
+embedding cannot be blinded later.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +31,44 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from mhdiff.cohort.task import Task
 from ontology.errors import InputError
-from ontology.files import atomic_write
+from ontology.files import atomic_write, sha256
 
 MARKER = "embeddings.json"
+FORMAT = 2
 _REMEDY = "Write them again into another folder: mhdiff embed RUN --out DIR"
+#: What `reads` names, in words.
+TOLD = {
+    "task_content": "content of the task (classes, prefixes, window or what is blinded)",
+    "label_codes": "set of codes that define the label, which the graph holds",
+}
+_NEEDED = ("finished", "cohort", "task", *TOLD, "split", "split_name", "modalities", "shards")
+
+
+def reads(cohort: str, task: Task, label_codes: Iterable[str]) -> dict[str, str]:
+    """Name what the encoders are shown: embeddings serve only where all of it is the same.
+
+    Args:
+        cohort: Fingerprint of the cohort.
+        task: The task.
+        label_codes: Codes that define the label, of which no event is shown.
+
+    Returns:
+        `cohort`, `task`, its name, and SHA-256 of its content and of the codes.
+    """
+    content = asdict(task)
+    del content["description"]
+    return {
+        "cohort": cohort,
+        "task": task.name,
+        "task_content": _digest(content),
+        "label_codes": _digest(sorted(label_codes)),
+    }
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()
 
 
 def split_fingerprint(samples: pl.DataFrame) -> str:
@@ -84,15 +120,20 @@ def read_facts(folder: Path) -> dict[str, Any] | None:
         folder: The embeddings' folder.
 
     Raises:
-        InputError: If it is not JSON.
+        InputError: If it is not JSON, or not what this version writes.
     """
     path = folder / MARKER
     if not path.is_file():
         return None
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        facts = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError("the file is not JSON", path=path, remedy=_REMEDY) from error
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT or any(k not in facts for k in _NEEDED):
+        raise InputError(
+            f"the file is no description of embeddings of format {FORMAT}", path=path, remedy=_REMEDY
+        )
+    return facts
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +160,7 @@ class Embeddings:
             path: The folder.
 
         Raises:
-            InputError: If it holds no embeddings, unfinished ones, or a shard that cannot be read.
+            InputError: If it holds no embeddings, unfinished ones, or a shard that cannot be read or was changed.
         """
         folder = Path(path)
         facts = read_facts(folder)
@@ -135,6 +176,10 @@ class Embeddings:
             shards = [load_file(shard_path(folder, i)) for i in range(facts["shards"])]
         except (OSError, SafetensorError) as error:
             raise InputError("a shard is missing or cut short", path=folder, remedy=_REMEDY) from error
+        for number in range(facts["shards"]):
+            file = shard_path(folder, number)
+            if sha256(file) != facts.get("files", {}).get(file.name):
+                raise InputError("a shard was changed after it was written", path=file, remedy=_REMEDY)
         joined = {name: torch.cat([shard[name] for shard in shards]) for name in shards[0]}
         ids = joined.pop("sample_id").numpy()
         return cls(folder, facts, ids, joined)
@@ -162,28 +207,27 @@ class Embeddings:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of what they were made with: weights, reading, cohort, task, split."""
+        """SHA-256 of what they were made with (weights, reading, cohort, task, split) and of the shards' bytes."""
         made = {key: value for key, value in self.facts.items() if key != "finished"}
         return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
 
-    def check(self, cohort: str, task: str, modalities: Sequence[str], samples: pl.DataFrame) -> None:
+    def check(self, here: Mapping[str, str], modalities: Sequence[str], samples: pl.DataFrame) -> None:
         """Refuse to train from them what they were not made for.
 
         Args:
-            cohort: Fingerprint of the cohort in use.
-            task: The task in use.
+            here: What `reads` gives of cohort and task in use.
             modalities: The modalities in use.
             samples: The samples in use, with their split.
 
         Raises:
-            InputError: If cohort or task differ, no modality or not every sample is stored, or encoders that were
+            InputError: If cohort, task or what the task blinds differ, no modality or not every sample is stored, or encoders that were
                 fitted were fitted on another split.
         """
-        for what, here in (("cohort", cohort), ("task", task)):
-            if self.facts[what] != here:
+        for what in ("cohort", "task", *TOLD):
+            if self.facts[what] != here[what]:
                 raise InputError(
-                    f"the embeddings were made from another {what} ({self.facts[what][:12]}) than the one given "
-                    f"({here[:12]})",
+                    f"the embeddings were made from another {TOLD.get(what, what)} ({self.facts[what][:12]}) than the "
+                    f"one given ({here[what][:12]})",
                     path=self.path,
                     remedy=_REMEDY,
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -10,11 +11,15 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
+from mhdiff.ablate.cells import data_fingerprints
 from mhdiff.cli import main
+from mhdiff.cohort.task import Blinded, Task
+from mhdiff.config import find
 from mhdiff.training import embed
-from mhdiff.training.embeddings import Embeddings, shard_path
+from mhdiff.training.embeddings import Embeddings, reads, shard_path
 from mhdiff.training.run import open_run
 from ontology.errors import InputError
+from ontology.files import sha256
 
 
 @pytest.fixture(scope="module")
@@ -128,11 +133,11 @@ def test_fitted_encoders_are_refused_on_another_fold_and_frozen_ones_are_not(
     samples = pl.DataFrame({"sample_id": found.sample_ids, "split": ["train"] * len(found.sample_ids)})
     for facts in found.facts["modalities"].values():
         facts["fitted"] = False
-    found.check(found.facts["cohort"], found.facts["task"], found.modalities, samples)
+    found.check(found.facts, found.modalities, samples)
     found.facts["modalities"]["labs"]["fitted"] = True
-    found.check(found.facts["cohort"], found.facts["task"], ["image", "note"], samples)
+    found.check(found.facts, ["image", "note"], samples)
     with pytest.raises(InputError, match="encoders of labs"):
-        found.check(found.facts["cohort"], found.facts["task"], found.modalities, samples)
+        found.check(found.facts, found.modalities, samples)
 
 
 def test_a_frozen_network_is_stored_before_its_projection_and_gives_the_same_latent(small_config, tmp_path):
@@ -191,9 +196,56 @@ def test_a_torn_or_strange_folder_is_refused(stored, tmp_path):
     short = shutil.copytree(stored, tmp_path / "short")
     rows = load_file(shard_path(stored, 0))
     save_file({key: tensor[:-1].clone() for key, tensor in rows.items()}, shard_path(short, 0))
+    with pytest.raises(InputError, match="changed"):
+        Embeddings.open(short)
+    facts = json.loads((short / "embeddings.json").read_text())
+    facts["files"][shard_path(short, 0).name] = sha256(shard_path(short, 0))
+    (short / "embeddings.json").write_text(json.dumps(facts))
+    assert Embeddings.open(short).fingerprint != Embeddings.open(stored).fingerprint
     found = Embeddings.open(short)
     samples = pl.DataFrame({"sample_id": rows["sample_id"].numpy()}).with_columns(split=pl.lit("train"))
     for facts in found.facts["modalities"].values():
         facts["fitted"] = False
     with pytest.raises(InputError, match="1 samples are not among"):
-        found.check(found.facts["cohort"], found.facts["task"], found.modalities, samples)
+        found.check(found.facts, found.modalities, samples)
+
+
+def test_embeddings_that_saw_the_label_are_refused_where_it_is_blinded(stored, small_config, tmp_path, capsys):
+    """A task of the same name that blinds nothing: its encoders may have read the diagnosis."""
+    task = yaml.safe_load(find("tasks/pneumonia.yaml").read_text())
+    assert task["blinded"]["words"]
+    del task["blinded"]["words"]
+    (tmp_path / "open.yaml").write_text(yaml.safe_dump(task))
+    swap = [f"--data.embeddings={stored}", f"--data.task={tmp_path / 'open.yaml'}"]
+    assert main(["fit", "-c", str(small_config), *swap, "--out", str(tmp_path / "run")]) == 2
+    assert "another content of the task" in capsys.readouterr().err
+    found = Embeddings.open(stored)
+    samples = pl.DataFrame({"sample_id": found.sample_ids}).with_columns(split=pl.lit("train"))
+    with pytest.raises(InputError, match="codes that define the label"):
+        found.check(found.facts | {"label_codes": "none"}, found.modalities, samples)
+
+
+def test_what_a_task_reads_is_named_whatever_its_words():
+    task = Task.load("pneumonia")
+    known = reads("c", task, ["A", "B"])
+    assert reads("c", replace(task, description="other words"), ["B", "A"]) == known
+    for other in (
+        replace(task, blinded=Blinded(task.blinded.concepts, ())),
+        replace(task, blinded=Blinded((1,), task.blinded.words)),
+        replace(task, window_days=3.0),
+        replace(task, modalities={**task.modalities, "note": ("NOTE//",)}),
+    ):
+        assert reads("c", other, ["A", "B"])["task_content"] != known["task_content"]
+    assert reads("c", task, ["A"])["label_codes"] != known["label_codes"]
+
+
+@pytest.mark.parametrize("content", ["[1]", '{"finished": true}', '{"format": 1, "finished": true}', "null"])
+def test_a_marker_that_says_something_else_is_refused(tmp_path, content):
+    (tmp_path / "embeddings.json").write_text(content)
+    with pytest.raises(InputError, match="format 2"):
+        Embeddings.open(tmp_path)
+
+
+def test_an_ablation_knows_embeddings_for_data(stored):
+    named = f"--data.embeddings={stored}"
+    assert str(stored) in data_fingerprints("{}", (named,), stored)
