@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mhdiff import console
 from mhdiff.commands import Verb
+from ontology.errors import InputError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -65,11 +66,18 @@ def evaluate(
     import polars as pl
     import yaml
 
+    if replicates < 0 or seed < 0:
+        raise InputError(
+            f"cannot evaluate with --replicates {replicates} and --seed {seed}",
+            remedy="Give 0 or more of both",
+        )
+    from mhdiff.corruption import corruptions
     from mhdiff.evaluate.ceiling import truth_of
     from mhdiff.evaluate.summary import summarise
     from mhdiff.training.run import predict_run
     from ontology.files import atomic_write
 
+    corruptions(corrupt)  # a wrong name or severity is refused before anything is predicted
     predictions = pl.read_parquet(predict_run(run))
     facts = json.loads((run / "run.json").read_text())
     config = yaml.safe_load((run / "config.yaml").read_text())
@@ -98,7 +106,16 @@ def _latents(run: Path, wanted: bool, replicates: int, seed: int) -> dict[str, A
     if wanted:
         return judge_run(run, replicates=replicates, seed=seed)
     path = run / FILE
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    document = dict(json.loads(path.read_text(encoding="utf-8")))
+    settings = [document.get("replicates"), document.get("seed")]
+    if settings != [replicates, seed]:
+        console.say(
+            f"{path} is of {settings[0]} replicates and seed {settings[1]}, and is told as it is: add --latents to "
+            "judge the draws again"
+        )
+    return document
 
 
 def _corrupted(

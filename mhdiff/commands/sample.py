@@ -8,6 +8,7 @@ from typing import Any
 
 from mhdiff import console
 from mhdiff.commands import Verb
+from mhdiff.commands.figures import with_interval
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -61,15 +62,15 @@ def privacy_line(space: str, found: dict[str, Any]) -> str:
         space: In which space.
         found: What `proximity` gave.
     """
+    member = with_interval(found["membership"]["nearest_draw"])
+    rest = f"copies: {found['copies']}; AUROC of membership by distance to the nearest draw: {member}, .5 by chance"
     if found["closer"] is None:
-        return f"privacy, {space:7} not checked: {found['reason']}"
-    told = [
-        f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
-        for figure in (found["closer"], found["ratio"])
-    ]
+        return f"privacy, {space:7} nearness not compared: {found['reason']}; {rest}"
+    others = found["compared_with"].replace("_", "-")
     return (
-        f"privacy, {space:7} closer to a training patient than 95% of held-out ones: {told[0]}, .05 if nothing is "
-        f"copied; ratio of median distances: {told[1]}, 1 if nothing is copied; copies: {found['copies']}"
+        f"privacy, {space:7} closer to a training patient than 95% of {others} ones: {with_interval(found['closer'])}, "
+        f".05 if nothing is copied; ratio of median distances: {with_interval(found['ratio'])}, 1 if nothing is "
+        f"copied; {rest}"
     )
 
 

@@ -3,6 +3,8 @@ r"""The maximum mean discrepancy between two sets of latents: an unbiased estima
     MMD^2 = E k(x, x') + E k(y, y') - 2 E k(x, y),         k(a, b) = exp(-|a - b|^2 / (2 s^2))
     U(w, u) = mean over pairs of k, a pair counting w_i w_j, u_i u_j or w_i u_j
 
+- where x_i was drawn for the patient of y_i and shares the patient's class, the pair (x_i, y_i) is more alike than two
+  of the pooled laws are: it is left out too, so that all three means are over the same pairs of classes;
 - x, x' are of two patients, and so are y, y': pairs of one patient's rows are left out, a row with itself too, which
   makes the estimate unbiased. It may be negative: then the sets are as alike as two samples of one law;
 - w, u: how often each row counts: 1 for the figure, the number of times its patient was drawn for a replicate of the
@@ -57,6 +59,8 @@ class Discrepancy:
         x_subjects: Whose row each is.
         y_subjects: The same for the second; of generated rows any numbers that tell apart what was drawn apart.
         bandwidth: s.
+        matched: Whether rows of the first set were drawn for patients of the second: then pairs of one patient across
+            the sets are left out.
     """
 
     def __init__(
@@ -66,11 +70,14 @@ class Discrepancy:
         x_subjects: Int64[np.ndarray, " n"],
         y_subjects: Int64[np.ndarray, " m"],
         bandwidth: float,
+        matched: bool = False,
     ) -> None:
         self._scale = -1 / (2 * bandwidth**2)
         self._x = self._within(x, x_subjects)
         self._y = self._within(y, y_subjects)
-        self._xy = np.exp(self._scale * squared_distances(x, y))
+        across = np.exp(self._scale * squared_distances(x, y))
+        others = x_subjects[:, None] != y_subjects if matched else np.ones(across.shape, dtype=bool)
+        self._xy = across * others, others
 
     def _within(
         self, x: Float64[np.ndarray, "n dim"], subjects: Int64[np.ndarray, " n"]
@@ -87,24 +94,21 @@ class Discrepancy:
             w: Weights of the first set, one row a replicate.
             u: Weights of the second.
         """
-        across = _ratio(np.einsum("rn,rn->r", w @ self._xy, u), w.sum(axis=1) * u.sum(axis=1))
-        return _pairs(w, *self._x) + _pairs(u, *self._y) - 2 * across
+        return _pairs(w, w, *self._x) + _pairs(u, u, *self._y) - 2 * _pairs(w, u, *self._xy)
 
     @property
     def value(self) -> float:
         """The estimate on the sets as they are."""
-        n, m = self._xy.shape
+        n, m = self._xy[0].shape
         return float(self(np.ones((1, n)), np.ones((1, m)))[0])
 
 
 def _pairs(
     w: Float64[np.ndarray, "replicates n"],
-    kernel: Float64[np.ndarray, "n n"],
-    apart: Bool[np.ndarray, "n n"],
+    u: Float64[np.ndarray, "replicates m"],
+    kernel: Float64[np.ndarray, "n m"],
+    apart: Bool[np.ndarray, "n m"],
 ) -> Float64[np.ndarray, " replicates"]:
-    top = np.einsum("rn,rn->r", w @ kernel, w)
-    return _ratio(top, np.einsum("rn,rn->r", w @ apart.astype(np.float64), w))
-
-
-def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    top = np.einsum("rn,rn->r", w @ kernel, u)
+    bottom = np.einsum("rn,rn->r", w @ apart.astype(np.float64), u)
     return np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=bottom > 0)

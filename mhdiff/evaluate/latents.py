@@ -8,8 +8,9 @@ patients, and every figure by class is at the same n. Patients are split into ra
 at the same n, on the same B; mean and standard deviation over the splits. d is the Fréchet distance, whose bias the
 floor shows, and the squared maximum mean discrepancy, which has none and whose floor is 0 but for luck. MMD is also
 given over all rows, with an interval by bootstrap over patients, in which a patient's counterpart comes and goes with
-the patient. The splits of one set of patients are not independent: their standard deviation says how much a figure
-depends on the split, and is no standard error.
+the patient; a patient and the own counterpart are never compared, for they share a class. The splits of one set of
+patients are not independent: their standard deviation says how much a figure depends on the split, and is no standard
+error.
 """
 
 from __future__ import annotations
@@ -195,9 +196,7 @@ def _sd(values: list[float]) -> float:
 
 
 def _kernel(pairs: Counterparts, bandwidth: float) -> Discrepancy:
-    # Draws are all apart from each other, whoever's counterparts they are.
-    alone = np.arange(len(pairs.made), dtype=np.int64)
-    return Discrepancy(pairs.made, pairs.real, alone, pairs.subjects, bandwidth)
+    return Discrepancy(pairs.made, pairs.real, pairs.subjects, pairs.subjects, bandwidth, matched=True)
 
 
 def _real_kernel(pairs: Counterparts, bandwidth: float) -> Discrepancy:

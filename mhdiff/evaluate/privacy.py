@@ -59,45 +59,84 @@ def proximity(
     subjects: Int64[np.ndarray, " k"],
     replicates: int = 1000,
     seed: int = 0,
+    classes: tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " k"]] | None = None,
 ) -> dict[str, Any]:
     """Compare how near draws and held-out patients are to training patients.
 
     Args:
         made: Draws.
         train: Latents of training patients.
-        held_out: Latents of held-out patients, best of the same classes as the draws.
+        held_out: Latents of held-out patients.
         subjects: Whose held-out row it is.
         replicates: Resamples of draws and of held-out patients.
         seed: Of the resamples.
+        classes: Classes of the draws and of the held-out rows: those are weighted so that each class counts for as much
+            among them as among the draws. A class lies where it lies, and a rare one is farther from everybody. Draws
+            of a class without held-out patients are compared with nobody. None: all count alike.
 
     Returns:
         `closer` and `ratio` with intervals, the number of draws that are `copies` (at distance 0 but for rounding),
-        and n of each; None with a `reason` where there are fewer than `FEWEST` held-out patients.
+        and n of each; the first two are None with a `reason` where there are fewer than `FEWEST` held-out patients, and
+        `copies`, which needs none, where there are no draws or no training patients.
     """
-    resamples = Resamples.of(subjects, replicates, seed) if len(held_out) else None
-    patients = 0 if resamples is None else resamples.subjects.size
     size: dict[str, Any] = {"n_made": len(made), "n_train": len(train), "n_held_out": len(held_out)}
-    if resamples is None or patients < FEWEST or not len(train) or not len(made):
-        reason = (
-            f"{len(made)} draws, {len(train)} training latents and {patients} held-out patients are too few"
-        )
-        return size | {"closer": None, "ratio": None, "copies": None, "reason": reason}
-    d_made, d_held = nearest(made, train), nearest(held_out, train)
-    place = resamples.place(subjects)
+    size |= {"n_compared": 0, "closer": None, "ratio": None, "copies": None}
+    d_made = nearest(made, train) if len(train) else np.zeros(0)
+    if len(d_made):
+        scale = np.sqrt((train**2).sum(axis=1).mean())
+        size["copies"] = int((d_made <= 1e-6 * scale).sum())
+    of_made, of_held = classes or (np.zeros(len(made), np.int64), np.zeros(len(held_out), np.int64))
+    asked, kept = np.isin(of_held, of_made), np.isin(of_made, of_held)
+    held_out, subjects, of_held = held_out[asked], subjects[asked], of_held[asked]
+    d_made, of_made = d_made[kept] if len(d_made) else d_made, of_made[kept]
+    patients = len(np.unique(subjects))
+    size |= {"n_held_out": len(held_out), "n_compared": len(d_made)}
+    if patients < FEWEST or not len(d_made):
+        return size | {
+            "reason": f"{len(d_made)} draws, {len(train)} training latents and {patients} held-out patients are too few"
+        }
+    order = np.argsort(d_held := nearest(held_out, train), kind="stable")
+    held = _Weighted(d_held[order], of_held[order])
+    resamples = Resamples.of(subjects, replicates, seed)
+    place = resamples.place(subjects)[order]
     chance = np.random.default_rng([seed, 1])
     closer, ratio = [], []
     for counts in resamples.blocks():
-        for row in counts:
-            drawn = np.repeat(d_held, row[place].astype(np.int64))
-            again = chance.choice(d_made, len(d_made))
-            closer.append(float((again < np.quantile(drawn, _QUANTILE)).mean()))
-            ratio.append(_over(np.median(again), np.median(drawn)))
-    scale = np.sqrt((train**2).sum(axis=1).mean())
+        for row in counts[:, place]:
+            there = np.isin(of_made, held.classes[row > 0])  # a replicate may lack a rare class
+            picked = chance.choice(np.flatnonzero(there), len(d_made))
+            low, middle = held.quantiles(row, of_made[picked])
+            closer.append(float((d_made[picked] < low).mean()))
+            ratio.append(_over(np.median(d_made[picked]), middle))
+    low, middle = held.quantiles(np.ones(len(d_held)), of_made)
     return size | {
-        "closer": estimate(float((d_made < np.quantile(d_held, _QUANTILE)).mean()), np.array(closer)),
-        "ratio": estimate(_over(np.median(d_made), np.median(d_held)), np.array(ratio)),
-        "copies": int((d_made <= 1e-6 * scale).sum()),
+        "closer": estimate(float((d_made < low).mean()), np.array(closer)),
+        "ratio": estimate(_over(np.median(d_made), middle), np.array(ratio)),
     }
+
+
+class _Weighted:
+    """Distances of held-out patients, ascending, of whom each class can be given another weight."""
+
+    def __init__(self, values: Float64[np.ndarray, " k"], classes: Int64[np.ndarray, " k"]) -> None:
+        self.values, self.classes = values, classes
+
+    def quantiles(
+        self, counts: Float64[np.ndarray, " k"], like: Int64[np.ndarray, " n"]
+    ) -> tuple[float, float]:
+        """Give the 5% quantile and the median.
+
+        Args:
+            counts: How often each patient counts.
+            like: Classes of the draws, whose shares the classes of the patients are given.
+        """
+        width = int(max(self.classes.max(), like.max())) + 1
+        share = np.bincount(like, minlength=width)
+        here = np.bincount(self.classes, counts, minlength=width)
+        weight = counts * np.divide(share, here, out=np.zeros(width), where=here > 0)[self.classes]
+        reached = np.cumsum(weight) / weight.sum()
+        at = np.searchsorted(reached, (_QUANTILE - 1e-12, 0.5 - 1e-12))
+        return float(self.values[at[0]]), float(self.values[at[1]])
 
 
 def membership(

@@ -181,7 +181,7 @@ def predict_run_corrupted(run: str | Path, spoilers: Sequence[Corruption], every
     Args:
         run: The run's folder.
         spoilers: What spoils them.
-        every: Whether corruptions that act on no modality of the run are left out instead of refused.
+        every: Whether corruptions that act on no modality of the run, or on a stored one, are left out, not refused.
 
     Returns:
         The file.
@@ -199,7 +199,7 @@ def predict_run_corrupted(run: str | Path, spoilers: Sequence[Corruption], every
     if missing:
         module, data = open_run(run)
         if every:
-            missing = [one for one in missing if data.corruptible(one)]
+            missing = [one for one in missing if (on := data.corruptible(one)) and not data.are_stored(on)]
     if missing:
         inference = settled(Path(run), module, data, all_patterns(data.modalities))
         fresh = predict_corrupted(module, data, missing, inference=inference)

@@ -144,7 +144,9 @@ class MultimodalData(LightningDataModule):
         self.modalities = self.used_modalities()
         samples = self.task.samples(self.cohort)
         self.samples = assign(samples, self.split, self.split_seed, groups=self._groups())
-        learns = self.fitted is None or self.null != "none"  # nothing is, where the readers were fitted before
+        learns = (
+            self.fitted is None or self.null != "none"
+        )  # nothing is, where the readers were fitted before
         if learns and self.samples.filter(pl.col("split") == "train").is_empty():
             raise InputError(f"split '{self.split}' leaves no sample to train on", path=self.cohort_path)
         self.graph = self._controlled(self.graph)
@@ -249,6 +251,14 @@ class MultimodalData(LightningDataModule):
 
     def _is_stored(self, modality: str) -> bool:
         return self.stored is not None and modality in self.stored.modalities
+
+    def are_stored(self, modalities: Sequence[str]) -> bool:
+        """Say whether one of some modalities is stored as embeddings, so that its records cannot be spoilt.
+
+        Args:
+            modalities: Their names.
+        """
+        return any(self._is_stored(m) for m in modalities)
 
     def _counts(self, classes: int) -> tuple[int, ...]:
         """How many training samples each class has."""

@@ -6,7 +6,8 @@ themselves. Every patient has a counterpart, drawn with the patient's class wher
 
 `effort` holds draws of `steps` steps against draws of `MANY` from the same noise. `privacy` has the proximity of the
 counterparts of the training patients to them, and membership by log-likelihood, by the distance to the nearest draw,
-and by typicality, see `mhdiff.evaluate.privacy`.
+and by typicality, see `mhdiff.evaluate.privacy`; `compared_with` says with whom the training patients are compared
+(`mhdiff.training.latents.strangers`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from mhdiff.diffusion import Latents, Prior
 from mhdiff.diffusion.effort import Effort, measured
 from mhdiff.evaluate.latents import Counterparts, between, compare_draws, judge
 from mhdiff.evaluate.privacy import membership, nearest, proximity
-from mhdiff.training.latents import PatientLatents, Space, latents_of, side_by_side, spaces
+from mhdiff.training.latents import PatientLatents, Space, latents_of, side_by_side, spaces, strangers
 from mhdiff.training.run import open_run
 from ontology.files import atomic_write
 
@@ -62,6 +63,8 @@ def judge_run(
     classes = list(data.task.classes) if told else []
     train = latents_of(module, data, ["train"], PATIENTS, seed)
     held_out = latents_of(module, data, ["held_out"], PATIENTS, seed)
+    compared = strangers(data.split)
+    others = held_out if compared == "held_out" else latents_of(module, data, [compared], PATIENTS, seed)
     found: dict[str, Any] = {}
     for space in judged:
         console.say(f"judging draws: {space}")
@@ -84,9 +87,11 @@ def judge_run(
                 replicates,
                 seed,
             ),
-            "privacy": _privacy(prior, space, few.made, train, held_out, replicates, seed),
+            "privacy": {"compared_with": compared}
+            | _privacy(prior, space, few.made, train, others, replicates, seed),
         }
-    document = {"prior": type(prior).__name__, "told_classes": told, "steps": steps, "spaces": found}
+    settings = {"steps": steps, "many": many, "replicates": replicates, "seed": seed}
+    document = {"prior": type(prior).__name__, "told_classes": told, **settings, "spaces": found}
     atomic_write(Path(run) / FILE, json.dumps(document, indent=1))
     return document
 

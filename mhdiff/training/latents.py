@@ -40,6 +40,17 @@ def spaces(prior: Prior) -> list[Space]:
     return named
 
 
+def strangers(split: str) -> str:
+    """Name the split of the patients whom training never saw and who are otherwise like those whom it did.
+
+    Held-out patients of another site are not: what is nearer to training patients than they are need be no copy.
+
+    Args:
+        split: The run's `data.split`.
+    """
+    return "tuning" if split.startswith("site:") else "held_out"
+
+
 def modelled(prior: Prior) -> slice:
     """Give which of the blocks [shared | modalities] the prior models.
 

@@ -14,31 +14,32 @@ comes with the check of `mhdiff.evaluate.privacy` on exactly what it holds.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 from safetensors.torch import save_file
 from torch import Tensor
 
 from mhdiff import __version__, console
 from mhdiff.diffusion import UNTOLD, Effort, Latents, Prior
 from mhdiff.diffusion.effort import measured
-from mhdiff.evaluate.privacy import proximity
+from mhdiff.evaluate.privacy import membership, nearest, proximity
 from mhdiff.training.data import MultimodalData
-from mhdiff.training.latents import latents_of, modelled, side_by_side, spaces
+from mhdiff.training.latents import latents_of, modelled, side_by_side, spaces, strangers
 from mhdiff.training.module import Diagnosis
 from mhdiff.training.run import open_run
 from ontology.errors import InputError
-from ontology.files import atomic_directory, sha256
+from ontology.files import atomic_directory, checked, sha256
 
 MARKER = "synthetic_latents.json"
-_FILES = ("blocks.safetensors", "draws.parquet")
-#: Training and held-out patients that the privacy check looks at, at most.
+#: Held-out patients that the privacy check looks at, at most, and training patients whose membership is guessed.
 PATIENTS = 5000
 
 
@@ -63,10 +64,11 @@ class Drawing:
     likelihood: bool = True
 
     def __post_init__(self) -> None:
-        if self.n < 1 or self.steps < 1 or not self.guidance >= 0:
+        if self.n < 1 or self.steps < 1 or self.seed < 0 or not 0 <= self.guidance < math.inf:
             raise InputError(
-                f"cannot draw with --n {self.n}, --steps {self.steps} and --guidance {self.guidance}",
-                remedy="Give 1 or more draws and steps, and a guidance of 0 or more",
+                f"cannot draw with --n {self.n}, --steps {self.steps}, --seed {self.seed} and "
+                f"--guidance {self.guidance}",
+                remedy="Give 1 or more draws and steps, and a seed and a finite guidance of 0 or more",
             )
         if self.label is None and self.guidance != 1.0:
             raise InputError(
@@ -119,6 +121,12 @@ def sample_run(run: str | Path, out: str | Path, drawing: Drawing | None = None)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         module.to(device).eval()
         blocks, effort = draw(prior, drawing, label)
+        lost = int((~blocks.isfinite().flatten(1).all(dim=1)).sum())
+        if lost:
+            raise InputError(
+                f"{lost} of {len(blocks)} draws are not finite numbers; nothing is written",
+                remedy="Give a smaller --guidance or more --steps",
+            )
         console.say(f"{len(blocks):,} draws: {effort}")
         _write(folder, prior, blocks, label, classes, drawing)
         facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
@@ -141,12 +149,7 @@ def sample_run(run: str | Path, out: str | Path, drawing: Drawing | None = None)
             "ms_per_case": effort.ms_per_case,
             "privacy": _privacy(module, data, blocks, label, drawing.seed),
         }
-        for name in _FILES:
-            (folder / name).chmod(0o644)  # safetensors writes files for their owner alone
-        document["files"] = {
-            name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)}
-            for name in _FILES
-        }
+        document["files"] = checked(folder)
         (folder / MARKER).write_text(json.dumps(document, indent=1), encoding="utf-8")
     return document
 
@@ -233,26 +236,45 @@ def _not_modelled(prior: Prior, modalities: list[str]) -> list[str]:
 def _privacy(
     module: Diagnosis, data: MultimodalData, blocks: Tensor, label: Tensor | None, seed: int
 ) -> dict[str, Any]:
-    """Give the proximity of the draws to training patients, in every space.
+    """Give the proximity of the draws to training patients, and membership by the draws, in every space.
 
-    Held-out patients are those of the classes that were drawn: a class lies where it lies, and not near the others.
-    The shared block of complete patients' draws is held against that of all patients.
+    All training patients are looked at. The shared block of complete patients' draws is held against that of all
+    patients. See `strangers` for whom they are compared with.
     """
-    prior = module.net.prior
-    train = latents_of(module, data, ["train"], PATIENTS)
-    held_out = latents_of(module, data, ["held_out"], PATIENTS)
-    asked = np.ones(len(held_out.labels), dtype=bool)
-    if label is not None:
-        asked = np.isin(held_out.labels, label.numpy())
+    prior, compared = module.net.prior, strangers(data.split)
+    train = latents_of(module, data, ["train"])
+    others = latents_of(module, data, [compared], PATIENTS)
+    drawn = np.arange(len(data.task.classes)) if label is None else np.unique(label.numpy())
     made = blocks.float().cpu().numpy()
     found: dict[str, Any] = {}
     for space in spaces(prior):
-        rows = held_out.has(space)
-        found[space] = proximity(
-            side_by_side(made, space, prior),
-            train.in_space(space, prior),
-            held_out.in_space(space, prior)[asked[rows]],
-            held_out.subjects[rows & asked],
-            seed=seed,
-        )
+        draws = side_by_side(made, space, prior)
+        x, y = train.in_space(space, prior), others.in_space(space, prior)
+        rows, other_rows = train.has(space), others.has(space)
+        classes = None if label is None else (label.numpy(), others.labels[other_rows])
+        near = proximity(draws, x, y, others.subjects[other_rows], seed=seed, classes=classes)
+        told, other_told = np.isin(train.labels[rows], drawn), np.isin(others.labels[other_rows], drawn)
+        some = np.flatnonzero(told)
+        if len(some) > PATIENTS:
+            some = np.sort(np.random.default_rng(seed).choice(some, PATIENTS, replace=False))
+        scored = {
+            name: membership(
+                score(x[some]),
+                score(y[other_told]),
+                train.subjects[rows][some],
+                others.subjects[other_rows][other_told],
+                seed=seed,
+            )
+            for name, score in (
+                ("nearest_draw", partial(_nearness, draws)),
+                ("typicality", lambda z: -(z**2).sum(axis=1) / 2),
+            )
+        }
+        found[space] = near | {"compared_with": compared, "membership": scored}
     return found
+
+
+def _nearness(
+    draws: Float64[np.ndarray, "n width"], latents: Float64[np.ndarray, "m width"]
+) -> Float64[np.ndarray, " m"]:
+    return -nearest(latents, draws)

@@ -102,6 +102,27 @@ def test_mmd_is_the_closed_form_of_gaussians_and_unbiased():
         assert error < 0.01
 
 
+def test_mmd_of_perfect_draws_of_separated_classes_is_0_on_average_under_weights_too():
+    """A counterpart has its patient's class: were that pair counted, every prior would look better than perfect."""
+    n, classes, found = 40, 5, []
+    for seed in range(200):
+        one = pairs(n, seed=seed, classes=classes)
+        far = Counterparts(
+            one.real + 5 * one.labels[:, None], one.made + 5 * one.labels[:, None], *_rest(one)
+        )
+        kernel = Discrepancy(far.made, far.real, far.subjects, far.subjects, 3.0, matched=True)
+        weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n)).astype(float)[None]
+        told = judge(far, list("abcde"), splits=1, replicates=0)["pooled"]["mmd"]["value"]
+        found.append([told, float(kernel(weights, weights)[0])])
+    mean, error = np.mean(found, axis=0), np.std(found, axis=0) / np.sqrt(len(found))
+    assert (np.abs(mean) < 3.5 * error).all(), (mean, error)
+    assert (error < 0.002).all()  # with the own pairs the mean is about -.013
+
+
+def _rest(one):
+    return one.subjects, one.labels
+
+
 def test_replicates_in_which_patients_come_twice_are_not_biased_upwards():
     one = pairs(200, seed=5)
     figures = judge(one, ["a", "b"], splits=4, replicates=300)["pooled"]["mmd"]

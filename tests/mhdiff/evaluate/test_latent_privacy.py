@@ -49,6 +49,35 @@ def test_near_copies_among_honest_draws_are_caught():
     assert told["low"] > 0.5
 
 
+def mixture(sizes, seed):
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    return np.random.default_rng(seed).normal(size=(len(labels), DIM)) + 6 * np.eye(DIM)[labels], labels
+
+
+def test_a_perfect_prior_that_draws_all_classes_alike_is_not_accused_and_near_copies_are():
+    """Of rare classes fewer train: whoever is of one is farther from everybody, drawn or not."""
+    (train, labels), (held_out, of_held), (made, of_made) = (
+        mixture(sizes, seed) for seed, sizes in ((1, (900, 60, 40)), (2, (450, 30, 20)), (3, (300, 300, 300)))
+    )
+    whose, classes = np.arange(len(held_out)), (of_made, of_held)
+    plain = proximity(made, train, held_out, whose, replicates=200)
+    assert plain["ratio"]["low"] > 1  # which is what is corrected
+    near = proximity(made, train, held_out, whose, replicates=200, classes=classes)
+    assert near["ratio"]["low"] <= 1 <= near["ratio"]["high"]
+    assert near["closer"]["low"] <= 0.05 <= near["closer"]["high"]
+    noise = np.random.default_rng(4).normal(size=(90, DIM))
+    copied = np.arange(0, 900, 10)
+    made[copied] = train[[np.flatnonzero(labels == c)[0] for c in of_made[copied]]] + 0.05 * noise
+    assert proximity(made, train, held_out, whose, replicates=200, classes=classes)["closer"]["low"] > 0.05
+
+
+def test_draws_of_a_class_without_held_out_patients_are_counted_as_copies_and_compared_with_nobody():
+    classes = (np.repeat([0, 1], 150), np.zeros(200, int))
+    near = proximity(TRAIN, TRAIN, HELD_OUT, WHO, replicates=20, classes=classes)
+    assert near["n_compared"] == 150
+    assert near["copies"] == 300
+
+
 def test_nearest_is_the_smallest_of_all_distances_and_exactly_0_for_a_copy():
     x, y = people(30, 6), people(50, 7)
     every = np.sqrt(((x[:, None] - y) ** 2).sum(axis=2))
@@ -73,6 +102,7 @@ def test_patients_are_resampled_and_not_their_rows():
 def test_too_few_are_told():
     few = proximity(TRAIN, TRAIN, HELD_OUT[: FEWEST - 1], WHO[: FEWEST - 1])
     assert few["closer"] is None
+    assert few["copies"] == len(TRAIN)  # which are copies whoever else is there
     assert "too few" in few["reason"]
     nobody = proximity(TRAIN, TRAIN, HELD_OUT[:0], WHO[:0])
     assert nobody["n_held_out"] == 0

@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from mhdiff.cli import main
+from mhdiff.commands.sample import privacy_line
+from mhdiff.training.latents import strangers
 from mhdiff.training.run import open_run
 from mhdiff.training.synthesise import MARKER
 from ontology.files import sha256
@@ -83,6 +85,9 @@ def test_what_cannot_be_drawn_is_refused_and_leaves_nothing(small_run, tmp_path,
         (["--guidance", "2"], "--label"),
         (["--n", "0"], "--n 0"),
         (["--label", "all", "--guidance", "-1"], "guidance"),
+        (["--label", "all", "--guidance", "inf"], "guidance"),
+        (["--label", "all", "--guidance", "1e38"], "not finite"),
+        (["--seed", "-1"], "--seed -1"),
     ):
         assert sample(small_run, tmp_path / "none", *options) == 2
         assert words in capsys.readouterr().err
@@ -93,6 +98,45 @@ def test_what_cannot_be_drawn_is_refused_and_leaves_nothing(small_run, tmp_path,
     assert sample(small_run, mine, "--n", "2") == 2
     assert MARKER in capsys.readouterr().err
     assert [p.name for p in mine.iterdir()] == ["thesis.txt"]
+
+
+def test_a_data_set_has_its_copies_and_its_membership_whoever_is_held_out(small_run, tmp_path, capsys):
+    """Of a rare class hardly anybody is held out, and it is the one that is drawn."""
+    out = tmp_path / "draws"
+    assert sample(small_run, out, "--n", "5", "--label", "fungal", "--no-likelihood") == 0
+    for found in json.loads((out / MARKER).read_text())["privacy"].values():
+        assert found["closer"] is None
+        assert found["copies"] == 0
+        assert found["compared_with"] == "held_out"
+        assert set(found["membership"]) == {"nearest_draw", "typicality"}
+    assert "copies: 0" in capsys.readouterr().out
+
+
+def test_a_ratio_that_is_undefined_is_told():
+    figure = {"value": None, "low": None, "high": None, "reason": "all alike"}
+    found = {"closer": figure, "ratio": figure, "copies": 3, "compared_with": "tuning"}
+    line = privacy_line("shared", found | {"membership": {"nearest_draw": figure}})
+    assert "undefined (all alike)" in line
+    assert "95% of tuning" in line
+
+
+def test_patients_of_another_site_are_nobody_to_compare_with():
+    assert strangers("site:Hannover") == "tuning"
+    assert strangers("fold:0/5") == strangers("stored") == "held_out"
+
+
+def test_latents_that_were_judged_otherwise_are_told_with_their_own_settings(small_run, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(small_run, run)
+    (run / "latents.json").write_text(json.dumps({"prior": "P", "replicates": 50, "seed": 3, "spaces": {}}))
+    assert main(["evaluate", str(run), "--replicates", "5"]) == 0
+    said = capsys.readouterr()
+    assert "50 replicates" in said.err + said.out
+    assert json.loads((run / "metrics.json").read_text())["latents"]["replicates"] == 50
+    for wrong in (["--seed", "-1"], ["--replicates", "-1"], ["--corrupt", "all:9"]):
+        (run / "predictions.parquet").unlink(missing_ok=True)
+        assert main(["evaluate", str(run), *wrong]) == 2
+        assert not (run / "predictions.parquet").exists()
 
 
 def test_a_prior_that_models_nothing_or_no_class_is_refused(small_config, tmp_path, capsys):
