@@ -31,7 +31,7 @@ from typing import Any
 import yaml
 
 from mhdiff.config import find
-from mhdiff.evaluate.patterns import EVERY
+from mhdiff.evaluate.patterns import EMPTY, EVERY
 from ontology.errors import InputError
 
 _KNOWN = (
@@ -156,8 +156,14 @@ class Ablation:
     @property
     def offered(self) -> tuple[str, ...]:
         """The patterns that every cell predicts beside the fullest one, by name."""
-        first = () if self.pattern is None or EVERY in self.patterns else (self.pattern,)
-        return tuple(sorted({*self.patterns, *first}))
+        # All are all but the empty one, which is offered where it is asked for.
+        there = self.pattern is None or (EVERY in self.patterns and self.pattern != EMPTY)
+        return tuple(sorted({*self.patterns, *(() if there else (str(self.pattern),))}))
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The names of patterns that it has, which must be patterns of the task."""
+        return tuple(sorted({*self.offered, *(() if self.pattern is None else (self.pattern,))}))
 
     @property
     def all_seeds(self) -> tuple[int, ...]:

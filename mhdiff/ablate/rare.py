@@ -21,6 +21,20 @@ from ontology.errors import InputError
 RARE = {"rare_auroc": "auroc", "rare_auprc": "auprc"}
 
 
+def check_rare(asked: Sequence[str], classes: Sequence[str]) -> None:
+    """Refuse names of rare classes that are no classes.
+
+    Args:
+        asked: The names.
+        classes: Names of all classes.
+
+    Raises:
+        InputError: If one is not there.
+    """
+    if unknown := [name for name in asked if name not in classes]:
+        raise InputError(f"'rare' names {', '.join(unknown)}", remedy=f"The classes are {', '.join(classes)}")
+
+
 @dataclass(frozen=True)
 class Rare:
     """Which classes are rare.
@@ -51,11 +65,7 @@ class Rare:
         """
         counts = np.bincount(scored.labels, minlength=len(classes))
         if isinstance(asked, tuple):
-            unknown = [name for name in asked if name not in classes]
-            if unknown:
-                raise InputError(
-                    f"'rare' names {', '.join(unknown)}", remedy=f"The classes are {', '.join(classes)}"
-                )
+            check_rare(asked, classes)
             places = [i for i, name in enumerate(classes) if name in asked]
         else:
             limit = 0.0 if asked is None else asked * counts.sum()

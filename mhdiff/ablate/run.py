@@ -35,7 +35,7 @@ from ontology.files import atomic_directory, atomic_write
 
 MARKER = "plan.json"
 PREDICTIONS = "predictions.parquet"
-Prepare = Callable[[Path, list[str], tuple[str, ...]], None]
+Prepare = Callable[[Path, list[str], tuple[str, ...], tuple[str, ...]], None]
 
 
 class UnusablePredictions(Exception):
@@ -84,8 +84,9 @@ def run(
             offer beside the fullest, it writes predictions.parquet and, if it can, run.json with the number of
             parameters and the seconds.
         workers: How many processes train at once.
-        prepare: Called once for each arm before anything is trained, with base configuration, overrides and patterns:
-            refuses wrong ones, and makes the data that are not there yet, so that they can be fingerprinted.
+        prepare: Called once for each arm before anything is trained, with base configuration, overrides, names of
+            patterns and of rare classes: refuses wrong ones, and makes the data that are not there yet, so that they
+            can be fingerprinted.
 
     Returns:
         The document that is also written to OUT/ablation.json. Failed cells and arms are in it as failed.
@@ -147,7 +148,8 @@ def run(
 
 def _refuse_early(prepare: Prepare, ablation: Ablation, cell: Cell) -> None:
     try:
-        prepare(ablation.base, list(cell.overrides), ablation.offered)
+        rare = ablation.rare if isinstance(ablation.rare, tuple) else ()
+        prepare(ablation.base, list(cell.overrides), ablation.named, rare)
     except SystemExit as error:
         raise refused(cell) from error
 

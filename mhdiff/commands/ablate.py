@@ -48,12 +48,15 @@ def _run(arguments: argparse.Namespace) -> None:
         raise SystemExit(1)
 
 
-def _prepare(base: Path, overrides: list[str], patterns: tuple[str, ...]) -> None:
+def _prepare(base: Path, overrides: list[str], patterns: tuple[str, ...], rare: tuple[str, ...]) -> None:
+    from mhdiff.ablate.rare import check_rare
+    from mhdiff.cohort import Task
     from mhdiff.evaluate.patterns import asked_patterns
     from mhdiff.training.cli import parse
 
     data = parse(["--config", str(base), *overrides]).datamodule
     asked_patterns(patterns, data.used_modalities())  # a wrong name is refused before anything is trained
+    check_rare(rare, Task.load(data.task_name).classes)
     data.prepare_data()
 
 

@@ -212,7 +212,7 @@ def test_wrong_input_stops_everything(make, tmp_path, mode, workers):
 def test_arms_are_refused_before_anything_is_trained_or_written(make, tmp_path):
     seen = []
 
-    def prepare(base, overrides, patterns):
+    def prepare(base, overrides, patterns, rare):
         seen.append(overrides)
         if "--arm=strong" in overrides:
             raise SystemExit(2)

@@ -258,6 +258,20 @@ def test_a_class_that_nobody_has_is_not_rare_unless_it_is_named():
     assert Rare.of(None, classes, scored).places == ()
 
 
+def test_what_is_compared_first_is_refused_early_and_the_empty_pattern_is_no_part_of_all(make, tmp_path):
+    asked = []
+
+    def prepare(base, overrides, patterns, rare):
+        asked.append((patterns, rare))
+        raise SystemExit(2)
+
+    with pytest.raises(InputError, match="was refused"):
+        run(make(pattern="imge", patterns="all", rare=["viral"]), tmp_path / "out", fit_cell, prepare=prepare)
+    assert asked == [(("all", "imge"), ("viral",))]
+    assert make(pattern="none", patterns="all").offered == ("all", "none")
+    assert make(pattern="image", patterns="all").offered == ("all",)
+
+
 def test_patterns_are_asked_for_by_name_and_the_fullest_is_always_among_them():
     modalities = ["image", "note", "labs"]
     assert asked_patterns([], modalities) == [("image", "note", "labs")]
@@ -272,7 +286,9 @@ def test_a_wrong_pattern_is_refused_before_anything_is_trained_or_made(tmp_path)
     ablation = Ablation.load("ablations/demo.yaml").with_overrides([f"--data.cohort={tmp_path / 'cohort'}"])
     cell = plan(ablation)[0][0]
     with pytest.raises(InputError, match="patterns: there is no 'image'"):  # which this ablation leaves out
-        _prepare(ablation.base, list(cell.overrides), ("image",))
+        _prepare(ablation.base, list(cell.overrides), ("image",), ())
+    with pytest.raises(InputError, match="'rare' names fungl"):
+        _prepare(ablation.base, list(cell.overrides), (), ("viral", "fungl"))
     assert not list(tmp_path.iterdir())
 
 
