@@ -21,24 +21,32 @@ def run_raw(arguments: list[str]) -> None:
         arguments: What stands after `mhdiff embed`.
     """
     parser = argparse.ArgumentParser(
-        prog="mhdiff embed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="mhdiff embed",
+        usage="%(prog)s (RUN | -c CONFIG [options of fit]) --out DIR [--modalities NAME ...]",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", nargs="?", help="folder of a run made by mhdiff fit")
     parser.add_argument("-c", "--config", help="a configuration instead of a run")
     parser.add_argument("--out", required=True, help="folder of the embeddings; gone on with where it exists")
     parser.add_argument("--modalities", nargs="+", help="which; by default all that can be")
+    # The run is no argument of the parser: it would take the value of an option of fit that stands apart from it.
     given, options = parser.parse_known_args(arguments)
-    if (given.run is None) == (given.config is None):
+    run = options.pop(0) if given.config is None and options and not options[0].startswith("-") else None
+    if run is None and given.config is None:
         raise InputError("give either a run or -c CONFIG", remedy="mhdiff embed RUN --out DIR")
-    if given.run is not None and options:
+    if run is not None and options:
         raise InputError(
             f"a run is embedded as it is, without {options[0]}", remedy="Options of fit go with -c CONFIG"
+        )
+    if given.config is not None and options and not options[0].startswith("-"):
+        raise InputError(
+            f"give either a run ({options[0]}) or -c CONFIG", remedy="mhdiff embed RUN --out DIR"
         )
     from mhdiff.commands.fit import resolved
     from mhdiff.training.embed import embed_config, embed_run
 
-    if given.run is not None:
-        folder = embed_run(given.run, given.out, given.modalities)
+    if run is not None:
+        folder = embed_run(run, given.out, given.modalities)
     else:
         folder = embed_config(resolved(["--config", given.config, *options]), given.out, given.modalities)
     console.out(str(folder))

@@ -220,8 +220,8 @@ class Embeddings:
             samples: The samples in use, with their split.
 
         Raises:
-            InputError: If cohort, task or what the task blinds differ, no modality or not every sample is stored, or encoders that were
-                fitted were fitted on another split.
+            InputError: If cohort, task or what the task blinds differ, no modality or not every sample is stored, or
+                encoders that were fitted were fitted on another split.
         """
         for what in ("cohort", "task", *TOLD):
             if self.facts[what] != here[what]:

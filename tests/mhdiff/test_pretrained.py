@@ -46,7 +46,14 @@ def test_weights_graph_and_predictions_come_back_to_the_bit(small_run, small_dat
 
 def test_an_export_of_what_was_loaded_is_the_same_file(small_run, exported, tmp_path):
     assert main(["export", str(small_run), "--out", str(tmp_path / "again")]) == 0
-    for name in ("config.yaml", "task.yaml", "inference.json", "model.safetensors", "preprocess.json", "concept_graph.safetensors"):
+    for name in (
+        "config.yaml",
+        "task.yaml",
+        "inference.json",
+        "model.safetensors",
+        "preprocess.json",
+        "concept_graph.safetensors",
+    ):
         assert (tmp_path / "again" / name).read_bytes() == (exported / name).read_bytes()
 
 
@@ -182,7 +189,10 @@ def test_an_export_with_pretrained_parts_and_a_task_of_ones_own_works_on_another
     BertModel(BertConfig(vocab_size=len(words), **small)).save_pretrained(mine / "bert")
     shutil.copy(find("tasks/pneumonia.yaml"), mine / "task.yaml")
     config = yaml.safe_load(small_config.read_text())
-    for name, kind, path in (("image", "image.PretrainedImage", "resnet"), ("note", "text.PretrainedText", "bert")):
+    for name, kind, path in (
+        ("image", "image.PretrainedImage", "resnet"),
+        ("note", "text.PretrainedText", "bert"),
+    ):
         config["model"]["encoders"][name] = {
             "class_path": f"mhdiff.encoders.{kind}",
             "init_args": {"name_or_path": str(mine / path)},
@@ -198,7 +208,9 @@ def test_an_export_with_pretrained_parts_and_a_task_of_ones_own_works_on_another
     told = pl.read_parquet(predict_run(tmp_path / "run"))
     assert main(["export", str(tmp_path / "run"), "--out", str(tmp_path / "model")]) == 0
     text = "".join(
-        f.read_text() for f in (tmp_path / "model").rglob("*") if f.suffix in (".yaml", ".json", ".md", ".txt")
+        f.read_text()
+        for f in (tmp_path / "model").rglob("*")
+        if f.suffix in (".yaml", ".json", ".md", ".txt")
     )
     assert str(tmp_path) not in text
     shutil.rmtree(mine)

@@ -69,6 +69,11 @@ def test_training_starts_where_the_encoders_stood_and_ends_in_a_run(
     assert torch.equal(fresh({"embedding": e}), e)
     assert main(["evaluate", str(out), "--replicates", "5", "--corrupt", "blur"]) == 2
     assert "stored as embeddings" in capsys.readouterr().err
+    capsys.readouterr()
+    assert main(["evaluate", str(out), "--replicates", "5", "--corrupt", "all"]) == 0
+    assert "corruptions" not in json.loads(
+        (out / "metrics.json").read_text()
+    )  # all of them act on stored ones
     assert main(["export", str(out), "--out", str(tmp_path / "export")]) == 2
     assert main(["embed", str(out), "--out", str(tmp_path / "again")]) == 2
     assert "no encoders of its own" in capsys.readouterr().err
@@ -178,6 +183,16 @@ def test_a_frozen_network_is_stored_before_its_projection_and_gives_the_same_lat
         )
 
 
+def test_options_of_fit_may_stand_apart_from_their_values(small_config, tmp_path, capsys):
+    known = ["embed", "-c", str(small_config), "--trainer.max_epochs", "1", "--out", str(tmp_path / "out")]
+    assert main(known) == 2
+    assert "not trained yet" in capsys.readouterr().err  # which is what is wrong with it
+    assert main(["embed", str(tmp_path), "-c", str(small_config), "--out", str(tmp_path / "out")]) == 2
+    assert "either a run" in capsys.readouterr().err
+    assert main(["embed", "--out", str(tmp_path / "out")]) == 2
+    assert "either a run" in capsys.readouterr().err
+
+
 def test_untrained_encoders_are_refused(small_config, tmp_path, capsys):
     assert main(["embed", "-c", str(small_config), "--out", str(tmp_path / "out")]) == 2
     assert "not trained yet" in capsys.readouterr().err
@@ -210,7 +225,9 @@ def test_a_torn_or_strange_folder_is_refused(stored, tmp_path):
         found.check(found.facts, found.modalities, samples)
 
 
-def test_embeddings_that_saw_the_label_are_refused_where_it_is_blinded(stored, small_config, tmp_path, capsys):
+def test_embeddings_that_saw_the_label_are_refused_where_it_is_blinded(
+    stored, small_config, tmp_path, capsys
+):
     """A task of the same name that blinds nothing: its encoders may have read the diagnosis."""
     task = yaml.safe_load(find("tasks/pneumonia.yaml").read_text())
     assert task["blinded"]["words"]
@@ -233,7 +250,7 @@ def test_what_a_task_reads_is_named_whatever_its_words():
         replace(task, blinded=Blinded(task.blinded.concepts, ())),
         replace(task, blinded=Blinded((1,), task.blinded.words)),
         replace(task, window_days=3.0),
-        replace(task, modalities={**task.modalities, "note": ("NOTE//",)}),
+        replace(task, modalities={**task.modalities, "note": ("NOTE//X",)}),
     ):
         assert reads("c", other, ["A", "B"])["task_content"] != known["task_content"]
     assert reads("c", task, ["A"])["label_codes"] != known["label_codes"]
