@@ -138,18 +138,23 @@ def test_nothing_comes_from_another_split_or_the_sample_itself(data, name):
         .otherwise(mark + "!" + pl.col("sample_id").cast(pl.String) + "!"),
         code=mark + "!" + pl.col("sample_id").cast(pl.String) + "!" + pl.col("code"),
     )
-    source = Source(
-        marked, table.with_columns(source=mark + "!" + pl.col("sample_id").cast(pl.String)), data.samples
-    )
+    whose_source = (
+        mark + "!" + pl.col("sample_id").cast(pl.String) + "!" + pl.col("source")
+    )  # as the codes are
+    source = Source(marked, table.with_columns(source=whose_source), data.samples)
     found = spoiler.record(Record(marked, source.evidence), source)
     moved = 0
     for sample, code in found.events.select("sample_id", "code").iter_rows():
         where, whose, _ = code.split("!", 2)
         assert where == split[sample]
         moved += int(whose) != sample
-    for sample, whose in found.evidence.select("sample_id", "source").iter_rows():
-        assert whose.split("!")[0] == split[sample]
+    brought = 0
+    for sample, told in found.evidence.select("sample_id", "source").iter_rows():
+        where, whose, _ = told.split("!", 2)
+        assert where == split[sample]
+        brought += int(whose) != sample
     assert (moved > 0) == (name in ("wrong_note", "wrong_codes"))
+    assert (brought > 0) == (name in ("wrong_note", "wrong_codes"))  # what a code says comes with it
 
 
 def test_wrong_names_and_severities_are_refused():
