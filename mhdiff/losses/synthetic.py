@@ -96,7 +96,7 @@ class SyntheticLatents(Loss):
             raise InputError(
                 "mhdiff.losses.SyntheticLatents draws shared latents of a class, and model.prior "
                 f"({type(prior).__name__}) models none",
-                remedy="Take DiffusionPrior with hierarchy: full or flat, or take the loss out of model.losses",
+                remedy="Take VAEPrior, or DiffusionPrior with hierarchy: full or flat, or leave the loss out",
             )
         if len(spec.counts) != len(spec.classes):
             raise InputError(
