@@ -38,7 +38,9 @@ LIMIT = 3.0
 SOURCE = 500
 GUIDANCE = {
     "none": NoGuidance,
-    "messages": lambda g, d, h: MessagePassing(g, d, h, conv=SAGEConv, layers=3),  # as configs/demo.yaml
+    "messages": lambda g, d, h: MessagePassing(
+        g, d, h, conv=SAGEConv, layers=3
+    ),  # heavier than configs/demo.yaml
 }
 
 

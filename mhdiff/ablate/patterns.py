@@ -5,6 +5,9 @@
     irreducible_drop = ceiling(fullest) - ceiling              what nobody can keep: the information is not there
     excess_drop      = drop - irreducible_drop                 what the arm loses beyond it
 
+Differences are of the figures as they are: of AUROC, above 0 is worse for the arm; of Brier score and
+calibration error, which are better when smaller, below 0 is.
+
 The ceiling is the exact posterior of a known-answer cohort on the arm's own patients. All are paired: a replicate
 takes the same patients for the arm, the ceiling and both patterns, and the mean over the arm's seeds. Differences
 between arms are those of `mhdiff.ablate.differences`, pattern by pattern, on the same resamples. Figures that need no

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mhdiff.commands import Verb
-from mhdiff.commands.ablate_patterns import figure, pattern_lines
+from mhdiff.commands.ablate_patterns import pattern_lines
+from mhdiff.commands.figures import with_interval
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -73,14 +74,18 @@ def table(document: dict[str, Any], metric: str = "auroc") -> str:
     width = max(map(len, document["arms"]))
     for name, arm in document["arms"].items():
         own = "" if arm["seeds"] == document["seeds"] else f"  seeds {arm['seeds']}"
-        lines.append(f"  {name:<{width}}  {figure(arm['metrics'][metric])}  n={arm['n_subjects']}{own}")
+        lines.append(
+            f"  {name:<{width}}  {with_interval(arm['metrics'][metric])}  n={arm['n_subjects']}{own}"
+        )
     for row in document["differences"]:
         if row["metric"] == metric:
             of = f" over {row['draws']} draws of the null" if row.get("draws", 1) > 1 else ""
             if row.get("rank_p") is not None:
                 of += f", rank p {row['rank_p']:.3f}"
             remark = f"; {row['remark']}" if row.get("remark") else ""
-            lines.append(f"  {row['arm']} - {row['reference']}: {figure(row, signed=True)}{of}{remark}")
+            lines.append(
+                f"  {row['arm']} - {row['reference']}: {with_interval(row, signed=True)}{of}{remark}"
+            )
     if len(document["patterns"]) > 1 or document["rare"]:
         lines += pattern_lines(document, metric)
     return "\n".join(lines)

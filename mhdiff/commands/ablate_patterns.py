@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mhdiff.commands.figures import with_interval
+
 
 def pattern_lines(document: dict[str, Any], metric: str = "auroc") -> list[str]:
     """Write the patterns as text: under each its ceiling, then the arms, then what differs between them.
@@ -26,44 +28,30 @@ def pattern_lines(document: dict[str, Any], metric: str = "auroc") -> list[str]:
         width = max(map(len, pattern["arms"]))
         for arm, row in pattern["arms"].items():
             told = (
-                f"undefined ({row['reason']})" if row["metrics"] is None else figure(row["metrics"][metric])
+                f"undefined ({row['reason']})"
+                if row["metrics"] is None
+                else with_interval(row["metrics"][metric])
             )
             for key, label in (("gap", "gap"), ("drop", "drop"), ("excess_drop", "beyond")):
-                told += f"  {label} {figure(row[key][metric], signed=True)}" if row[key] else ""
+                told += f"  {label} {with_interval(row[key][metric], signed=True)}" if row[key] else ""
             if row["metrics"] is not None and rare in row["metrics"]:
-                told += f"  rare {figure(row['metrics'][rare])}"
+                told += f"  rare {with_interval(row['metrics'][rare])}"
             lines.append(f"  {arm:<{width}}  {told}")
         for row in pattern["differences"]:
             if row["metric"] in (metric, rare):
                 which = ", rare" if row["metric"] == rare else ""
-                lines.append(f"  {row['arm']} - {row['reference']}{which}: {figure(row, signed=True)}")
+                lines.append(f"  {row['arm']} - {row['reference']}{which}: {with_interval(row, signed=True)}")
     if document["rare"]:
         found = [f"{name} (n+ {n})" for name, n in document["rare"]["n_positive"].items()]
         lines.append("rare classes: " + (", ".join(found) or str(document["rare"].get("reason"))))
     return lines
 
 
-def figure(estimate: dict[str, Any], *, signed: bool = False) -> str:
-    """Write a figure with its interval, or why it has none.
-
-    Args:
-        estimate: {value, low, high, reason}.
-        signed: Whether a plus is written.
-    """
-    form = "{:+.3f}" if signed else "{:.3f}"
-    if estimate["value"] is None:
-        return f"undefined ({estimate['reason']})"
-    value = form.format(estimate["value"])
-    if estimate["low"] is None:
-        return f"{value} ({estimate.get('reason', 'no interval')})"
-    return f"{value} ({form.format(estimate['low'])} to {form.format(estimate['high'])})"
-
-
 def _ceiling(row: dict[str, Any] | None, metric: str) -> str:
     """Write what the first arm's patients allow: the ceiling, and what it loses itself."""
     if row is None or row["ceiling"] is None:
         return ""
-    told = f"  ceiling {figure(row['ceiling'][metric])}"
+    told = f"  ceiling {with_interval(row['ceiling'][metric])}"
     if row["irreducible_drop"] is not None:
-        told += f", drop {figure(row['irreducible_drop'][metric], signed=True)}"
+        told += f", drop {with_interval(row['irreducible_drop'][metric], signed=True)}"
     return told

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mhdiff import console
 from mhdiff.commands import Verb
+from mhdiff.commands.figures import with_interval
 from ontology.errors import InputError
 
 if TYPE_CHECKING:
@@ -161,19 +162,18 @@ def table(document: dict[str, Any]) -> str:
     ]
     full = next(iter(document["patterns"].values()))
     for name, figure in full["metrics"].items():
-        lines.append(f"  {name:12} {_figure(figure)}")
+        lines.append(f"  {name:12} {with_interval(figure)}")
     lines.append(f"\n{'modalities offered':28} {'AUROC':24} {'ceiling':24} {'Brier':24} n")
     for name, pattern in document["patterns"].items():
         ceiling = (pattern.get("ceiling") or {}).get("auroc")
         lines.append(
-            f"{name:28} {_figure(pattern['metrics']['auroc']):24} {_figure(ceiling):24} "
-            f"{_figure(pattern['metrics']['brier']):24} {pattern['n']}"
+            f"{name:28} {with_interval(pattern['metrics']['auroc']):24} {with_interval(ceiling):24} "
+            f"{with_interval(pattern['metrics']['brier']):24} {pattern['n']}"
         )
     lines.append("\nby class, everything offered: n of the class, AUROC, average precision")
     for name, figures in full["per_class"].items():
-        lines.append(
-            f"  {name:16} {figures['n_positive']:5d}  {_figure(figures['auroc'])}  {_figure(figures['auprc'])}"
-        )
+        ranks = "  ".join(with_interval(figures[metric]) for metric in ("auroc", "auprc"))
+        lines.append(f"  {name:16} {figures['n_positive']:5d}  {ranks}")
     if "corruptions" in document:
         lines += corruption_lines(document["corruptions"])
     if "latents" in document:
@@ -206,17 +206,7 @@ def corruption_lines(spoilt: dict[str, Any]) -> list[str]:
 
 
 def _brief(figure: dict[str, Any]) -> str:
-    return "undefined" if figure["value"] is None else _figure(figure)
-
-
-def _figure(figure: dict[str, Any] | None) -> str:
-    if figure is None:
-        return "-"
-    if figure["value"] is None:
-        return f"undefined ({figure.get('reason', 'no reason given')})"
-    if figure["low"] is None:
-        return f"{figure['value']:.3f} (no interval)"
-    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
+    return "undefined" if figure["value"] is None else with_interval(figure)
 
 
 VERB = Verb("metrics with intervals and n on patients that training never saw", _configure, _run)

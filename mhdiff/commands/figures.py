@@ -6,15 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def with_interval(figure: Mapping[str, Any], digits: int = 3) -> str:
-    """Write a figure: "0.812 (0.790 to 0.834)", without an interval where there is none, or why it is undefined.
+def with_interval(figure: Mapping[str, Any] | None, digits: int = 3, *, signed: bool = False) -> str:
+    """Write a figure: "0.812 (0.790 to 0.834)", or why it is undefined or has no interval; "-" where there is none.
 
     Args:
-        figure: value, low and high, as of `mhdiff.evaluate.bootstrap.estimate`; `reason` where there is no value.
+        figure: value, low and high, as of `mhdiff.evaluate.bootstrap.estimate`, and a `reason` where one is missing.
         digits: After the point.
+        signed: Whether a plus is written.
     """
+    if figure is None:
+        return "-"
+    reason = figure.get("reason")
     if figure["value"] is None:
-        return f"undefined ({figure.get('reason') or 'no reason given'})"
+        return f"undefined ({reason or 'no reason given'})"
+    form = f"{{:{'+' if signed else ''}.{digits}f}}"
+    value = form.format(figure["value"])
     if figure["low"] is None:
-        return f"{figure['value']:.{digits}f} (no interval)"
-    return f"{figure['value']:.{digits}f} ({figure['low']:.{digits}f} to {figure['high']:.{digits}f})"
+        return f"{value} ({reason or 'no interval'})"
+    return f"{value} ({form.format(figure['low'])} to {form.format(figure['high'])})"

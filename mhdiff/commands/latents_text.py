@@ -21,7 +21,7 @@ def latent_lines(document: dict[str, Any]) -> list[str]:
             judged = found[group]
             lines.append(_row(f"  {group}", judged["pooled"]))
             lines += [_row(f"    {name}", figures) for name, figures in judged["per_class"].items()]
-        lines.append(f"  {'train from held_out, both real':56} {with_interval(found['real'])}")
+        lines.append(f"  {'train from held_out, both real':56} {with_interval(found['real'], 4)}")
         lines += _effort(found["effort"])
         lines += _privacy(found["privacy"])
     return lines
@@ -35,7 +35,7 @@ def _row(name: str, figures: dict[str, Any]) -> str:
     floor = f"{frechet['floor']:.3g} (sd {frechet['floor_sd']:.2g})"
     chance = f"{halves['floor']:.4f} (sd {halves['floor_sd']:.4f})"
     size = f"{figures['n']} ({figures['n_each']} a half)"
-    return f"{name:30} {value:18} {floor:18} {with_interval(figures['mmd']):30} {chance:20} {size}"
+    return f"{name:30} {value:18} {floor:18} {with_interval(figures['mmd'], 4):30} {chance:20} {size}"
 
 
 def _effort(effort: dict[str, Any]) -> list[str]:
@@ -43,7 +43,9 @@ def _effort(effort: dict[str, Any]) -> list[str]:
     if effort["mmd"] is None:
         return [f"{name:30} {effort['reason']}"]
     frechet = f"{effort['frechet']['value']:.3g} (sd {effort['frechet']['sd']:.2g})"
-    return [f"{name:30} {frechet:37} {with_interval(effort['mmd']):30} {effort['ms_per_case']:.3g} ms a case"]
+    return [
+        f"{name:30} {frechet:37} {with_interval(effort['mmd'], 4):30} {effort['ms_per_case']:.3g} ms a case"
+    ]
 
 
 def _privacy(privacy: dict[str, Any]) -> list[str]:
@@ -53,10 +55,10 @@ def _privacy(privacy: dict[str, Any]) -> list[str]:
         lines.append(
             "  held-out patients are another site's: privacy is against tuning patients, called held-out below"
         )
-    if near["closer"] is None:
+    if near["share_closer_than_q05"] is None:
         lines.append(f"  nearness to training patients: {near['reason']}; copies: {near['copies']}")
     else:
-        closer, ratio = (with_interval(near[name]) for name in ("closer", "ratio"))
+        closer, ratio = (with_interval(near[name]) for name in ("share_closer_than_q05", "ratio"))
         lines += [
             f"  closer to a training patient than 95% of held-out ones {closer}, .05 if none is copied",
             f"  median distance to them over that of held-out ones     {ratio}, 1 if none is copied",

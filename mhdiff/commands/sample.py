@@ -19,7 +19,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         "--label", metavar="CLASS|all", help="the class that is drawn; by default none is told"
     )
     parser.add_argument(
-        "--guidance",
+        "--guidance-scale",
         type=float,
         default=1.0,
         help="how much the class says: 0 nothing, 1 its law, more: exaggerated",
@@ -38,7 +38,7 @@ def _run(arguments: argparse.Namespace) -> None:
     drawing = Drawing(
         arguments.n,
         arguments.label,
-        arguments.guidance,
+        arguments.guidance_scale,
         arguments.steps,
         arguments.seed,
         not arguments.no_likelihood,
@@ -64,11 +64,12 @@ def privacy_line(space: str, found: dict[str, Any]) -> str:
     """
     member = with_interval(found["membership"]["nearest_draw"])
     rest = f"copies: {found['copies']}; AUROC of membership by distance to the nearest draw: {member}, .5 by chance"
-    if found["closer"] is None:
+    if found["share_closer_than_q05"] is None:
         return f"privacy, {space:7} nearness not compared: {found['reason']}; {rest}"
     others = found["compared_with"].replace("_", "-")
+    share = with_interval(found["share_closer_than_q05"])
     return (
-        f"privacy, {space:7} closer to a training patient than 95% of {others} ones: {with_interval(found['closer'])}, "
+        f"privacy, {space:7} closer to a training patient than 95% of {others} ones: {share}, "
         f".05 if nothing is copied; ratio of median distances: {with_interval(found['ratio'])}, 1 if nothing is "
         f"copied; {rest}"
     )

@@ -1,9 +1,9 @@
 r"""Do generated latents give patients of the training fold away? Two attacks, each beside people it cannot harm.
 
     d(x) = min_j |x - t_j|                           distance to the nearest training latent
-    closer = P(d(made) < q_05),  q_05: the 5% quantile of d(held-out);      1/20 where nothing is copied
-    ratio  = median d(made) / median d(held-out);                           1 where nothing is copied
-    membership = P(s(train) > s(held-out)) + P(=) / 2                       .5 where nothing is given away
+    share_closer_than_q05 = P(d(made) < q_05);       1/20 where nothing is copied; q_05: 5% quantile of d(held-out)
+    ratio = median d(made) / median d(held-out);     1 where nothing is copied
+    membership = P(s(train) > s(held-out)) + P(=) / 2;     .5 where nothing is given away
 
 - t: latents of the training patients, held-out: those of patients that training never saw;
 - s: what an attacker can compute of a person's latent: its log-likelihood by the prior, or minus its distance to the
@@ -75,12 +75,12 @@ def proximity(
             of a class without held-out patients are compared with nobody. None: all count alike.
 
     Returns:
-        `closer` and `ratio` with intervals, the number of draws that are `copies` (at distance 0 but for rounding),
-        and n of each; the first two are None with a `reason` where there are fewer than `FEWEST` held-out patients, and
-        `copies`, which needs none, where there are no draws or no training patients.
+        `share_closer_than_q05` and `ratio` with intervals, the number of draws that are `copies` (at distance 0 but for
+        rounding), and n of each. The first two are None with a `reason` where there are fewer than `FEWEST` held-out
+        patients, and `copies`, which needs none, where there are no draws or no training patients.
     """
     size: dict[str, Any] = {"n_made": len(made), "n_train": len(train), "n_held_out": len(held_out)}
-    size |= {"n_compared": 0, "closer": None, "ratio": None, "copies": None}
+    size |= {"n_compared": 0, "share_closer_than_q05": None, "ratio": None, "copies": None}
     d_made = nearest(made, train) if len(train) else np.zeros(0)
     if len(d_made):
         scale = np.sqrt((train**2).sum(axis=1).mean())
@@ -93,7 +93,8 @@ def proximity(
     size |= {"n_held_out": len(held_out), "n_compared": len(d_made)}
     if patients < FEWEST or not len(d_made):
         return size | {
-            "reason": f"{len(d_made)} draws, {len(train)} training latents and {patients} held-out patients are too few"
+            "reason": f"{len(d_made)} draws, {len(train)} training latents and {patients} held-out patients are too "
+            "few"
         }
     order = np.argsort(d_held := nearest(held_out, train), kind="stable")
     held = _Weighted(d_held[order], of_held[order])
@@ -110,7 +111,7 @@ def proximity(
             ratio.append(_over(np.median(d_made[picked]), middle))
     low, middle = held.quantiles(np.ones(len(d_held)), of_made)
     return size | {
-        "closer": estimate(float((d_made < low).mean()), np.array(closer)),
+        "share_closer_than_q05": estimate(float((d_made < low).mean()), np.array(closer)),
         "ratio": estimate(_over(np.median(d_made), middle), np.array(ratio)),
     }
 

@@ -5,6 +5,8 @@ cohort the exact posterior is evaluated as if it were a model, on the same sampl
 what it reaches is the
 ceiling for that pattern, and `gap` (ceiling minus model) is what a better model could still gain. `drop` is
 what a pattern loses against the fullest one; the ceiling's own drop is the part that no model can avoid.
+Both are differences of the figures as they are: of the Brier score and the calibration error, which are better when
+smaller, they are below 0 where the model is worse.
 """
 
 from __future__ import annotations

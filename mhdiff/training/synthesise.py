@@ -67,12 +67,12 @@ class Drawing:
         if self.n < 1 or self.steps < 1 or self.seed < 0 or not 0 <= self.guidance < math.inf:
             raise InputError(
                 f"cannot draw with --n {self.n}, --steps {self.steps}, --seed {self.seed} and "
-                f"--guidance {self.guidance}",
+                f"--guidance-scale {self.guidance}",
                 remedy="Give 1 or more draws and steps, and a seed and a finite guidance of 0 or more",
             )
         if self.label is None and self.guidance != 1.0:
             raise InputError(
-                f"--guidance {self.guidance} leads towards a class, and none is asked",
+                f"--guidance-scale {self.guidance} leads towards a class, and none is asked",
                 remedy="Add --label CLASS or --label all",
             )
 
@@ -125,7 +125,7 @@ def sample_run(run: str | Path, out: str | Path, drawing: Drawing | None = None)
         if lost:
             raise InputError(
                 f"{lost} of {len(blocks)} draws are not finite numbers; nothing is written",
-                remedy="Give a smaller --guidance or more --steps",
+                remedy="Give a smaller --guidance-scale or more --steps",
             )
         console.say(f"{len(blocks):,} draws: {effort}")
         _write(folder, prior, blocks, label, classes, drawing)
@@ -142,7 +142,7 @@ def sample_run(run: str | Path, out: str | Path, drawing: Drawing | None = None)
             "dim": prior.dim,
             "n": len(blocks),
             "label": drawing.label,
-            "guidance": drawing.guidance,
+            "guidance_scale": drawing.guidance,
             "steps": drawing.steps,
             "seed": drawing.seed,
             "evaluations": effort.evaluations,

@@ -26,7 +26,7 @@ def attacked(made):
 
 def test_the_truth_is_not_accused():
     near, told = attacked(people(500, 3))
-    assert near["closer"]["low"] <= 0.05 <= near["closer"]["high"]
+    assert near["share_closer_than_q05"]["low"] <= 0.05 <= near["share_closer_than_q05"]["high"]
     assert near["ratio"]["low"] <= 1 <= near["ratio"]["high"]
     assert near["copies"] == 0
     assert told["low"] <= 0.5 <= told["high"]
@@ -35,7 +35,7 @@ def test_the_truth_is_not_accused():
 
 def test_copies_are_caught():
     near, told = attacked(TRAIN[np.random.default_rng(0).integers(300, size=500)])
-    assert near["closer"]["low"] > 0.5
+    assert near["share_closer_than_q05"]["low"] > 0.5
     assert near["ratio"]["high"] < 0.1
     assert near["copies"] == 500
     assert told["low"] > 0.8
@@ -45,7 +45,7 @@ def test_near_copies_among_honest_draws_are_caught():
     noise = np.random.default_rng(4).normal(size=(100, DIM))
     near, told = attacked(np.concatenate([people(300, 5), TRAIN[:100] + 0.05 * noise]))
     assert near["copies"] == 0
-    assert near["closer"]["low"] > 0.1
+    assert near["share_closer_than_q05"]["low"] > 0.1
     assert told["low"] > 0.5
 
 
@@ -64,11 +64,16 @@ def test_a_perfect_prior_that_draws_all_classes_alike_is_not_accused_and_near_co
     assert plain["ratio"]["low"] > 1  # which is what is corrected
     near = proximity(made, train, held_out, whose, replicates=200, classes=classes)
     assert near["ratio"]["low"] <= 1 <= near["ratio"]["high"]
-    assert near["closer"]["low"] <= 0.05 <= near["closer"]["high"]
+    assert near["share_closer_than_q05"]["low"] <= 0.05 <= near["share_closer_than_q05"]["high"]
     noise = np.random.default_rng(4).normal(size=(90, DIM))
     copied = np.arange(0, 900, 10)
     made[copied] = train[[np.flatnonzero(labels == c)[0] for c in of_made[copied]]] + 0.05 * noise
-    assert proximity(made, train, held_out, whose, replicates=200, classes=classes)["closer"]["low"] > 0.05
+    assert (
+        proximity(made, train, held_out, whose, replicates=200, classes=classes)["share_closer_than_q05"][
+            "low"
+        ]
+        > 0.05
+    )
 
 
 def test_draws_of_a_class_without_held_out_patients_are_counted_as_copies_and_compared_with_nobody():
@@ -101,7 +106,7 @@ def test_patients_are_resampled_and_not_their_rows():
 
 def test_too_few_are_told():
     few = proximity(TRAIN, TRAIN, HELD_OUT[: FEWEST - 1], WHO[: FEWEST - 1])
-    assert few["closer"] is None
+    assert few["share_closer_than_q05"] is None
     assert few["copies"] == len(TRAIN)  # which are copies whoever else is there
     assert "too few" in few["reason"]
     nobody = proximity(TRAIN, TRAIN, HELD_OUT[:0], WHO[:0])

@@ -26,7 +26,7 @@ def sample(run, out, *options):
 
 def test_what_is_written_is_what_the_prior_draws(small_run, tmp_path, capsys):
     out = tmp_path / "draws"
-    assert sample(small_run, out, "--n", "6", "--label", "all", "--guidance", "2", "--json") == 0
+    assert sample(small_run, out, "--n", "6", "--label", "all", "--guidance-scale", "2", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert told == json.loads((out / MARKER).read_text())
     module, data = open_run(small_run)
@@ -54,7 +54,15 @@ def test_what_is_written_is_what_the_prior_draws(small_run, tmp_path, capsys):
     assert math.isclose(frame["log_likelihood_shared"][0], float(_density(module, own[:1])), rel_tol=1e-3)
     assert (
         sample(
-            small_run, tmp_path / "again", "--n", "6", "--label", "all", "--guidance", "2", "--no-likelihood"
+            small_run,
+            tmp_path / "again",
+            "--n",
+            "6",
+            "--label",
+            "all",
+            "--guidance-scale",
+            "2",
+            "--no-likelihood",
         )
         == 0
     )
@@ -82,11 +90,11 @@ def test_without_a_label_none_is_told(small_run, tmp_path, capsys):
 def test_what_cannot_be_drawn_is_refused_and_leaves_nothing(small_run, tmp_path, capsys):
     for options, words in (
         (["--label", "lupus"], "lupus"),
-        (["--guidance", "2"], "--label"),
+        (["--guidance-scale", "2"], "--label"),
         (["--n", "0"], "--n 0"),
-        (["--label", "all", "--guidance", "-1"], "guidance"),
-        (["--label", "all", "--guidance", "inf"], "guidance"),
-        (["--label", "all", "--guidance", "1e38"], "not finite"),
+        (["--label", "all", "--guidance-scale", "-1"], "guidance"),
+        (["--label", "all", "--guidance-scale", "inf"], "guidance"),
+        (["--label", "all", "--guidance-scale", "1e38"], "not finite"),
         (["--seed", "-1"], "--seed -1"),
     ):
         assert sample(small_run, tmp_path / "none", *options) == 2
@@ -105,7 +113,7 @@ def test_a_data_set_has_its_copies_and_its_membership_whoever_is_held_out(small_
     out = tmp_path / "draws"
     assert sample(small_run, out, "--n", "5", "--label", "fungal", "--no-likelihood") == 0
     for found in json.loads((out / MARKER).read_text())["privacy"].values():
-        assert found["closer"] is None
+        assert found["share_closer_than_q05"] is None
         assert found["copies"] == 0
         assert found["compared_with"] == "held_out"
         assert set(found["membership"]) == {"nearest_draw", "typicality"}
@@ -114,7 +122,7 @@ def test_a_data_set_has_its_copies_and_its_membership_whoever_is_held_out(small_
 
 def test_a_ratio_that_is_undefined_is_told():
     figure = {"value": None, "low": None, "high": None, "reason": "all alike"}
-    found = {"closer": figure, "ratio": figure, "copies": 3, "compared_with": "tuning"}
+    found = {"share_closer_than_q05": figure, "ratio": figure, "copies": 3, "compared_with": "tuning"}
     line = privacy_line("shared", found | {"membership": {"nearest_draw": figure}})
     assert "undefined (all alike)" in line
     assert "95% of tuning" in line
