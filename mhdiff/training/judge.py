@@ -88,7 +88,7 @@ def judge_run(
                 seed,
             ),
             "privacy": {"compared_with": compared}
-            | _privacy(prior, space, few.made, train, others, replicates, seed),
+            | _privacy(prior, space, few.made, train, others, told, replicates, seed),
         }
     settings = {"steps": steps, "many": many, "replicates": replicates, "seed": seed}
     document = {"prior": type(prior).__name__, "told_classes": told, **settings, "spaces": found}
@@ -125,9 +125,12 @@ def _privacy(
     made: Float64[np.ndarray, "n width"],
     train: PatientLatents,
     held_out: PatientLatents,
+    told_classes: bool,
     replicates: int,
     seed: int,
 ) -> dict[str, Any]:
+    # The draws are counterparts of the training patients; where they know no class they have none.
+    classes = (train.labels[train.has(space)], held_out.labels[held_out.has(space)]) if told_classes else None
     x, y = train.in_space(space, prior), held_out.in_space(space, prior)
     x_whose, y_whose = train.subjects[train.has(space)], held_out.subjects[held_out.has(space)]
     x_few, y_few = _some(train.has(space), seed), _some(held_out.has(space), seed)
@@ -136,7 +139,7 @@ def _privacy(
         return membership(score(x), score(y), x_whose, y_whose, replicates, seed)
 
     return {
-        "proximity": proximity(made, x, y, y_whose, replicates, seed),
+        "proximity": proximity(made, x, y, y_whose, replicates, seed, classes),
         "membership": {
             "log_likelihood": membership(
                 _density(prior, space, train, x_few),
