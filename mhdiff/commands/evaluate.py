@@ -162,17 +162,17 @@ def table(document: dict[str, Any]) -> str:
     ]
     full = next(iter(document["patterns"].values()))
     for name, figure in full["metrics"].items():
-        lines.append(f"  {name:12} {with_interval(figure)}")
+        lines.append(f"  {name:12} {_figure(figure)}")
     lines.append(f"\n{'modalities offered':28} {'AUROC':24} {'ceiling':24} {'Brier':24} n")
     for name, pattern in document["patterns"].items():
         ceiling = (pattern.get("ceiling") or {}).get("auroc")
         lines.append(
-            f"{name:28} {with_interval(pattern['metrics']['auroc']):24} {with_interval(ceiling):24} "
-            f"{with_interval(pattern['metrics']['brier']):24} {pattern['n']}"
+            f"{name:28} {_figure(pattern['metrics']['auroc']):24} {_figure(ceiling):24} "
+            f"{_figure(pattern['metrics']['brier']):24} {pattern['n']}"
         )
     lines.append("\nby class, everything offered: n of the class, AUROC, average precision")
     for name, figures in full["per_class"].items():
-        ranks = "  ".join(with_interval(figures[metric]) for metric in ("auroc", "auprc"))
+        ranks = "  ".join(_figure(figures[metric]) for metric in ("auroc", "auprc"))
         lines.append(f"  {name:16} {figures['n_positive']:5d}  {ranks}")
     if "corruptions" in document:
         lines += corruption_lines(document["corruptions"])
@@ -206,7 +206,11 @@ def corruption_lines(spoilt: dict[str, Any]) -> list[str]:
 
 
 def _brief(figure: dict[str, Any]) -> str:
-    return "undefined" if figure["value"] is None else with_interval(figure)
+    return "undefined" if figure["value"] is None else _figure(figure)
+
+
+def _figure(figure: dict[str, Any] | None) -> str:
+    return with_interval(figure, narrow=True)
 
 
 VERB = Verb("metrics with intervals and n on patients that training never saw", _configure, _run)

@@ -21,7 +21,9 @@ def latent_lines(document: dict[str, Any]) -> list[str]:
             judged = found[group]
             lines.append(_row(f"  {group}", judged["pooled"]))
             lines += [_row(f"    {name}", figures) for name, figures in judged["per_class"].items()]
-        lines.append(f"  {'train from held_out, both real':56} {with_interval(found['real'], 4)}")
+        lines.append(
+            f"  {'train from held_out, both real':56} {with_interval(found['real'], 4, narrow=True)}"
+        )
         lines += _effort(found["effort"])
         lines += _privacy(found["privacy"])
     return lines
@@ -35,7 +37,7 @@ def _row(name: str, figures: dict[str, Any]) -> str:
     floor = f"{frechet['floor']:.3g} (sd {frechet['floor_sd']:.2g})"
     chance = f"{halves['floor']:.4f} (sd {halves['floor_sd']:.4f})"
     size = f"{figures['n']} ({figures['n_each']} a half)"
-    return f"{name:30} {value:18} {floor:18} {with_interval(figures['mmd'], 4):30} {chance:20} {size}"
+    return f"{name:30} {value:18} {floor:18} {with_interval(figures['mmd'], 4, narrow=True):30} {chance:20} {size}"
 
 
 def _effort(effort: dict[str, Any]) -> list[str]:
@@ -43,9 +45,8 @@ def _effort(effort: dict[str, Any]) -> list[str]:
     if effort["mmd"] is None:
         return [f"{name:30} {effort['reason']}"]
     frechet = f"{effort['frechet']['value']:.3g} (sd {effort['frechet']['sd']:.2g})"
-    return [
-        f"{name:30} {frechet:37} {with_interval(effort['mmd'], 4):30} {effort['ms_per_case']:.3g} ms a case"
-    ]
+    mmd = with_interval(effort["mmd"], 4, narrow=True)
+    return [f"{name:30} {frechet:37} {mmd:30} {effort['ms_per_case']:.3g} ms a case"]
 
 
 def _privacy(privacy: dict[str, Any]) -> list[str]:
