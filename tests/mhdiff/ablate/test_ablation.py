@@ -106,7 +106,7 @@ def test_an_arm_whose_first_seed_is_not_the_first_is_prepared_too(make, tmp_path
         make(arms=arms(late=late)),
         tmp_path / "out",
         fit_cell,
-        prepare=lambda _, options, patterns: seen.append(options),
+        prepare=lambda _, options, patterns, rare: seen.append(options),
     )
     assert sorted(option for options in seen for option in options if option.startswith("--arm=")) == [
         "--arm=late", "--arm=strong", "--arm=weak",
@@ -320,7 +320,7 @@ def test_the_verb_exits_with_1_when_a_cell_failed(make, tmp_path, monkeypatch, c
     stub = types.ModuleType("mhdiff.training.run")
     stub.fit_cell = fit_cell
     monkeypatch.setitem(sys.modules, "mhdiff.training.run", stub)
-    monkeypatch.setattr("mhdiff.commands.ablate._prepare", lambda base, overrides, patterns: None)
+    monkeypatch.setattr("mhdiff.commands.ablate._prepare", lambda base, overrides, patterns, rare: None)
     make(arms=arms(broken=["--arm=broken", "--strength=1", "--mode=raise"]), replicates=10)
     import argparse
 
