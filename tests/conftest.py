@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.needs import find_chromium, missing
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
@@ -12,8 +14,11 @@ def shared() -> Path:
     given = os.environ.get("MHDIFF_SHARED")
     path = Path(given) if given else Path(__file__).resolve().parent.parent.parent / "shared"
     if not (path / "data").is_dir():
-        reason = f"no real data at {path}; set MHDIFF_SHARED"
-        if os.environ.get("MHDIFF_SHARED_REQUIRED") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing(f"no real data at {path}; set MHDIFF_SHARED")
     return path
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium, for pages and pictures that are looked at in a real browser."""
+    return find_chromium()

@@ -180,15 +180,32 @@ class Ablation:
 
 
 def _base(source: Path, name: str) -> Path:
-    """Find the base configuration: a file beside the ablation, unless it is an ablation itself, or a shipped one."""
+    """Find the base configuration: the first of a file beside the ablation and a shipped one that is no ablation."""
     beside = source.parent / name
-    if not beside.is_file():
-        return find(name)
+    if beside.is_file() and not _is_ablation(beside):
+        return beside
     try:
-        document = yaml.safe_load(beside.read_text(encoding="utf-8"))
+        found = find(name)
+    except InputError:
+        if not beside.is_file():
+            raise
+        found = beside
+    if _is_ablation(found):
+        raise InputError(
+            f"the base {name} is an ablation itself",
+            path=source,
+            remedy="Name what mhdiff fit takes as -c, such as demo.yaml",
+        )
+    return found
+
+
+def _is_ablation(path: Path) -> bool:
+    """Whether a file has arms; what else may be wrong with it is told by whoever reads it as a configuration."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError):
-        return beside  # what is wrong with it is told by whoever reads it as a configuration
-    return find(name) if isinstance(document, dict) and "arms" in document else beside
+        return False
+    return isinstance(document, dict) and "arms" in document
 
 
 def _arm(value: object, key: str, source: Path) -> tuple[tuple[str, ...], tuple[int, ...] | None]:

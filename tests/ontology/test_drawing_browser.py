@@ -2,9 +2,7 @@
 
 import html
 import json
-import os
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -42,17 +40,6 @@ document.getElementById("result").textContent = JSON.stringify({{
 }});
 </script>
 """
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        reason = "no Chromium on this machine"
-        if os.environ.get("MHDIFF_SHARED_REQUIRED") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
 
 
 def measured(chromium, tmp_path, picture, *options):

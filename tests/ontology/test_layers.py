@@ -1,7 +1,6 @@
 """Layers over a base: what they add, replace and take back, and that two ways to the same content agree."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from ontology import InputError, Layer, LoadReport, Ontology, Parts, codes, exte
 from ontology.assemble import assemble
 from ontology.disassemble import disassemble
 from ontology.layers import lay
+from tests.needs import missing
 
 NODES = f"""id,name,synonyms,parents
 MYLAB:1,Post-viral pneumonia,PVP|pneumonia after virus,{IDS["viral"]}
@@ -393,9 +393,7 @@ def owl_layer(path, *axioms):
 @pytest.fixture
 def java():
     if shutil.which("java") is None:
-        if os.environ.get("MHDIFF_SHARED_REQUIRED") == "1":
-            pytest.fail("HermiT needs Java, which is not installed")
-        pytest.skip("HermiT needs Java, which is not installed")
+        missing("HermiT needs Java, which is not installed")
 
 
 SOME_LUNG = f"ObjectSomeValuesFrom(:609096000 ObjectSomeValuesFrom(:{SITE} :{IDS['lung']}))"

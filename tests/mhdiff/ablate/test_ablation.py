@@ -298,6 +298,17 @@ def test_no_shipped_ablation_starts_from_an_ablation(name):
     assert "model" in yaml.safe_load(base.read_text())
 
 
+@pytest.mark.parametrize("base", ["other.yaml", "{folder}/other.yaml", "mine.yaml"])
+def test_an_ablation_is_refused_as_the_base_of_another(make, tmp_path, base):
+    ablation = make().source
+    ablation.rename(tmp_path / "other.yaml")
+    document = yaml.safe_load((tmp_path / "other.yaml").read_text())
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(yaml.safe_dump(document | {"base": base.format(folder=tmp_path)}))
+    with pytest.raises(InputError, match="is an ablation itself"):
+        Ablation.load(mine)
+
+
 def test_the_shipped_controls_hold_both_channels_against_every_null():
     ablation = Ablation.load("ablations/controls.yaml")
     assert {"none", "free", "linked", "similarity", "distance", "plain_bias"} <= set(ablation.arms)

@@ -3,13 +3,12 @@
 import asyncio
 import base64
 import json
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import aiohttp
-import pytest
+
+from tests.needs import find_chromium
 
 KEYS = {
     "Enter": 13,
@@ -20,16 +19,6 @@ KEYS = {
     "ArrowDown": 40,
     "Home": 36,
 }
-
-
-def find_chromium():
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        reason = "no Chromium on this machine"
-        if os.environ.get("MHDIFF_SHARED_REQUIRED") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
 
 
 class Browser:

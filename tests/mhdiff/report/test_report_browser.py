@@ -1,9 +1,7 @@
 """The report in a browser: it fits a phone and a desk, without any page scrolling sideways."""
 
 import json
-import os
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -37,17 +35,6 @@ frame.onload = () => {{
 frame.srcdoc = {page};
 </script>
 """
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        reason = "no Chromium on this machine"
-        if os.environ.get("MHDIFF_SHARED_REQUIRED") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
 
 
 @pytest.fixture(scope="module")
