@@ -51,6 +51,8 @@ _ELSEWHERE = (
     "data.cache_images",
 )
 
+_DECIDE_STEPS = frozenset({"trainer.max_epochs", "trainer.max_steps"})
+
 
 def fit(arguments: Sequence[str]) -> Path:
     """Train, or go on training, or find that training was finished.
@@ -306,8 +308,11 @@ def _claim(out: Path, text: str) -> None:
         old, new = (_settings(_flat(yaml.safe_load(t))) for t in (saved.read_text(), text))
         different = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
         if different:
+            said = f"the folder holds a run with other settings ({', '.join(different[:5])})"
+            if old.get("model.learning_rate_schedule.class_path") and _DECIDE_STEPS.intersection(different):
+                said += "; by model.learning_rate_schedule the rate of every step depends on how many there will be"
             raise InputError(
-                f"the folder holds a run with other settings ({', '.join(different[:5])})",
+                said,
                 path=out,
                 remedy="Choose another --out, or delete the folder",
             )
