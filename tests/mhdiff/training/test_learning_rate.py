@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import shutil
@@ -31,7 +32,7 @@ def test_it_rises_in_a_straight_line_and_falls_as_a_cosine(warmup, decay, last):
     falling = factors[warmup:]
     assert falling[0] == pytest.approx(1.0)
     assert falling[-1] == pytest.approx(last)
-    assert all(a >= b - 1e-12 for a, b in zip(falling, falling[1:], strict=False))
+    assert all(a >= b - 1e-12 for a, b in itertools.pairwise(falling))
     for early, late in zip(falling, reversed(falling), strict=True):  # a cosine is odd about its middle
         assert early + late == pytest.approx(1 + last)
     if decay % 3 == 0:
