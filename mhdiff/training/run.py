@@ -207,14 +207,10 @@ def predict(
     module.to(device).eval()
     dataset = data.dataset(splits)
     offered = list(patterns) if patterns is not None else all_patterns(data.modalities)
-    batches = [
-        dataset.collate(range(start, min(start + 4 * data.batch_size, len(dataset))))
-        for start in range(0, len(dataset), 4 * data.batch_size)
-    ]
     frames = []
     meta = data.samples.select("sample_id", "subject_id", "site", "split")
     with torch.inference_mode():
-        for batch in console.progress(batches, "predicting", total=len(batches)):
+        for _, batch in dataset.batches(4 * data.batch_size, "predicting"):
             moved = batch.to(device)
             features = module.net.features(moved)
             for pattern in offered:
