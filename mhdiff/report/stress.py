@@ -57,7 +57,7 @@ def told(name: str) -> str:
         name: Such as "wrong_note:3".
     """
     kind, _, severity = name.partition(":")
-    return f"{words(kind)}, severity {severity}" if severity else words(kind)
+    return f"{words(kind)}, {severity} of 5" if severity else words(kind)
 
 
 def latents(found: Sources) -> dict[str, Any] | None:

@@ -59,7 +59,7 @@ def test_spoilt_records_draws_and_spread_are_told(whole):
     text, root = whole
     metrics = json.loads((root / "model" / "metrics.json").read_text())
     wrong, unit = metrics["corruptions"].values()
-    assert "wrong note, severity 3" in text
+    assert "wrong note, 3 of 5" in text
     for told in (wrong["metrics"]["auroc"], wrong["flags"]["odd_one_out"]):
         assert figure(told) in text
     assert figure(wrong["difference"]["auroc"], sign=True) in text
