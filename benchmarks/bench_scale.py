@@ -69,19 +69,18 @@ def passing(graph: Path, part: Path) -> Result:
 def encoders() -> Result:
     """ResNet-50 on 224 x 224 and BERT-base on 128 tokens, random weights, forward and backward."""
     import torch
-    from monai.networks.nets import resnet50
-    from transformers import BertConfig, BertModel
+
+    from benchmarks.core import FullSizeEncoders
 
     torch.manual_seed(0)
-    image, text = resnet50(spatial_dims=2, n_input_channels=3, num_classes=64), BertModel(BertConfig())
-    pixels = torch.rand(BATCH, 3, 224, 224)
-    ids = torch.randint(0, 30_000, (BATCH, 128))
+    net = FullSizeEncoders()
+    pixels, ids = net.inputs(BATCH)
 
     def step() -> None:
-        image.zero_grad()
-        text.zero_grad()
-        image(pixels).square().mean().backward()
-        text(ids).pooler_output.square().mean().backward()
+        net.zero_grad()
+        image, text = net(pixels, ids)
+        image.square().mean().backward()
+        text.square().mean().backward()
 
     return _steps(step, runs=1)
 

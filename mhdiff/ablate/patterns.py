@@ -1,12 +1,6 @@
 """What each arm keeps when modalities are missing: every pattern of offered modalities, beside its ceiling.
 
-    gap              = ceiling - arm                           what a better model could still gain
-    drop             = arm(fullest) - arm                      what the arm loses
-    irreducible_drop = ceiling(fullest) - ceiling              what nobody can keep: the information is not there
-    excess_drop      = drop - irreducible_drop                 what the arm loses beyond it
-
-Differences are of the figures as they are: of AUROC, above 0 is worse for the arm; of Brier score and
-calibration error, which are better when smaller, below 0 is.
+What is lost is told as in `mhdiff.evaluate.lost`: gap, drop, irreducible_drop and excess_drop.
 
 The ceiling is the exact posterior of a known-answer cohort on the arm's own patients. All are paired: a replicate
 takes the same patients for the arm, the ceiling and both patterns, and the mean over the arm's seeds. Differences
@@ -27,6 +21,7 @@ from mhdiff.ablate.differences import differences
 from mhdiff.ablate.pool import Pooled
 from mhdiff.ablate.rare import Rare
 from mhdiff.evaluate.bootstrap import Resamples, Result, bootstrap
+from mhdiff.evaluate.lost import losses
 from mhdiff.evaluate.metrics import OVERALL, THRESHOLDED, undefined_reasons
 from mhdiff.evaluate.predictions import Scored
 
@@ -140,16 +135,13 @@ def _describe(
     if isinstance(best, str):
         document["ceiling_reason"] = best
     else:
-        document |= {"ceiling": told(best), "gap": told(best - result)}
-    if name == fullest:
-        return document
-    whole = full.pools[arm]
-    if not whole.runs or not np.array_equal(whole.runs[0].samples, scored.samples):
-        return document | {"drop_reason": f"'{name}' and '{fullest}' were not predicted for the same samples"}
-    drop = full.results[arm] - result
-    document["drop"] = told(drop)
-    best_full = full.ceilings[arm]
-    if not isinstance(best, str) and not isinstance(best_full, str):
-        least = best_full - best
-        document |= {"irreducible_drop": told(least), "excess_drop": told(drop - least)}
-    return document
+        document["ceiling"] = told(best)
+    whole = None
+    if name != fullest:
+        other = full.pools[arm]
+        if other.runs and np.array_equal(other.runs[0].samples, scored.samples):
+            whole = full.results[arm]
+        else:
+            document["drop_reason"] = f"'{name}' and '{fullest}' were not predicted for the same samples"
+    ceilings = (c if isinstance(c, Result) else None for c in (best, full.ceilings.get(arm)))
+    return document | {what: told(lost) for what, lost in losses(result, whole, *ceilings).items()}

@@ -1,12 +1,9 @@
 """`metrics.json`: a run's figures for every pattern of modalities, with intervals and the ceiling.
 
 Thresholds and temperature come from the tuning split, every figure from the held-out one. On a known-answer
-cohort the exact posterior is evaluated as if it were a model, on the same samples and the same resamples:
-what it reaches is the
-ceiling for that pattern, and `gap` (ceiling minus model) is what a better model could still gain. `drop` is
-what a pattern loses against the fullest one; the ceiling's own drop is the part that no model can avoid.
-Both are differences of the figures as they are: of the Brier score and the calibration error, which are better when
-smaller, they are below 0 where the model is worse.
+cohort the exact posterior is evaluated as if it were a model, on the same samples and the same resamples: what it
+reaches is the ceiling for that pattern. What is lost against it and against the fullest pattern is told as in
+`mhdiff.evaluate.lost`: `gap`, `drop`, `irreducible_drop` and `excess_drop`.
 """
 
 from __future__ import annotations
@@ -22,6 +19,7 @@ from mhdiff.evaluate.bootstrap import LEVEL, Estimate, Resamples, Result, bootst
 from mhdiff.evaluate.calibration import apply_temperature, fit_temperature, log_probabilities, reliability
 from mhdiff.evaluate.ceiling import check_ceiling, with_posterior
 from mhdiff.evaluate.compare import reason_for, tuned_thresholds
+from mhdiff.evaluate.lost import losses
 from mhdiff.evaluate.metrics import OVERALL, PER_CLASS, THRESHOLDED, undefined_reasons
 from mhdiff.evaluate.patterns import modalities_of, order_patterns
 from mhdiff.evaluate.predictions import Scored, check_predictions, to_scored
@@ -177,23 +175,22 @@ def _describe(
         "gap": None,
         "drop": None,
     }
-    if pattern.ceiling is None or pattern.ceiling_thresholds is None:
+    best, why = results.get(f"{name}|ceiling"), dict.fromkeys(OVERALL, "")
+    if best is None or pattern.ceiling_thresholds is None:
         document["ceiling_reason"] = pattern.ceiling_reason
     else:
-        best = results[f"{name}|ceiling"]
         why = {m: reason_for(m, absent, pattern.ceiling_thresholds.reasons) for m in OVERALL}
         document["ceiling"] = {m: best.overall(m, why[m]) for m in OVERALL}
-        document["gap"] = {m: (best - result).overall(m, why[m] or reasons[m]) for m in OVERALL}
+    whole = None
     if name != fullest:
-        full = patterns[fullest].scored
-        if np.array_equal(full.samples, pattern.scored.samples):
-            lost = results[fullest] - result
-            document["drop"] = {m: lost.overall(m, reasons[m]) for m in OVERALL}
-            if f"{fullest}|ceiling" in results and f"{name}|ceiling" in results:
-                least = results[f"{fullest}|ceiling"] - results[f"{name}|ceiling"]
-                document["irreducible_drop"] = {m: least.overall(m, reasons[m]) for m in OVERALL}
+        if np.array_equal(patterns[fullest].scored.samples, pattern.scored.samples):
+            whole = results[fullest]
         else:
             document["drop_reason"] = f"'{name}' and '{fullest}' were not predicted for the same samples"
+    for what, lost in losses(result, whole, best, results.get(f"{fullest}|ceiling")).items():
+        document[what] = {
+            m: lost.overall(m, (why[m] if what == "gap" else "") or reasons[m]) for m in OVERALL
+        }
     return document
 
 

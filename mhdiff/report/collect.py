@@ -96,6 +96,7 @@ class Sources:
 TERMINOLOGY, COHORT, GRAPH = "the terminology's account", "the cohort's account", "the graph's account"
 CONFIG, CURVE, WINDOW = "the configuration", "the training curve", "what was read, left out and blinded"
 PATIENT, ABLATION, COST = "one patient explained", "the ablation", "time and memory by stage"
+SPOILT, DRAWS = "predictions of spoilt records", "the judgement of the prior's draws"
 RELIABILITY = "the reliability diagram after temperature scaling"
 
 
@@ -141,6 +142,9 @@ def collect(run: Path, ablation: Path | None = None, stages: Path | None = None)
     found.explanation = _explanation(found)
     found.predictions = _predictions(found, evaluate)
     _data(found)
+    for part, entry, option in ((SPOILT, "corruptions", "--corrupt all"), (DRAWS, "latents", "--latents")):
+        if not metrics.get(entry):
+            found.lacks(part, f"metrics.json has no entry '{entry}'", f"{evaluate} {option}")
     if ablation is None:
         found.lacks(ABLATION, "no ablation.json was given", f"mhdiff report {run} --ablation ablation.json")
     else:

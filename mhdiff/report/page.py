@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mhdiff.report import flow, guidance, patient, plots, provenance, results
+from mhdiff.report import flow, guidance, patient, plots, provenance, results, stress
 from mhdiff.report.collect import Sources, collect
 from mhdiff.report.text import figure, number, signed_figure, words
 from ontology.files import atomic_write
@@ -38,6 +38,8 @@ SECTIONS = (
     Section("classes", "By class"),
     Section("calibration", "Calibration"),
     Section("training", "Training"),
+    Section("spoilt", "When records are spoilt"),
+    Section("latents", "What the prior draws"),
     Section("ablation", "The ablation"),
     Section("patient", "One patient"),
     Section("cost", "Cost"),
@@ -91,10 +93,12 @@ def context(
         "overall": results.overall(found),
         "lost_resamples": results.lost_resamples(found),
         "patterns": results.patterns(found),
-        "pattern_table": results.pattern_table(found),
+        "pattern_table": results.pattern_table(found, stress.spread(found)),
         "classes": results.classes(found),
         "calibration": plots.calibration(found),
         "curve": plots.curve(found),
+        "corruptions": stress.corruptions(found),
+        "latents": stress.latents(found),
         "ablation": guidance.describe(found),
         "patient": patient.describe(found),
         "cost": provenance.cost(found),

@@ -130,16 +130,17 @@ def lost_resamples(found: Sources) -> str:
     return f" In {where} a class was missing: intervals of macro figures rest on the others."
 
 
-def pattern_table(found: Sources) -> dict[str, Any]:
+def pattern_table(found: Sources, spread: dict[str, str]) -> dict[str, Any]:
     """All metrics of every pattern, with what is lost against everything offered.
 
     Args:
         found: What the report is made from.
+        spread: By pattern the spread over imputations; empty where nothing was imputed.
     """
     names = list(fullest(found.metrics)[1]["metrics"])
     rows = []
     for name, pattern in found.metrics["patterns"].items():
-        drop, least = pattern.get("drop"), pattern.get("irreducible_drop")
+        drop, least, own = (pattern.get(f"{kind}drop") for kind in ("", "irreducible_", "excess_"))
         rows.append(
             {
                 "name": offered(name),
@@ -147,12 +148,15 @@ def pattern_table(found: Sources) -> dict[str, Any]:
                 "figures": [figure(pattern["metrics"].get(m)) for m in names],
                 "drop": figure(drop["auroc"], sign=True) if drop else pattern.get("drop_reason", ""),
                 "least": figure(least["auroc"], sign=True) if least else "",
+                "own": figure(own["auroc"], sign=True) if own else "",
+                "spread": spread.get(name, ""),
             }
         )
     return {
         "metrics": [METRICS.get(m, (words(m), ""))[0] for m in names],
         "rows": rows,
         "least": any(row["least"] for row in rows),
+        "spread": bool(spread),
     }
 
 

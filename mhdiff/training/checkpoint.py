@@ -31,6 +31,7 @@ class RunCheckpoint(Checkpoint):
         self.best: float | None = None
         self.best_epoch = -1
         self.history: list[dict[str, float]] = []
+        self._rate = float("nan")
 
     @property
     def last_path(self) -> Path:
@@ -61,15 +62,29 @@ class RunCheckpoint(Checkpoint):
             saved = torch.load(self.last_path, map_location="cpu", weights_only=True)
             self.load_state_dict(saved["callbacks"][self.state_key])
 
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the learning rate before a schedule moves on to the next step's.
+
+        Args:
+            trainer: Knows the optimiser.
+            pl_module: Not read.
+            batch: Not read.
+            batch_idx: Not read.
+        """
+        self._rate = float(trainer.optimizers[0].param_groups[0]["lr"])
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the epoch's checkpoint and history.
+        """Write the epoch's checkpoint and history, which has the learning rate of the epoch's last step.
 
         Args:
             trainer: The trainer.
             pl_module: Not read.
         """
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        self.history.append({"epoch": float(trainer.current_epoch), **metrics})
+        rate = {"learning_rate": self._rate}
+        self.history.append({"epoch": float(trainer.current_epoch), **metrics, **rate})
         score = metrics.get(self.monitor)
         improved = score is not None and (self.best is None or score < self.best)
         if improved:

@@ -135,15 +135,12 @@ def predict_corrupted(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     module.to(device).eval()
     clean = data.dataset(["held_out"])
-    size = 4 * data.batch_size
-    starts = range(0, len(clean), size)
     frames = []
     every: list[Corruption | None] = [None, *spoilers]
     for spoiler in every:
         spoilt = clean if spoiler is None else data.dataset(["held_out"], corruption=spoiler)
-        for start in console.progress(starts, f"predicting {spoiler or 'clean records'}", total=len(starts)):
-            rows = range(start, min(start + size, len(clean)))
-            batch = spoilt.collate(rows)
+        walk = spoilt.batches(4 * data.batch_size, f"predicting {spoiler or 'clean records'}")
+        for rows, batch in walk:
             changed = torch.zeros(len(rows), dtype=torch.bool)
             if spoiler is not None:
                 changed = differs(clean.collate(rows), batch)

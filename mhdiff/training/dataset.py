@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from graph_builders import TokenTable
+from mhdiff import console
 from mhdiff.batch import Batch, EvidenceBatch
 from mhdiff.encoders.preprocess_image import ImageReader
 
@@ -133,3 +134,15 @@ class SampleDataset(Dataset[int]):
         )
         masks = {} if self.masks is None else {self.masks.modality: self.masks.of(rows)}
         return Batch(self.sample_ids[index], self.present[index], inputs, evidence, self.labels[index], masks)
+
+    def batches(self, size: int, told: str = "") -> Iterator[tuple[range, Batch]]:
+        """Walk all samples in their order, and give row numbers and batch of each stretch of them.
+
+        Args:
+            size: Samples a batch, at most.
+            told: What is said to be going on while it lasts; nothing is said if empty.
+        """
+        starts = range(0, len(self), size)
+        for start in console.progress(starts, told, total=len(starts)) if told else starts:
+            rows = range(start, min(start + size, len(self)))
+            yield rows, self.collate(rows)

@@ -144,8 +144,8 @@ def _encode(
     dataset = data.dataset(splits, ids)
     found: dict[str, list[Tensor]] = {name: [] for name in modalities}
     with torch.inference_mode():
-        for start in range(0, len(dataset), 4 * data.batch_size):
-            batch = dataset.collate(range(start, min(start + 4 * data.batch_size, len(dataset)))).to(device)
+        for _, made in dataset.batches(4 * data.batch_size):
+            batch = made.to(device)
             for name in modalities:
                 encoder = module.net.encoders[name]
                 assert isinstance(encoder, Encoder)

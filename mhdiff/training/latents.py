@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Float64, Int64
 
-from mhdiff import console
 from mhdiff.diffusion import Latents, Prior
 from mhdiff.training.data import MultimodalData
 from mhdiff.training.module import Diagnosis
@@ -134,11 +133,9 @@ def latents_of(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     module.to(device).eval()
     dataset = data.dataset(list(splits), rows["sample_id"].to_list())
-    size = 4 * data.batch_size
-    starts = range(0, len(dataset), size)
     found: list[Latents] = []
-    for start in console.progress(starts, f"encoding {'+'.join(splits)}", total=len(starts)):
-        batch = dataset.collate(range(start, min(start + size, len(dataset)))).to(device)
+    for _, made in dataset.batches(4 * data.batch_size, f"encoding {'+'.join(splits)}"):
+        batch = made.to(device)
         found.append(module.net.run(module.net.features(batch), batch, batch.evidence.weight).latents)
     joined = Latents(
         *(torch.cat([getattr(one, part) for one in found]) for part in ("shared", "modality", "present"))

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from graph_builders import ConceptGraph
@@ -22,6 +23,7 @@ from mhdiff.fusion.masking import Masking, ModalityMasking
 from mhdiff.guidance import Guidance, MessagePassing
 from mhdiff.losses import CrossEntropy, Loss, LossContext, Objective, PriorLoss
 from mhdiff.model import MHDiff, Output
+from mhdiff.training.learning_rate import RateSchedule, by_step
 from mhdiff.training.shared import leave_mapped, share_of_step
 from mhdiff.training.spec import DataSpec
 from ontology.errors import InputError
@@ -43,6 +45,8 @@ class Diagnosis(LightningModule):
         learning_rate: Of AdamW.
         weight_decay: Of AdamW.
         losses: What is minimised; None for cross-entropy and the prior's own loss.
+        learning_rate_schedule: How the learning rate changes from step to step, see
+            `mhdiff.training.learning_rate`; None for the same in all steps.
     """
 
     net: MHDiff
@@ -61,6 +65,7 @@ class Diagnosis(LightningModule):
         learning_rate: float = 1e-4,
         weight_decay: float = 0.01,
         losses: list[Loss] | None = None,
+        learning_rate_schedule: RateSchedule | None = None,
     ) -> None:
         super().__init__()
         self.seed = 0
@@ -75,6 +80,7 @@ class Diagnosis(LightningModule):
         self.granularity: Literal["modality", "concept"] = granularity
         self.hide_latents = hide_latents
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.learning_rate_schedule = learning_rate_schedule
         self.objective = Objective([CrossEntropy(), PriorLoss()] if losses is None else losses)
 
     def build(self, spec: DataSpec) -> None:
@@ -212,10 +218,13 @@ class Diagnosis(LightningModule):
         """
         return {"sample_id": batch.sample_id, "label": batch.label, "logits": self(batch).logits}
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW over everything that learns; what a loss itself learns (a temperature) does not decay to 0."""
         own = list(self.objective.parameters())
         groups: list[dict[str, Any]] = [{"params": list(self.net.parameters())}]
         if own:
             groups.append({"params": own, "weight_decay": 0.0})
-        return torch.optim.AdamW(groups, lr=self.learning_rate, weight_decay=self.weight_decay)
+        optimiser = torch.optim.AdamW(groups, lr=self.learning_rate, weight_decay=self.weight_decay)
+        if self.learning_rate_schedule is None:
+            return optimiser
+        return by_step(optimiser, self.learning_rate_schedule, self.trainer.estimated_stepping_batches)

@@ -51,6 +51,8 @@ _ELSEWHERE = (
     "data.cache_images",
 )
 
+_DECIDE_STEPS = frozenset({"trainer.max_epochs", "trainer.max_steps"})
+
 
 def fit(arguments: Sequence[str]) -> Path:
     """Train, or go on training, or find that training was finished.
@@ -205,14 +207,10 @@ def predict(
     module.to(device).eval()
     dataset = data.dataset(splits)
     offered = list(patterns) if patterns is not None else all_patterns(data.modalities)
-    batches = [
-        dataset.collate(range(start, min(start + 4 * data.batch_size, len(dataset))))
-        for start in range(0, len(dataset), 4 * data.batch_size)
-    ]
     frames = []
     meta = data.samples.select("sample_id", "subject_id", "site", "split")
     with torch.inference_mode():
-        for batch in console.progress(batches, "predicting", total=len(batches)):
+        for _, batch in dataset.batches(4 * data.batch_size, "predicting"):
             moved = batch.to(device)
             features = module.net.features(moved)
             for pattern in offered:
@@ -306,8 +304,11 @@ def _claim(out: Path, text: str) -> None:
         old, new = (_settings(_flat(yaml.safe_load(t))) for t in (saved.read_text(), text))
         different = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
         if different:
+            said = f"the folder holds a run with other settings ({', '.join(different[:5])})"
+            if old.get("model.learning_rate_schedule.class_path") and _DECIDE_STEPS.intersection(different):
+                said += "; by model.learning_rate_schedule the rate of every step depends on how many there will be"
             raise InputError(
-                f"the folder holds a run with other settings ({', '.join(different[:5])})",
+                said,
                 path=out,
                 remedy="Choose another --out, or delete the folder",
             )

@@ -46,7 +46,18 @@ def test_the_document_has_every_pattern_interval_ceiling_and_n():
     assert full["drop"] is None
     lost = full["metrics"]["auroc"]["value"] - image["metrics"]["auroc"]["value"]
     assert image["drop"]["auroc"]["value"] == pytest.approx(lost)
-    assert "irreducible_drop" in image
+    least = full["ceiling"]["auroc"]["value"] - image["ceiling"]["auroc"]["value"]
+    assert image["irreducible_drop"]["auroc"]["value"] == pytest.approx(least)
+    excess = image["excess_drop"]["auroc"]
+    assert excess["value"] == pytest.approx(lost - least)
+    assert excess["low"] < excess["value"] < excess["high"]
+    # Paired: the model's loss and the ceiling's are of the same patients, or the interval would be that of a sum.
+    width = {
+        name: image[name]["auroc"]["high"] - image[name]["auroc"]["low"]
+        for name in ("drop", "irreducible_drop")
+    }
+    assert excess["high"] - excess["low"] < sum(width.values())
+    assert "excess_drop" not in full
 
 
 def test_the_order_of_rows_changes_nothing():

@@ -12,6 +12,9 @@ from PIL import Image
 from mhdiff.ablate import Ablation
 from mhdiff.ablate.cells import Cell
 from mhdiff.ablate.summary import summarise_ablation
+from mhdiff.evaluate.corrupted import summarise_corruptions
+from mhdiff.evaluate.latents import Counterparts, between, compare_draws, judge
+from mhdiff.evaluate.privacy import membership, proximity
 from mhdiff.evaluate.summary import summarise
 from mhdiff.explain.explanation import (
     CodeValue,
@@ -53,6 +56,7 @@ def predictions(n=160, strength=1.5, seed=0, patterns=tuple(PATTERNS), labels=No
                     "label": labels,
                 }
                 | {f"p_{c}": p[:, c] for c in range(3)}
+                | {"spread": 0.02 * (2 - pattern.count("+")) * rng.random(n)}
             )
         )
     return pl.concat(frames)
@@ -147,6 +151,48 @@ def explanation():
     )  # fmt: skip
 
 
+def corruptions(frame):
+    """Two corruptions of the held-out records, the second of which changes none."""
+    clean = frame.filter((pl.col("split") == "held_out") & (pl.col("pattern") == PATTERNS[0])).sort(
+        "sample_id"
+    )
+    rng = np.random.default_rng(2)
+    parts = []
+    for name, share in (("none", 0.0), ("wrong_note:3", 0.6), ("unit_error:2", 0.0)):
+        mixed = [((1 - share) * pl.col(f"p_{c}") + share / 3).alias(f"p_{c}") for c in range(3)]
+        score = pl.Series("score_odd_one_out", rng.normal(2 * share, 1, clean.height))
+        parts.append(
+            clean.with_columns(
+                *mixed, score, corruption=pl.lit(name), seed=pl.lit(0), changed=pl.lit(bool(share))
+            )
+        )
+    tuning = frame.filter(pl.col("split") == "tuning")
+    acts_on = {"wrong_note:3": ["note"], "unit_error:2": ["labs"]}
+    return summarise_corruptions(pl.concat(parts), tuning, CLASSES, acts_on, replicates=60)
+
+
+def latents():
+    """Draws of a prior that is a little off, judged as those of a run are; the last class has too few patients."""
+    rng = np.random.default_rng(4)
+    labels = np.repeat([0, 1, 2], [50, 40, 6])
+    real, other, made = (rng.normal(shift, 1, (96, 4)) for shift in (0.0, 0.0, 0.3))
+    whose = np.arange(96)
+    pairs = Counterparts(real, made, whose, labels)
+    few = judge(pairs, CLASSES, replicates=60)
+    effort = {"evaluations": 50, "ms_per_case": 0.42, "against": 1000}
+    near = proximity(made, real, other, whose, 60, 0, (labels, labels))
+    members = {n: membership(rng.normal(size=96), rng.normal(size=96), whose, whose, 60, 0)
+               for n in ("log_likelihood", "nearest_draw", "typicality")}  # fmt: skip
+    space = {
+        "effort": effort | compare_draws(pairs, pairs, replicates=60),
+        "train": few,
+        "held_out": few,
+        "real": between(real, other, whose, whose, 60),
+        "privacy": {"compared_with": "held_out", "proximity": near, "membership": members},
+    }
+    return {"prior": "DiffusionPrior", "replicates": 60, "seed": 0, "spaces": {"shared": space}}
+
+
 def _json(path, document):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document))
@@ -160,6 +206,7 @@ def write(root, *, rare=False, failing=""):
         frame = frame.filter((pl.col("label") != 2) | (pl.col("split") == "tuning"))
     best = predictions(strength=3.5, seed=3, labels=np.asarray(predictions(patterns=PATTERNS[:1])["label"]))
     metrics = summarise(frame, CLASSES, ceiling=best, replicates=60, modalities=MODALITIES)
+    metrics |= {"corruptions": corruptions(frame), "latents": latents()}
     _json(run / "metrics.json", metrics | {"task": "pneumonia", "held_out": "stored"})
     frame.write_parquet(run / "predictions.parquet")
     facts = {"task": "pneumonia", "classes": CLASSES, "modalities": MODALITIES, "parameters": 1234567}

@@ -3,6 +3,7 @@
 import json
 import re
 
+import polars as pl
 import pytest
 from made_up_run import ablation, write
 
@@ -52,6 +53,42 @@ def test_every_section_and_the_figures_of_the_files(whole):
     assert text.index('id="guidance"') < text.index('id="data"') < text.index('id="repeat"')
     assert "42% of the attribution lies inside the true finding" in text
     assert "4 relationship rows dropped: the source is unknown" in text
+
+
+def test_spoilt_records_draws_and_spread_are_told(whole):
+    text, root = whole
+    metrics = json.loads((root / "model" / "metrics.json").read_text())
+    wrong, unit = metrics["corruptions"].values()
+    assert "wrong note, 3 of 5" in text
+    for told in (wrong["metrics"]["auroc"], wrong["flags"]["odd_one_out"]):
+        assert figure(told) in text
+    assert figure(wrong["difference"]["auroc"], sign=True) in text
+    assert "undefined: no sample was changed" in text
+    assert unit["changed"] == 0
+    space = metrics["latents"]["spaces"]["shared"]
+    pooled = space["train"]["pooled"]
+    for told in (pooled["mmd"], space["real"]):
+        assert figure(told, digits=4) in text
+    assert f"{number(pooled['frechet']['floor'])} (sd {number(pooled['frechet']['floor_sd'])})" in text
+    assert "too few patients to compare: 6, of at least 20" in text
+    assert figure(space["privacy"]["membership"]["nearest_draw"]) in text
+    assert figure(metrics["patterns"]["note"]["excess_drop"]["auroc"], sign=True) in text
+    frame = pl.read_parquet(root / "model" / "predictions.parquet")
+    notes = frame.filter((pl.col("pattern") == "note") & (pl.col("split") == "held_out"))["spread"]
+    assert f"{number(notes.median())}, {number(notes.quantile(0.9, 'linear'))}" in text
+
+
+def test_what_was_not_asked_of_a_run_is_named_with_the_option(tmp_path):
+    run = write(tmp_path)
+    metrics = json.loads((run / "metrics.json").read_text())
+    del metrics["corruptions"], metrics["latents"]
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    frame = pl.read_parquet(run / "predictions.parquet")
+    frame.with_columns(spread=pl.lit(0.0)).write_parquet(run / "predictions.parquet")
+    text = write_report(run, tmp_path / "report.html").read_text()
+    assert f"mhdiff evaluate {run} --corrupt all" in text
+    assert f"mhdiff evaluate {run} --latents" in text
+    assert "standard deviation over imputations" not in text  # nothing was imputed
 
 
 def test_the_arms_are_told_under_every_pattern(whole):
