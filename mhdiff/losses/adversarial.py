@@ -55,7 +55,7 @@ class Adversarial(Loss):
     """
 
     name = "adv"
-    needs_taught_prior = True
+    needs_taught_prior = trains_prior = True
 
     def __init__(
         self,

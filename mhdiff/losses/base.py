@@ -7,8 +7,9 @@ device is needed to find out how many there are. Losses that compare patients wi
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,6 +22,10 @@ from mhdiff.diffusion.prior import Latents
 from mhdiff.losses.schedule import Constant, Schedule
 from mhdiff.model import MHDiff, Output
 from mhdiff.training.spec import DataSpec
+
+
+def _as_they_are(logits: Tensor) -> Tensor:
+    return logits
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class LossContext:
         generator: Source of the random numbers, for this loss and step alone; None is the global one.
         step: Optimiser steps taken so far.
         epoch: The epoch, counted from 0.
+        batch_index: Place of the batch in the epoch; several make one step where gradients are accumulated.
+        natural: Turns the model's scores into those that the diagnosis is trained on, see `Classification.natural`.
     """
 
     net: MHDiff
@@ -46,6 +53,8 @@ class LossContext:
     generator: torch.Generator | None = None
     step: int = 0
     epoch: int = 0
+    batch_index: int = 0
+    natural: Callable[[Tensor], Tensor] = _as_they_are
 
     @property
     def latents(self) -> Latents:
@@ -65,6 +74,8 @@ class Loss(nn.Module, ABC):
     name: str
     #: Whether it is what the prior learns from, and whether it can only be had beside such a one.
     teaches_prior, needs_taught_prior = False, False
+    #: Whether the prior's weights learn from it, beside what teaches it.
+    trains_prior = False
 
     def __init__(self, weight: float | Schedule = 1.0, log_only: bool = False) -> None:
         super().__init__()
@@ -91,6 +102,15 @@ class Loss(nn.Module, ABC):
         """
         return True
 
+    def rests(self, step: int, epoch: int) -> bool:
+        """Whether it is not computed in a step.
+
+        Args:
+            step: Optimiser steps taken so far.
+            epoch: The epoch.
+        """
+        return not self.due(step) or not (self.log_only or self.weight(epoch))
+
     def owned(self, net: MHDiff) -> Iterable[nn.Parameter]:
         """Parameters that learn from this loss alone: where it rests, nothing else gives them a gradient.
 
@@ -115,15 +135,27 @@ class Loss(nn.Module, ABC):
 
 @contextmanager
 def drawing_from(generator: torch.Generator | None, device: torch.device) -> Iterator[None]:
-    """Let whatever draws from the global generators draw from this one's seed, and leave them as they were.
+    """Let whatever draws from the global generators draw from a seed made of this one's, and leave them as they were.
+
+    A seed made of it, and not the same: what is drawn inside would else repeat what the loss draws for itself.
 
     Args:
-        generator: Its seed is taken; None changes nothing.
+        generator: Its seed is read; None changes nothing.
         device: Where the model is.
     """
     if generator is None:
         yield
         return
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(generator.initial_seed())
+        torch.manual_seed(seed_of("global", generator.initial_seed()))
         yield
+
+
+def seed_of(*parts: object) -> int:
+    """Give a seed that is another one for other parts, and the same on every machine.
+
+    Args:
+        parts: What the seed belongs to; their words are hashed.
+    """
+    digest = hashlib.sha256(" ".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:7], "big")

@@ -2,17 +2,16 @@ r"""What a training step minimises: the sum of the losses by their weights.
 
     L = sum_k w_k(epoch) L_k
 
-Each loss draws from a generator of its own, seeded by run, step, process and the loss's name: adding a loss, taking one
-away or only logging one changes no other's random numbers, and a resumed run draws what it would have drawn.
+Each loss draws from a generator of its own, seeded by run, step, batch, process and the loss's name: adding a loss,
+taking one away or only logging one changes no other's random numbers, and a resumed run draws what it would have drawn.
 
 A loss whose weight is 0 is not computed. Where that holds in this epoch or step alone, the parameters that no other
-loss trains get a gradient of 0, because several processes wait for the gradients of all; where it holds always, they
-are not trained.
+loss trains get a gradient of 0, because several processes wait for the gradients of all, and are set aside before the
+optimiser steps; where it holds always, they are not trained.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -20,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mhdiff.losses.base import Loss, LossContext
+from mhdiff.losses.base import Loss, LossContext, seed_of
 from mhdiff.losses.classification import Classification
 from mhdiff.model import MHDiff
 from mhdiff.training.spec import DataSpec
@@ -95,12 +94,13 @@ class Objective(nn.Module):
         told: dict[str, Tensor] = {}
         for loss in self._members():
             weight = 0.0 if loss.log_only else loss.weight(context.epoch)
-            if not loss.due(context.step) or not (weight or loss.log_only):
+            if loss.rests(context.step, context.epoch):
                 if not loss.idle:
                     told[f"{loss.name}/weighted"] = torch.zeros_like(total)
                     total = total + resting(list(loss.owned(context.net)), total)
                 continue
-            own = replace(context, generator=self._generator(loss.name, context.step, rank, device))
+            generator = self._generator(loss.name, context, rank, device)
+            own = replace(context, generator=generator, natural=self.classification.natural)
             if loss.log_only:
                 with torch.no_grad():
                     told[loss.name] = loss(own).detach()
@@ -112,12 +112,36 @@ class Objective(nn.Module):
             told["classification"] = told[name]
         return total, told | {"loss": total.detach()}
 
+    def resting(self, net: MHDiff, step: int, epoch: int) -> list[nn.Parameter]:
+        """Give the parameters that learn from nothing in a step, because the losses that own them rest.
+
+        Args:
+            net: The model.
+            step: Optimiser steps taken so far.
+            epoch: The epoch.
+        """
+        active = [x for x in self._members() if not x.idle and not x.rests(step, epoch)]
+        rests = [x for x in self._members() if not x.idle and x.rests(step, epoch)]
+        if any(x.trains_prior for x in active):
+            rests = [x for x in rests if not x.teaches_prior]
+        return [p for loss in rests for p in loss.owned(net) if p.requires_grad]
+
+    def teaches_prior(self, step: int, epoch: int) -> bool:
+        """Whether the prior may follow the latents in a step: always, but where what teaches it rests.
+
+        Args:
+            step: Optimiser steps taken so far.
+            epoch: The epoch.
+        """
+        teachers = [x for x in self._members() if x.teaches_prior and not x.idle]
+        return not teachers or any(not x.rests(step, epoch) for x in teachers)
+
     def _members(self) -> list[Loss]:
         return [loss for loss in self.losses.values() if isinstance(loss, Loss)]
 
-    def _generator(self, name: str, step: int, rank: int, device: torch.device) -> torch.Generator:
-        digest = hashlib.sha256(f"{self.seed} {step} {rank} {name}".encode()).digest()
-        return torch.Generator(device).manual_seed(int.from_bytes(digest[:7], "big"))
+    def _generator(self, name: str, context: LossContext, rank: int, device: torch.device) -> torch.Generator:
+        seed = seed_of(self.seed, context.step, context.batch_index, rank, name)
+        return torch.Generator(device).manual_seed(seed)
 
 
 def resting(parameters: Sequence[nn.Parameter], like: Tensor) -> Float[Tensor, ""]:

@@ -129,7 +129,8 @@ class SyntheticLatents(Loss):
             kept = self._kept(prior, z, told, shared, label, real.known, wanted, context.generator)
             seen = prior.denoise(_as_latents(prior, z))
         with drawing_from(context.generator, logits.device):  # dropout
-            each = cross_entropy(context.net.head(seen).float(), told, reduction="none")
+            scores = context.natural(context.net.head(seen).float())
+        each = cross_entropy(scores, told, reduction="none")
         known = real.known.float().mean()
         return known * each.masked_fill(~kept, 0.0).sum() / max(size, 1)
 

@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from graph_builders import ConceptGraph
 from mhdiff.batch import Batch
@@ -23,6 +25,7 @@ from mhdiff.fusion.masking import Masking, ModalityMasking
 from mhdiff.guidance import Guidance, MessagePassing
 from mhdiff.losses import CrossEntropy, Loss, LossContext, Objective, PriorLoss
 from mhdiff.model import MHDiff, Output
+from mhdiff.training.gradients import EVERY, GradientGuard, set_aside
 from mhdiff.training.learning_rate import RateSchedule, by_step
 from mhdiff.training.shared import leave_mapped, share_of_step
 from mhdiff.training.spec import DataSpec
@@ -154,9 +157,10 @@ class Diagnosis(LightningModule):
         features = self.net.features(batch)
         output = self.net.run(features, batch, batch.evidence.weight, complete=present)
         context = LossContext(
-            self.net, batch, output, features, present, None, self.global_step, self.current_epoch
+            self.net, batch, output, features, present, None, self.global_step, self.current_epoch, batch_idx
         )
-        self.net.prior.observe(context.latents)
+        if self.objective.teaches_prior(self.global_step, self.current_epoch):
+            self.net.prior.observe(context.latents)
         self.objective.seed = self.seed
         total, told = self.objective(context, self.global_rank)
         size = len(batch)
@@ -167,15 +171,65 @@ class Diagnosis(LightningModule):
         self.log_dict(told, on_step=False, on_epoch=True, batch_size=counted, sync_dist=True)
         return total * share_of_step(size, self.device)
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Let the prior follow its weights by exponential moving average.
+    def on_fit_start(self) -> None:
+        """Know the groups of parameters whose gradients are clipped apart."""
+        apart = {"prior": self.net.prior.parameters(), "losses": self.objective.parameters()}
+        self._guard = GradientGuard(self.named_parameters(), apart)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip in groups, see `mhdiff.training.gradients`, and set aside what rests in this step.
 
         Args:
-            outputs: Not read.
-            batch: Not read.
-            batch_idx: Not read.
+            optimizer: The optimiser.
+            gradient_clip_val: The largest norm, or with `value` the largest entry.
+            gradient_clip_algorithm: `norm` or `value`.
         """
-        self.net.prior.update()
+        by_value = str(gradient_clip_algorithm or "norm").endswith("value")
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
+        self._guard.clip(None if by_value else gradient_clip_val, note=not scaled)
+        if by_value:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        set_aside(self.objective.resting(self.net, self.global_step, self.current_epoch))
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Optimizer | LightningOptimizer,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """Step, and let the prior follow its weights by exponential moving average.
+
+        Args:
+            epoch: The epoch.
+            batch_idx: Place of the last batch of the step.
+            optimizer: The optimiser.
+            optimizer_closure: Computes loss and gradients.
+        """
+        taught = self.objective.teaches_prior(self.global_step, self.current_epoch)
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        if taught:
+            self.net.prior.update()
+        if (self.global_step + 1) % EVERY == 0:  # the step is counted after this
+            self._guard.check()
+
+    def on_train_epoch_end(self) -> None:
+        """Refuse what is not finite before a checkpoint is written."""
+        self._guard.check()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse to write weights that are not finite.
+
+        Args:
+            checkpoint: Not read.
+        """
+        if hasattr(self, "_guard"):
+            self._guard.check()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the loss on the tuning split, by which the checkpoint is chosen.
