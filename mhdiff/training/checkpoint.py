@@ -62,6 +62,15 @@ class RunCheckpoint(Checkpoint):
             saved = torch.load(self.last_path, map_location="cpu", weights_only=True)
             self.load_state_dict(saved["callbacks"][self.state_key])
 
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget the last epoch's metrics: what an epoch does not log would be told again as if it were its own.
+
+        Args:
+            trainer: Holds them.
+            pl_module: Not read.
+        """
+        trainer.callback_metrics.clear()
+
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:

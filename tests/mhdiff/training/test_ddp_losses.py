@@ -19,6 +19,7 @@ from mhdiff.losses import (
     LinearWarmup,
     LogitAdjusted,
     PriorLoss,
+    SyntheticLatents,
 )
 from mhdiff.training.shared import leave_mapped, share_of_step
 from tests import loss_parts as parts
@@ -56,6 +57,7 @@ def everything():
             Contrastive(weight=later),
             ExpectedGradients(every=2),
             ExpectedGradients(target="agreement", log_only=True),
+            parts.made(SyntheticLatents),
         ]
     ).train()
 

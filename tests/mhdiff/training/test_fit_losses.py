@@ -84,6 +84,18 @@ def test_a_run_by_many_losses_is_resumed_bit_for_bit_and_tells_them(small_config
     assert all(torch.equal(state[name], shared[name]) for name in state)
 
 
+def test_the_history_tells_of_an_epoch_what_was_computed_in_it(small_config, tmp_path):
+    losses = [*LOSSES[:2], {"class_path": "mhdiff.losses.ExpectedGradients", "init_args": {"every": 1000}}]
+    out = tmp_path / "run"
+    assert (
+        main(["fit", "-c", str(small_config), f"--model.losses={json.dumps(losses)}", "--out", str(out)]) == 0
+    )
+    first, second = json.loads((out / "history.json").read_text())
+    assert first["train/ig_reg_sparsity"] > 0
+    assert "train/ig_reg_sparsity" not in second
+    assert second["tuning/loss"] != first["tuning/loss"]
+
+
 def test_masks_are_those_of_the_cohort_and_come_with_the_batch(small_config):
     cli = parse(["-c", str(small_config), "--data.masks=truth/masks"])
     data: MultimodalData = cli.datamodule
