@@ -158,8 +158,9 @@ def _logits(
                 continue
             output = module.net.run(features, shown, shown.evidence.weight)
             labels.append(batch.label[rows].cpu())
-            for way, parts in zip(ways, found, strict=True):
-                parts.append(logits_of(module.net, output, shown, rows, way, seed).cpu())
+            each = logits_of(module.net, output, shown, rows, ways, seed)
+            for logits, parts in zip(each, found, strict=True):
+                parts.append(logits.cpu())
     return [torch.cat(parts, 1) if parts else torch.zeros(1, 0, 1) for parts in found], torch.cat(labels)
 
 
