@@ -103,12 +103,12 @@ class Inference:
 
     Attributes:
         complete: Those of whom every modality is there.
-        lacking: The others.
+        incomplete: The others.
         seed: Of the imputations.
     """
 
     complete: Way = Way()
-    lacking: Way = Way()
+    incomplete: Way = Way()
     seed: int = 0
 
     def as_dict(self) -> dict[str, Any]:
@@ -121,8 +121,18 @@ class Inference:
 
         Args:
             document: What `as_dict` gave.
+
+        Raises:
+            InputError: If it is nothing that `as_dict` gives.
         """
-        return cls(Way(**document["complete"]), Way(**document["lacking"]), int(document["seed"]))
+        try:
+            complete, incomplete = (Way(**document[group]) for group in ("complete", "incomplete"))
+            return cls(complete, incomplete, int(document["seed"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"this does not say how complete and incomplete patients are diagnosed: {document}",
+                remedy="It was changed, or another version wrote it: settle or export the run again",
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -186,7 +196,7 @@ def _by_group(
 ) -> Iterator[tuple[Bool[Tensor, " batch"], Float64[Tensor, "draws rows classes"]]]:
     """The logits, after temperature, of those who have everything and of those who do not, where there are any."""
     complete = batch.present.all(dim=1)
-    for rows, way in ((complete, inference.complete), (~complete, inference.lacking)):
+    for rows, way in ((complete, inference.complete), (~complete, inference.incomplete)):
         if bool(rows.any()):
             (logits,) = logits_of(net, output, batch, rows, [way], inference.seed)
             yield rows, logits.double() / way.temperature

@@ -94,7 +94,7 @@ class Settled:
         """
         whole = bool(batch.present.all())
         prior = self.net.prior
-        way = (self.inference.complete if whole else self.inference.lacking).by(prior)
+        way = (self.inference.complete if whole else self.inference.incomplete).by(prior)
         time = way.time if way.time is not None else getattr(prior, "denoise_time", None)
         if not prior.models_shared or not hasattr(prior, "denoise_time"):
             time = None

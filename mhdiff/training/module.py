@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from graph_builders import ConceptGraph
 from mhdiff.batch import Batch
+from mhdiff.candidates import CANDIDATES, Candidates
 from mhdiff.diffusion.prior import DiffusionPrior, Prior
 from mhdiff.encoders.base import Encoder
 from mhdiff.encoders.embedded import Embedded
@@ -43,6 +44,7 @@ class Diagnosis(LightningModule):
         learning_rate: Of AdamW.
         weight_decay: Of AdamW.
         losses: What is minimised; None for cross-entropy and the prior's own loss.
+        inference: The ways to diagnose that a trained run tries on its tuning patients.
     """
 
     net: MHDiff
@@ -61,6 +63,7 @@ class Diagnosis(LightningModule):
         learning_rate: float = 1e-4,
         weight_decay: float = 0.01,
         losses: list[Loss] | None = None,
+        inference: Candidates = CANDIDATES,
     ) -> None:
         super().__init__()
         self.seed = 0
@@ -75,6 +78,7 @@ class Diagnosis(LightningModule):
         self.granularity: Literal["modality", "concept"] = granularity
         self.hide_latents = hide_latents
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.inference = inference
         self.objective = Objective([CrossEntropy(), PriorLoss()] if losses is None else losses)
 
     def build(self, spec: DataSpec) -> None:
@@ -114,6 +118,7 @@ class Diagnosis(LightningModule):
             self.granularity,
             hide_latents=self.hide_latents,
         )
+        self.inference.of(self.net.prior, incomplete=True)  # what cannot be tried is refused before training
         self.objective.build(spec, self.net)
         leave_mapped(self)
 

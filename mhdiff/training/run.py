@@ -160,6 +160,7 @@ def open_run(run: str | Path) -> tuple[Diagnosis, MultimodalData]:
     cli = parse(saved_config(run))
     data: MultimodalData = cli.datamodule
     module: Diagnosis = cli.model
+    module.seed = int(cli.config["seed_everything"] or 0)
     data.load_fitted(json.loads((run / "preprocess.json").read_text()))
     data.prepare_data()
     data.setup()

@@ -131,7 +131,7 @@ def of(found, rows):
 def complete(net, blocks):
     """Patients who have these standardised blocks, all of them."""
     wide = net.prior.destandardise(blocks)
-    return Latents(wide[:, 0], wide[:, 1:], torch.ones(wide.shape[:1] + (4,), dtype=torch.bool))
+    return Latents(wide[:, 0], wide[:, 1:], torch.ones((*wide.shape[:1], 4), dtype=torch.bool))
 
 
 @pytest.mark.parametrize("time", [0.0, 0.1, 0.4])
