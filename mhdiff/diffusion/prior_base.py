@@ -230,6 +230,14 @@ class Prior(nn.Module, ABC):
         """
         return 1
 
+    def evaluations_to_impute(self, steps: int = 25) -> int:
+        """How often one draw of `impute` runs the network.
+
+        Args:
+            steps: See `impute`.
+        """
+        return self.evaluations(steps)
+
     def sample(
         self,
         n: int,

@@ -33,7 +33,12 @@ WAYS = {
 PRIORS = [DiffusionPrior, GaussianImputer, MeanImputer, NoPrior, RegressionImputer, VAEPrior]
 
 
-@pytest.fixture(params=PRIORS, ids=lambda kind: kind.__name__)
+class RepaintPrior(DiffusionPrior):
+    def __init__(self, dim, modalities, classes):
+        super().__init__(dim, modalities, classes, imputing="repaint", repaint_rounds=2)
+
+
+@pytest.fixture(params=[*PRIORS, RepaintPrior], ids=lambda kind: kind.__name__)
 def net(request):
     net = small.module(prior=request.param).net
     net.train()

@@ -14,6 +14,7 @@ from mhdiff.diffusion import (
     RegressionImputer,
     VAEPrior,
 )
+from mhdiff.training.cli import parse
 from ontology.errors import InputError
 from tests import small_model as small
 
@@ -64,6 +65,17 @@ def test_a_prior_without_any_of_the_chosen_ways_is_refused_before_training(prior
     with pytest.raises(InputError, match=rf"{prior.__name__} imputes in none") as error:
         small.module(prior=prior, inference=Candidates(ways=("shared",)))
     assert "denoise" in error.value.remedy
+
+
+def test_repaint_is_a_prior_s_way_of_imputing_in_yaml(small_config):
+    made = parse(["-c", str(small_config), "--model.prior.init_args.imputing=repaint"]).model.prior_factory(
+        8, 3, 2
+    )
+    assert (made.imputing, made.repaint_rounds) == ("repaint", 10)
+    for wrong in ({"imputing": "guess"}, {"imputing": "repaint", "repaint_rounds": 0}):
+        with pytest.raises(InputError, match="no imputing") as error:
+            DiffusionPrior(8, 3, 2, **wrong)
+        assert "repaint_rounds" in error.value.remedy
 
 
 @pytest.mark.parametrize(
