@@ -40,6 +40,7 @@ from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from mhdiff.batch import Batch, EvidenceBatch
+from mhdiff.diffusion.effort import Effort, measured
 from mhdiff.diffusion.latents import Latents
 from mhdiff.diffusion.prior_base import Prior
 from mhdiff.model import MHDiff, Output
@@ -143,11 +144,13 @@ class Diagnosed:
         probabilities: Of the classes.
         spread: Their standard deviation over imputations; 0 where nothing was imputed.
         output: What the model made of it, before the way of diagnosing.
+        effort: What imputing cost, from the latents to the logits; None where nothing was imputed.
     """
 
     probabilities: Float64[Tensor, "batch classes"]
     spread: Float64[Tensor, "batch classes"]
     output: Output
+    effort: Effort | None = None
 
 
 @torch.no_grad()
@@ -165,12 +168,19 @@ def diagnose(
     output = net.run(features, batch, batch.evidence.weight)
     probabilities = torch.zeros_like(output.logits, dtype=torch.float64)
     spread = torch.zeros_like(probabilities)
-    for rows, logits in _by_group(net, output, batch, inference or Inference()):
+    inference, effort = inference or Inference(), None
+    for rows, way in _by_group(batch, inference):
+        asked, found = way.by(net.prior), partial(_tempered, net, output, batch, rows, way, inference.seed)
+        if asked.imputes:
+            drawn = asked.draws * net.prior.evaluations_to_impute(asked.steps) or 1
+            logits, effort = measured(found, drawn, int(rows.sum()), output.logits.device)
+        else:
+            logits = found()
         each = logits.softmax(-1)
         probabilities[rows] = each.mean(dim=0)
         if len(each) > 1:
             spread[rows] = each.std(dim=0)
-    return Diagnosed(probabilities, spread, output)
+    return Diagnosed(probabilities, spread, output, effort)
 
 
 def log_probabilities(
@@ -186,20 +196,26 @@ def log_probabilities(
     """
     output = net.run(features, batch, batch.evidence.weight)
     found = torch.zeros_like(output.logits, dtype=torch.float64)
-    for rows, logits in _by_group(net, output, batch, inference):
+    for rows, way in _by_group(batch, inference):
+        logits = _tempered(net, output, batch, rows, way, inference.seed)
         found[rows] = logits.log_softmax(-1).logsumexp(dim=0) - math.log(len(logits))
     return found
 
 
-def _by_group(
-    net: MHDiff, output: Output, batch: Batch, inference: Inference
-) -> Iterator[tuple[Bool[Tensor, " batch"], Float64[Tensor, "draws rows classes"]]]:
-    """The logits, after temperature, of those who have everything and of those who do not, where there are any."""
+def _by_group(batch: Batch, inference: Inference) -> Iterator[tuple[Bool[Tensor, " batch"], Way]]:
+    """Those who have everything and those who do not, where there are any, and how they are diagnosed."""
     complete = batch.present.all(dim=1)
     for rows, way in ((complete, inference.complete), (~complete, inference.incomplete)):
         if bool(rows.any()):
-            (logits,) = logits_of(net, output, batch, rows, [way], inference.seed)
-            yield rows, logits.double() / way.temperature
+            yield rows, way
+
+
+def _tempered(
+    net: MHDiff, output: Output, batch: Batch, rows: Bool[Tensor, " batch"], way: Way, seed: int
+) -> Float64[Tensor, "draws rows classes"]:
+    """The logits after temperature."""
+    (logits,) = logits_of(net, output, batch, rows, [way], seed)
+    return logits.double() / way.temperature
 
 
 def logits_of(

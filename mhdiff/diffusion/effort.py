@@ -84,7 +84,7 @@ class Effort:
 def timed(
     sampler: Sampler,
     z_1: Float[Tensor, "batch *blocks dim"],
-    observed: Bool[Tensor, "batch *blocks"] | None = None,
+    observed: Bool[Tensor, batch * blocks] | None = None,
     generator: torch.Generator | None = None,
     condition: Condition | None = None,
 ) -> tuple[Float[Tensor, "batch *blocks dim"], Effort]:

@@ -30,6 +30,7 @@ from pytorch_lightning.callbacks import Callback
 from safetensors.torch import load_file, save_file
 
 from mhdiff import __version__, console
+from mhdiff.diffusion.effort import Effort
 from mhdiff.evaluate.patterns import all_patterns, asked_patterns, pattern_name
 from mhdiff.inference import Inference, diagnose
 from mhdiff.training.checkpoint import RunCheckpoint
@@ -210,7 +211,8 @@ def predict(
         dataset.collate(range(start, min(start + 4 * data.batch_size, len(dataset))))
         for start in range(0, len(dataset), 4 * data.batch_size)
     ]
-    frames = []
+    frames: list[pl.DataFrame] = []
+    effort: Effort | None = None
     meta = data.samples.select("sample_id", "subject_id", "site", "split")
     with torch.inference_mode():
         for batch in console.progress(batches, "predicting", total=len(batches)):
@@ -220,6 +222,8 @@ def predict(
                 here = torch.tensor([m in pattern for m in data.modalities])
                 shown = moved.offering(here)
                 found = diagnose(module.net, features, shown, inference)
+                if found.effort is not None:
+                    effort = found.effort if effort is None else effort + found.effort
                 probability, spread = found.probabilities.cpu().numpy(), found.spread.cpu().numpy()
                 frames.append(
                     pl.DataFrame(
@@ -232,6 +236,8 @@ def predict(
                         | {"spread": spread.max(1)}
                     )
                 )
+    if effort is not None:
+        console.say(f"imputing took {effort}")
     return pl.concat(frames).join(meta, on="sample_id", how="left").sort("pattern", "sample_id")
 
 

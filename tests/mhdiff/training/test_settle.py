@@ -1,6 +1,7 @@
 """How a run diagnoses: the least log-loss of its own tuning patients, and never what was settled for something else."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -169,3 +170,19 @@ def test_an_arm_of_an_ablation_imputes_as_often_as_it_says(small_config, tmp_pat
     assert {(row["draws"], row["via"]) for row in document["incomplete"]["tried"]} <= {(3, "shared")}
     assert document["chosen"]["incomplete"]["draws"] == 3
     assert main(["predict", str(tmp_path / "cell")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("way", "evaluations"), [(Way(draws=3, steps=4), 24), (Way(mean=True), 1), (Way(time=0.1), None)]
+)
+def test_predicting_says_what_imputing_cost(way, evaluations, opened, capsys):
+    module, data = opened
+    patterns = all_patterns(data.modalities)
+    frame = predict(module, data, ["tuning"], patterns, Inference(incomplete=way))
+    said = re.search(
+        r"imputing took (\d+) evaluations, \S+ ms a case \(([\d,]+) cases", capsys.readouterr().err
+    )
+    assert (said is None) == (evaluations is None)
+    if said:
+        whole = int(data.dataset(["tuning"]).present.all(1).sum())
+        assert (int(said[1]), int(said[2])) == (evaluations, frame.height - whole)
