@@ -1,14 +1,23 @@
-r"""From a patient's latents to probabilities: denoise what was fused, or draw what is missing.
+r"""From a patient's latents to probabilities: denoise what was fused, or complete it with what is missing.
 
 .. math::
     p &= \mathrm{softmax}(\mathrm{head}(\mathrm{E}[z \mid z_t]) / T) && \text{by denoising at } t \\
-    p &= \tfrac{1}{K} \sum_k \mathrm{softmax}(\mathrm{head}(z^k) / T) && \text{by imputing}
+    p &= \mathrm{softmax}(\mathrm{head}(\mathrm{E}[z \mid \bar z_t]) / T), \quad
+         \bar z = \mathrm{E}[z \mid \text{present}] && \text{by the conditional mean} \\
+    p &= \tfrac{1}{K} \sum_k \mathrm{softmax}(\mathrm{head}(\mathrm{E}[z \mid z^k_t]) / T) && \text{by imputing}
 
-with :math:`z^k` drawn from the complete patients' law of z given the latents of the modalities that are there.
+with :math:`z^k` drawn from the complete patients' law of z given the latents of the modalities that are there. The head
+was trained on denoised latents, so a completed latent is denoised as well, at a time of its own; t = 0 leaves it as it
+is.
 
 Imputed are the probabilities' inputs, and the probabilities are what is averaged: averaged logits would be surer than
-any draw. The standard deviation over draws is told beside it. Drawn is either the complete patient's shared latent, or
-the missing modalities' latents, which are then fused with those that are there (`via: fusion`).
+any draw. The standard deviation over draws is told beside it. The conditional mean is one evaluation of the prior,
+without random numbers and without spread. Completed is either the shared latent itself (`via: shared`), or the missing
+modalities' latents, which are then fused with those that are there (`via: fusion`).
+
+A complete patient has nothing to draw: every block is known, and K draws are K times the same. Draws of the shared
+latent given the modalities would throw away what the concepts of this patient said to the fusion, and noise put on a
+known latent is no noise that the patient has. So complete patients are denoised.
 
 All patients are drawn with the same random numbers, so what one gets does not depend on who else is in the batch, nor
 on the device: they come from the processor.
@@ -21,8 +30,9 @@ on: with its random numbers fixed it is a smooth function of the patient, which 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -30,6 +40,7 @@ from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from mhdiff.batch import Batch, EvidenceBatch
+from mhdiff.diffusion.effort import Effort, measured
 from mhdiff.diffusion.latents import Latents
 from mhdiff.diffusion.prior_base import Prior
 from mhdiff.model import MHDiff, Output
@@ -42,10 +53,11 @@ class Way:
 
     Attributes:
         time: How much of the latent is taken for noise, in [0, 1]; None: as the prior is set.
-        draws: Number of imputations K; 0 denoises what was fused.
+        draws: Number of imputations K; 0 draws nothing.
         steps: Effort of a draw, see `Prior.impute`.
-        via: Whether the shared latent is drawn, or the missing modalities are, and fused.
+        via: Whether the shared latent is imputed, or the missing modalities are, and fused.
         temperature: T, which logits are divided by.
+        mean: Impute the conditional mean, in one evaluation, in place of draws.
     """
 
     time: float | None = None
@@ -53,6 +65,7 @@ class Way:
     steps: int = 8
     via: Literal["shared", "fusion"] = "shared"
     temperature: float = 1.0
+    mean: bool = False
 
     def __post_init__(self) -> None:
         if (
@@ -60,11 +73,19 @@ class Way:
             or self.steps < 1
             or not self.temperature > 0
             or self.via not in ("shared", "fusion")
+            or (self.time is not None and not 0.0 <= self.time <= 1.0)
+            or (self.mean and self.draws)
         ):
             raise InputError(
                 f"{self} is no way to diagnose",
-                remedy="Give draws >= 0, steps >= 1, temperature > 0, via shared or fusion",
+                remedy="Give time in [0, 1], draws >= 0, steps >= 1, temperature > 0, via shared or fusion, and no "
+                "draws beside mean",
             )
+
+    @property
+    def imputes(self) -> bool:
+        """Whether what is missing is filled in, by draws or by their mean."""
+        return self.mean or self.draws > 0
 
     def by(self, prior: Prior) -> Way:
         """Give what this way comes to with a prior: it may impute nothing, or have no model of the shared latent.
@@ -72,9 +93,9 @@ class Way:
         Args:
             prior: The prior.
         """
-        if self.draws and not prior.imputes:
-            return replace(self, draws=0)
-        return replace(self, via="fusion") if self.draws and not prior.draws_shared else self
+        if self.imputes and not prior.imputes:
+            return replace(self, draws=0, mean=False)
+        return replace(self, via="fusion") if self.imputes and not prior.draws_shared else self
 
 
 @dataclass(frozen=True)
@@ -83,12 +104,12 @@ class Inference:
 
     Attributes:
         complete: Those of whom every modality is there.
-        lacking: The others.
+        incomplete: The others.
         seed: Of the imputations.
     """
 
     complete: Way = Way()
-    lacking: Way = Way()
+    incomplete: Way = Way()
     seed: int = 0
 
     def as_dict(self) -> dict[str, Any]:
@@ -101,8 +122,18 @@ class Inference:
 
         Args:
             document: What `as_dict` gave.
+
+        Raises:
+            InputError: If it is nothing that `as_dict` gives.
         """
-        return cls(Way(**document["complete"]), Way(**document["lacking"]), int(document["seed"]))
+        try:
+            complete, incomplete = (Way(**document[group]) for group in ("complete", "incomplete"))
+            return cls(complete, incomplete, int(document["seed"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"this does not say how complete and incomplete patients are diagnosed: {document}",
+                remedy="It was changed, or another version wrote it: settle or export the run again",
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -113,11 +144,13 @@ class Diagnosed:
         probabilities: Of the classes.
         spread: Their standard deviation over imputations; 0 where nothing was imputed.
         output: What the model made of it, before the way of diagnosing.
+        effort: What imputing cost, from the latents to the logits; None where nothing was imputed.
     """
 
     probabilities: Float64[Tensor, "batch classes"]
     spread: Float64[Tensor, "batch classes"]
     output: Output
+    effort: Effort | None = None
 
 
 @torch.no_grad()
@@ -135,12 +168,19 @@ def diagnose(
     output = net.run(features, batch, batch.evidence.weight)
     probabilities = torch.zeros_like(output.logits, dtype=torch.float64)
     spread = torch.zeros_like(probabilities)
-    for rows, logits in _by_group(net, output, batch, inference or Inference()):
+    inference, effort = inference or Inference(), None
+    for rows, way in _by_group(batch, inference):
+        asked, found = way.by(net.prior), partial(_tempered, net, output, batch, rows, way, inference.seed)
+        if asked.imputes:
+            drawn = asked.draws * net.prior.evaluations_to_impute(asked.steps) or 1
+            logits, effort = measured(found, drawn, int(rows.sum()), output.logits.device)
+        else:
+            logits = found()
         each = logits.softmax(-1)
         probabilities[rows] = each.mean(dim=0)
         if len(each) > 1:
             spread[rows] = each.std(dim=0)
-    return Diagnosed(probabilities, spread, output)
+    return Diagnosed(probabilities, spread, output, effort)
 
 
 def log_probabilities(
@@ -156,61 +196,89 @@ def log_probabilities(
     """
     output = net.run(features, batch, batch.evidence.weight)
     found = torch.zeros_like(output.logits, dtype=torch.float64)
-    for rows, logits in _by_group(net, output, batch, inference):
+    for rows, way in _by_group(batch, inference):
+        logits = _tempered(net, output, batch, rows, way, inference.seed)
         found[rows] = logits.log_softmax(-1).logsumexp(dim=0) - math.log(len(logits))
     return found
 
 
-def _by_group(
-    net: MHDiff, output: Output, batch: Batch, inference: Inference
-) -> Iterator[tuple[Bool[Tensor, " batch"], Float64[Tensor, "draws rows classes"]]]:
-    """The logits, after temperature, of those who have everything and of those who do not, where there are any."""
+def _by_group(batch: Batch, inference: Inference) -> Iterator[tuple[Bool[Tensor, " batch"], Way]]:
+    """Those who have everything and those who do not, where there are any, and how they are diagnosed."""
     complete = batch.present.all(dim=1)
-    for rows, way in ((complete, inference.complete), (~complete, inference.lacking)):
+    for rows, way in ((complete, inference.complete), (~complete, inference.incomplete)):
         if bool(rows.any()):
-            logits = logits_of(net, output, batch, rows, way, inference.seed)
-            yield rows, logits.double() / way.temperature
+            yield rows, way
+
+
+def _tempered(
+    net: MHDiff, output: Output, batch: Batch, rows: Bool[Tensor, " batch"], way: Way, seed: int
+) -> Float64[Tensor, "draws rows classes"]:
+    """The logits after temperature."""
+    (logits,) = logits_of(net, output, batch, rows, [way], seed)
+    return logits.double() / way.temperature
 
 
 def logits_of(
-    net: MHDiff, output: Output, batch: Batch, rows: Bool[Tensor, " batch"], way: Way, seed: int
-) -> Float[Tensor, "draws rows classes"]:
-    """Give the logits of some patients by one way; before its temperature, and not yet averaged.
+    net: MHDiff, output: Output, batch: Batch, rows: Bool[Tensor, " batch"], ways: Sequence[Way], seed: int
+) -> list[Float[Tensor, "draws rows classes"]]:
+    """Give the logits of some patients by each of some ways; before its temperature, and not yet averaged.
+
+    Ways that differ in time or temperature alone share their imputations, and those that differ in `via` their draws.
 
     Args:
         net: The model, in evaluation mode.
         output: What it made of the batch.
         batch: The batch.
         rows: Which patients.
-        way: How.
+        ways: How.
         seed: Of the imputations.
     """
     fused = output.latents
     latents = Latents(fused.shared[rows], fused.modality[rows], fused.present[rows])
-    way = way.by(net.prior)
-    if not way.draws:
-        logits: Tensor = net.head(net.prior.denoise(latents, way.time))
-        return logits[None]
-    generator = torch.Generator().manual_seed(seed)
-    blocks = net.prior.impute(latents, way.draws, way.steps, generator, common=True)
-    if way.via == "shared":
-        drawn: Tensor = net.head(blocks[:, :, 0])
-        return drawn
-    return _fused_again(net, latents, blocks, batch, rows, way)
+    drawn: dict[tuple[bool, int, int], Tensor] = {}
+    whole: dict[tuple[bool, int, int, str], Latents] = {}
+    found: list[Tensor] = []
+    for way in (way.by(net.prior) for way in ways):
+        effort = (way.mean, way.draws, way.steps)
+        completed = latents
+        if way.imputes:
+            if effort not in drawn:
+                drawn[effort] = _imputed(net.prior, latents, way, seed)
+            if (*effort, way.via) not in whole:
+                completing = _as_drawn if way.via == "shared" else partial(_fused_again, net, batch, rows)
+                whole[*effort, way.via] = completing(latents, drawn[effort])
+            completed = whole[*effort, way.via]
+        logits: Tensor = net.head(net.prior.denoise(completed, way.time))
+        found.append(logits.unflatten(0, (max(way.draws, 1), len(latents.shared))))
+    return found
+
+
+def _imputed(prior: Prior, latents: Latents, way: Way, seed: int) -> Float[Tensor, "draws rows blocks dim"]:
+    """All blocks as complete patients have them, on the scale of the latents."""
+    if way.mean:
+        blocks = prior.conditional_mean(latents)[None]
+    else:
+        generator = torch.Generator().manual_seed(seed)
+        blocks = prior.impute(latents, way.draws, way.steps, generator, common=True)
+    return prior.destandardise(blocks).to(latents.modality.dtype)
+
+
+def _as_drawn(latents: Latents, blocks: Float[Tensor, "draws rows blocks dim"]) -> Latents:
+    """The imputed blocks as they are, as complete patients, the draws outermost."""
+    flat = blocks.flatten(0, 1)
+    return Latents(flat[:, 0], flat[:, 1:], torch.ones_like(flat[:, 1:, 0], dtype=torch.bool))
 
 
 def _fused_again(
     net: MHDiff,
-    latents: Latents,
-    blocks: Float[Tensor, "draws rows blocks dim"],
     batch: Batch,
     rows: Bool[Tensor, " batch"],
-    way: Way,
-) -> Float[Tensor, "draws rows classes"]:
-    """Fuse what is there with what was drawn in the missing modalities' place."""
+    latents: Latents,
+    blocks: Float[Tensor, "draws rows blocks dim"],
+) -> Latents:
+    """Fuse what is there with what was imputed in the missing modalities' place."""
     draws, count = blocks.shape[:2]
-    imputed = net.prior.destandardise(blocks)[:, :, 1:].to(latents.modality.dtype)
-    modality = torch.where(latents.present[..., None], latents.modality, imputed).flatten(0, 1)
+    modality = torch.where(latents.present[..., None], latents.modality, blocks[:, :, 1:]).flatten(0, 1)
     there = latents.present[:, :, None]
     evidence = EvidenceBatch(  # none of what is missing
         batch.evidence.concept[rows].masked_fill(~there, -1),
@@ -224,9 +292,7 @@ def _fused_again(
         )
     )
     every = torch.ones(draws * count, latents.present.shape[1], dtype=torch.bool, device=there.device)
-    whole = net.fuse(modality, repeated, net.guidance.local(repeated), every, False).latents
-    logits: Tensor = net.head(net.prior.denoise(whole, way.time))
-    return logits.unflatten(0, (draws, count))
+    return net.fuse(modality, repeated, net.guidance.local(repeated), every, False).latents
 
 
 def with_temperature(way: Way, temperature: float) -> Way:

@@ -16,6 +16,8 @@ to 20 components with a standard deviation of .4 to .7; below it the median walk
 So DPM-Solver++ below 24 evaluations, and Heun from there on. DDIM wins nowhere.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -64,6 +66,14 @@ class Effort:
         """Wall time of one case in milliseconds, when drawn together with the others."""
         return 1000 * self.seconds / max(self.cases, 1)
 
+    def __add__(self, other: Effort) -> Effort:
+        """The effort for the cases of both, of as many evaluations each.
+
+        Args:
+            other: The effort for other cases.
+        """
+        return Effort(self.evaluations, self.cases + other.cases, self.seconds + other.seconds)
+
     def __str__(self) -> str:
         return (
             f"{self.evaluations} evaluations, {self.ms_per_case:.3g} ms a case "
@@ -74,7 +84,7 @@ class Effort:
 def timed(
     sampler: Sampler,
     z_1: Float[Tensor, "batch *blocks dim"],
-    observed: Bool[Tensor, "batch *blocks"] | None = None,
+    observed: Bool[Tensor, batch * blocks] | None = None,
     generator: torch.Generator | None = None,
     condition: Condition | None = None,
 ) -> tuple[Float[Tensor, "batch *blocks dim"], Effort]:

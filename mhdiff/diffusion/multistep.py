@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mhdiff.diffusion.condition import Condition
 from mhdiff.diffusion.denoiser import Estimate
+from mhdiff.diffusion.noise import Source
 from mhdiff.diffusion.sampler import Sampler
 
 
@@ -28,7 +29,7 @@ class DPMSolver(Sampler):
         self,
         z: Tensor,
         times: Sequence[Tensor],
-        generator: torch.Generator | None = None,
+        generator: Source = None,
         condition: Condition | None = None,
     ) -> Tensor:
         """Step through times that do not increase, see `Sampler.walk`."""
@@ -50,7 +51,7 @@ class DPMSolver(Sampler):
         z_t: Tensor,
         t: Tensor,
         s: Tensor,
-        generator: torch.Generator | None = None,
+        generator: Source = None,
         condition: Condition | None = None,
     ) -> Tensor:
         """One step that knows of none before it, of order 1; see `Sampler.step`."""

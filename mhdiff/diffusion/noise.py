@@ -40,3 +40,7 @@ class Noise:
         device = like.device if self.generator is None else self.generator.device
         drawn = torch.randn(shape, generator=self.generator, dtype=like.dtype, device=device).to(like.device)
         return drawn.expand(self.draws, self.batch, *like.shape[1:]).reshape(like.shape)
+
+
+#: Where a stochastic sampler's numbers come from: a generator, or a `Noise` of as many rows as are walked.
+Source = torch.Generator | Noise | None

@@ -13,11 +13,16 @@ r"""The hierarchical diffusion prior: one model of the blocks [shared | modality
 - t*: `denoise_time`; w: `weighting`. With `likelihood` w(1) is 0 and the conditional mean is hardly trained.
 
 What denoises, imputes, samples and judges is the average (EMA), in training too, and validation's loss is its.
+What is missing is imputed natively, told which blocks are given, or by RePaint (`mhdiff.diffusion.repaint`), which
+holds the given blocks at their noised values and tells the denoiser nothing: `imputing`. For the same steps RePaint
+asks `repaint_rounds` times as often; the conditional mean is native in both.
+
 Bounded to parts by `hierarchy`, for nested ablations: `flat` is a prior over the shared block alone, which cannot
 impute; `no_shared` one over the modalities alone, which leaves the shared latent as it is.
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -36,6 +41,8 @@ from mhdiff.diffusion.likelihood import EXACT_UP_TO, log_likelihood
 from mhdiff.diffusion.loss import Weighting, denoising_loss
 from mhdiff.diffusion.noise import Noise
 from mhdiff.diffusion.prior_base import Prior
+from mhdiff.diffusion.repaint import RePaint
+from mhdiff.diffusion.sampler import DDIM
 from mhdiff.diffusion.schedule import Schedule
 from mhdiff.diffusion.views import Hierarchy, draw_views
 from ontology.errors import InputError
@@ -59,6 +66,8 @@ class DiffusionPrior(Prior):
         warmup: Number of training steps after which the standardisation is frozen.
         stop_gradient: See `Prior`.
         schedule: The noise schedule; by default `VPSchedule` with its defaults.
+        imputing: `native` or `repaint`: how what is missing is drawn.
+        repaint_rounds: How often RePaint walks each stretch of a draw's steps; 1 is no resampling.
     """
 
     models_label = True
@@ -77,6 +86,8 @@ class DiffusionPrior(Prior):
         warmup: int = 500,
         stop_gradient: bool = True,
         schedule: Schedule | None = None,
+        imputing: Literal["native", "repaint"] = "native",
+        repaint_rounds: int = 10,
     ) -> None:
         super().__init__(dim, modalities, classes, warmup, stop_gradient)
         if weighting not in ("v", "eps", "likelihood", "soft-min-snr"):
@@ -86,6 +97,11 @@ class DiffusionPrior(Prior):
             )
         if hierarchy not in ("full", "flat", "no_shared"):
             raise InputError(f"there is no hierarchy '{hierarchy}'", remedy="Choose full, flat or no_shared.")
+        if imputing not in ("native", "repaint") or repaint_rounds < 1:
+            raise InputError(
+                f"there is no imputing '{imputing}' with {repaint_rounds} repaint_rounds",
+                remedy="Choose native or repaint for model.prior.init_args.imputing, and repaint_rounds >= 1.",
+            )
         if not 0.0 <= denoise_time < 1.0:
             raise InputError(
                 f"a denoise_time of {denoise_time} is outside [0, 1)",
@@ -96,6 +112,7 @@ class DiffusionPrior(Prior):
                 f"a label_dropout of {label_dropout} is outside (0, 1]",
                 remedy="Imputing is done without the label, so some rows must go without: the default is 0.2.",
             )
+        self.imputing, self.repaint_rounds = imputing, repaint_rounds
         self.hierarchy: Hierarchy = hierarchy
         self.weighting: Weighting = weighting
         self.denoise_time, self.label_dropout = denoise_time, label_dropout
@@ -166,7 +183,18 @@ class DiffusionPrior(Prior):
 
     def _draw(self, z: Tensor, given: Tensor, steps: int, noise: Noise) -> Float[Tensor, "rows blocks dim"]:
         held = Condition(None, None, given[:, self.span])
-        return self._walk(z, held, 1.0, steps, noise)
+        if self.imputing == "native":
+            return self._walk(z, held, 1.0, steps, noise)
+        part = z[:, self.span]
+        start = torch.where(given[:, self.span, None], part, noise(part))
+        sampler = self._repaint(steps)
+        sampler.at_once = max(len(start), 1)  # the numbers of a step are those of all rows
+        drawn = sampler(start, generator=noise, condition=held)
+        return torch.cat((z[:, : self.span.start], drawn, z[:, self.span.stop :]), dim=1)
+
+    def _repaint(self, steps: int) -> RePaint:
+        """As many ancestral steps as a native draw has evaluations, in four stretches."""
+        return RePaint(DDIM(self.averaged, 2 * steps, eta=1.0), max(steps // 2, 1), self.repaint_rounds)
 
     def _walk(
         self,
@@ -188,6 +216,10 @@ class DiffusionPrior(Prior):
     def evaluations(self, steps: int = 25, guidance: float = 1.0) -> int:
         """Those of the sampler, see `Prior.evaluations`."""
         return sampler_for(Guided(self.averaged, scale=guidance), 2 * steps).evaluations
+
+    def evaluations_to_impute(self, steps: int = 25) -> int:
+        """Those of the sampler, see `Prior.evaluations_to_impute`."""
+        return self.evaluations(steps) if self.imputing == "native" else self._repaint(steps).evaluations
 
     def _mean(self, z: Tensor, given: Tensor) -> Float[Tensor, "rows blocks dim"]:
         """The denoiser's answer at t = 1, where z_t says nothing of the blocks that are not given."""

@@ -117,6 +117,16 @@ class Prior(nn.Module, ABC):
         """Whether the shared block can be drawn given modalities: both are modelled, together."""
         return self.models_shared and self.models_modalities
 
+    @property
+    def has_spread(self) -> bool:
+        """Whether draws of what is missing differ; otherwise each is the conditional mean."""
+        return type(self)._draw is not Prior._draw
+
+    @property
+    def knows_time(self) -> bool:
+        """Whether `denoise` reads its time."""
+        return self.models_shared and hasattr(self, "denoise_time")
+
     # -- what a prior is asked
 
     @abstractmethod
@@ -219,6 +229,14 @@ class Prior(nn.Module, ABC):
             guidance: See `sample_blocks`.
         """
         return 1
+
+    def evaluations_to_impute(self, steps: int = 25) -> int:
+        """How often one draw of `impute` runs the network.
+
+        Args:
+            steps: See `impute`.
+        """
+        return self.evaluations(steps)
 
     def sample(
         self,

@@ -30,6 +30,7 @@ from torch import Tensor
 
 from mhdiff.diffusion.condition import Condition
 from mhdiff.diffusion.denoiser import per_block
+from mhdiff.diffusion.noise import Source
 from mhdiff.diffusion.sampler import Sampler, noise
 from ontology.errors import InputError
 
@@ -62,7 +63,7 @@ class RePaint(Sampler):
         z_t: Tensor,
         t: Tensor,
         s: Tensor,
-        generator: torch.Generator | None = None,
+        generator: Source = None,
         condition: Condition | None = None,
     ) -> Tensor:
         """One step of the sampler, see `Sampler.step`."""
@@ -78,7 +79,7 @@ class RePaint(Sampler):
     def draw(
         self,
         z_1: Float[Tensor, "batch *blocks dim"],
-        generator: torch.Generator | None = None,
+        generator: Source = None,
         condition: Condition | None = None,
     ) -> Float[Tensor, "batch *blocks dim"]:
         """Walk from noise to t = 0, see `Sampler.draw`. The denoiser is not told which blocks are observed."""

@@ -36,16 +36,19 @@ from torch import Tensor
 
 from mhdiff.diffusion.condition import Condition
 from mhdiff.diffusion.denoiser import Denoiser, per_block
+from mhdiff.diffusion.noise import Noise, Source
 from ontology.errors import InputError
 
 
-def noise(like: Tensor, generator: torch.Generator | None) -> Tensor:
+def noise(like: Tensor, generator: Source) -> Tensor:
     """Standard normal numbers.
 
     Args:
         like: A tensor of the wanted shape, type and device.
         generator: Source of the random numbers.
     """
+    if isinstance(generator, Noise):
+        return generator(like)
     return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=like.device)
 
 
@@ -109,7 +112,7 @@ class Sampler(ABC):
         self,
         z_1: Float[Tensor, "batch *blocks dim"],
         observed: Bool[Tensor, "batch *blocks"] | None = None,
-        generator: torch.Generator | None = None,
+        generator: Source = None,
         condition: Condition | None = None,
     ) -> Float[Tensor, "batch *blocks dim"]:
         """Walk from noise to t = 0.
@@ -128,7 +131,7 @@ class Sampler(ABC):
     def draw(
         self,
         z_1: Float[Tensor, "batch *blocks dim"],
-        generator: torch.Generator | None = None,
+        generator: Source = None,
         condition: Condition | None = None,
     ) -> Float[Tensor, "batch *blocks dim"]:
         """Walk some rows from noise to t = 0.
@@ -156,7 +159,7 @@ class Sampler(ABC):
         self,
         z: Float[Tensor, "batch *blocks dim"],
         times: Sequence[Float[Tensor, "batch *blocks"]],
-        generator: torch.Generator | None = None,
+        generator: Source = None,
         condition: Condition | None = None,
     ) -> Float[Tensor, "batch *blocks dim"]:
         """Step through times that do not increase.
@@ -176,7 +179,7 @@ class Sampler(ABC):
         self,
         shape: tuple[int, ...],
         like: Tensor,
-        generator: torch.Generator | None = None,
+        generator: Source = None,
         condition: Condition | None = None,
     ) -> Float[Tensor, "batch *blocks dim"]:
         """Draw noise and walk it to t = 0.
@@ -193,7 +196,7 @@ class Sampler(ABC):
         self,
         values: Float[Tensor, "batch *blocks dim"],
         observed: Bool[Tensor, "batch *blocks"],
-        generator: torch.Generator | None = None,
+        generator: Source = None,
         condition: Condition | None = None,
     ) -> Float[Tensor, "batch *blocks dim"]:
         """Draw the blocks that are not observed, given those that are.
@@ -213,7 +216,7 @@ class Sampler(ABC):
         z_t: Float[Tensor, "batch *blocks dim"],
         t: Float[Tensor, "batch *blocks"],
         s: Float[Tensor, "batch *blocks"],
-        generator: torch.Generator | None = None,
+        generator: Source = None,
         condition: Condition | None = None,
     ) -> Float[Tensor, "batch *blocks dim"]:
         """One step from t to s <= t; where s = t the latent stays as it is.
@@ -241,7 +244,7 @@ class Heun(Sampler):
         z_t: Tensor,
         t: Tensor,
         s: Tensor,
-        generator: torch.Generator | None = None,
+        generator: Source = None,
         condition: Condition | None = None,
     ) -> Tensor:
         """One step, see `Sampler.step`."""
@@ -269,7 +272,7 @@ class DDIM(Sampler):
         z_t: Tensor,
         t: Tensor,
         s: Tensor,
-        generator: torch.Generator | None = None,
+        generator: Source = None,
         condition: Condition | None = None,
     ) -> Tensor:
         """One step, see `Sampler.step`."""
@@ -297,7 +300,7 @@ class EulerMaruyama(Sampler):
         z_t: Tensor,
         t: Tensor,
         s: Tensor,
-        generator: torch.Generator | None = None,
+        generator: Source = None,
         condition: Condition | None = None,
     ) -> Tensor:
         """One step, see `Sampler.step`."""

@@ -3,7 +3,8 @@ r"""A model together with the way in which its run diagnoses: what is explained 
 .. math::
     F_y(x) = \log \tfrac{1}{K} \sum_k \mathrm{softmax}(l^k(x) / T)_y
 
-- l^k(x): logits of the denoised latent (K = 1), or of the k-th imputation given x (`mhdiff.inference`);
+- l^k(x): logits of the denoised latent or of the conditional mean (K = 1), or of the k-th imputation given x
+  (`mhdiff.inference`);
 - T: the settled temperature.
 
 The imputations' random numbers are those of the diagnosis, the same at every point of a path, so F is smooth along it
@@ -94,17 +95,19 @@ class Settled:
         """
         whole = bool(batch.present.all())
         prior = self.net.prior
-        way = (self.inference.complete if whole else self.inference.lacking).by(prior)
-        time = way.time if way.time is not None else getattr(prior, "denoise_time", None)
-        if not prior.models_shared or not hasattr(prior, "denoise_time"):
-            time = None
-        if not way.draws:
+        way = (self.inference.complete if whole else self.inference.incomplete).by(prior)
+        time: float | None = None
+        if prior.knows_time:
+            time = float(getattr(prior, "denoise_time")) if way.time is None else way.time  # noqa: B009
+        if not way.imputes:
             return WayTaken("denoising", way.temperature, time)
+        if way.mean:
+            return WayTaken("conditional mean", way.temperature, time, via=way.via)
         predicted = int(torch.argmax(found.probabilities[0]))
         return WayTaken(
             "imputation",
             way.temperature,
-            time if way.via == "fusion" else None,
+            time,
             way.draws,
             way.steps,
             way.via,

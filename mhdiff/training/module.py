@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from graph_builders import ConceptGraph
 from mhdiff.batch import Batch
+from mhdiff.candidates import CANDIDATES, Candidates
 from mhdiff.diffusion.prior import DiffusionPrior, Prior
 from mhdiff.encoders.base import Encoder
 from mhdiff.encoders.embedded import Embedded
@@ -50,6 +51,7 @@ class Diagnosis(LightningModule):
         losses: What is minimised; None for cross-entropy and the prior's own loss.
         learning_rate_schedule: How the learning rate changes from step to step, see
             `mhdiff.training.learning_rate`; None for the same in all steps.
+        inference: The ways to diagnose that a trained run tries on its tuning patients.
     """
 
     net: MHDiff
@@ -69,6 +71,7 @@ class Diagnosis(LightningModule):
         weight_decay: float = 0.01,
         losses: list[Loss] | None = None,
         learning_rate_schedule: RateSchedule | None = None,
+        inference: Candidates = CANDIDATES,
     ) -> None:
         super().__init__()
         self.seed = 0
@@ -84,6 +87,7 @@ class Diagnosis(LightningModule):
         self.hide_latents = hide_latents
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.learning_rate_schedule = learning_rate_schedule
+        self.inference = inference
         self.objective = Objective([CrossEntropy(), PriorLoss()] if losses is None else losses)
 
     def build(self, spec: DataSpec) -> None:
@@ -123,6 +127,7 @@ class Diagnosis(LightningModule):
             self.granularity,
             hide_latents=self.hide_latents,
         )
+        self.inference.of(self.net.prior, incomplete=True)  # what cannot be tried is refused before training
         self.objective.build(spec, self.net)
         leave_mapped(self)
 

@@ -30,6 +30,7 @@ from pytorch_lightning.callbacks import Callback
 from safetensors.torch import load_file, save_file
 
 from mhdiff import __version__, console
+from mhdiff.diffusion.effort import Effort
 from mhdiff.evaluate.patterns import all_patterns, asked_patterns, pattern_name
 from mhdiff.inference import Inference, diagnose
 from mhdiff.training.checkpoint import RunCheckpoint
@@ -162,6 +163,7 @@ def open_run(run: str | Path) -> tuple[Diagnosis, MultimodalData]:
     cli = parse(saved_config(run))
     data: MultimodalData = cli.datamodule
     module: Diagnosis = cli.model
+    module.seed = int(cli.config["seed_everything"] or 0)
     data.load_fitted(json.loads((run / "preprocess.json").read_text()))
     data.prepare_data()
     data.setup()
@@ -207,7 +209,8 @@ def predict(
     module.to(device).eval()
     dataset = data.dataset(splits)
     offered = list(patterns) if patterns is not None else all_patterns(data.modalities)
-    frames = []
+    frames: list[pl.DataFrame] = []
+    effort: Effort | None = None
     meta = data.samples.select("sample_id", "subject_id", "site", "split")
     with torch.inference_mode():
         for _, batch in dataset.batches(4 * data.batch_size, "predicting"):
@@ -217,6 +220,8 @@ def predict(
                 here = torch.tensor([m in pattern for m in data.modalities])
                 shown = moved.offering(here)
                 found = diagnose(module.net, features, shown, inference)
+                if found.effort is not None:
+                    effort = found.effort if effort is None else effort + found.effort
                 probability, spread = found.probabilities.cpu().numpy(), found.spread.cpu().numpy()
                 frames.append(
                     pl.DataFrame(
@@ -229,6 +234,8 @@ def predict(
                         | {"spread": spread.max(1)}
                     )
                 )
+    if effort is not None:
+        console.say(f"imputing took {effort}")
     return pl.concat(frames).join(meta, on="sample_id", how="left").sort("pattern", "sample_id")
 
 

@@ -5,9 +5,12 @@ log-loss
 
 .. math:: -\tfrac{1}{n} \sum_i \log \tfrac{1}{K} \sum_k \mathrm{softmax}(l_i^k / T)_{y_i}
 
-are taken: denoising at one of `TIMES`, or for those who lack some `DRAWS` imputations of the shared latent, or of the
-missing modalities (where the prior imputes). Each tuning patient counts once for every pattern of modalities that is
-offered. What was tried and what it had stands in inference.json beside what was chosen.
+are taken among the candidates that `model.inference` names (`mhdiff.candidates`). Each tuning patient counts once for
+every pattern of modalities that is offered. inference.json has what was chosen, and beside it for which patterns, with
+which candidates and seed, and what each candidate had.
+
+What was settled for some patterns is never used for others without a word: asked for others, a run is settled anew, and
+where its predictions rest on the old answer that is refused.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,37 +27,21 @@ from jaxtyping import Float, Int64
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from mhdiff import console
 from mhdiff.batch import Batch
+from mhdiff.evaluate.patterns import pattern_name
 from mhdiff.inference import Inference, Way, logits_of, with_temperature
 from mhdiff.training.data import MultimodalData
 from mhdiff.training.module import Diagnosis
+from ontology.errors import InputError
 from ontology.files import atomic_write
 
 FILE = "inference.json"
-#: Times of denoising that are tried.
-TIMES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
-DRAWS, STEPS = 8, 8
+#: What a run writes that rests on how it diagnoses.
+RESTING = ("predictions.parquet", "corruptions.parquet", "explanations")
 #: With fewer tuning patients than this nothing is chosen.
 FEWEST = 20
 _RANGE = (0.05, 20.0)
-
-
-def candidates(module: Diagnosis, lacking: bool) -> list[Way]:
-    """Give the ways that are tried.
-
-    Args:
-        module: The model.
-        lacking: For patients who lack some modality, or for those with all.
-    """
-    prior = module.net.prior
-    ways = [Way(time=time) for time in TIMES]
-    if not prior.imputes or not lacking:
-        return ways
-    if prior.draws_shared:
-        ways.append(Way(draws=DRAWS, steps=STEPS))
-    if prior.models_modalities:
-        ways.append(Way(draws=DRAWS, steps=STEPS, via="fusion"))
-    return ways
 
 
 def log_loss(
@@ -112,29 +100,21 @@ def settle(
     ]
     chosen: dict[str, Way] = {}
     told: dict[str, Any] = {}
-    for group in ("complete", "lacking"):
-        ways = candidates(module, group == "lacking")
-        logits, label = _logits(module, data, batches, patterns, ways, group == "lacking", seed)
+    for group in ("complete", "incomplete"):
+        ways = module.inference.of(module.net.prior, group == "incomplete")
+        logits, label = _logits(module, data, batches, patterns, ways, group == "incomplete", seed)
         rows: list[dict[str, Any]] = []
         told[group] = {"n": len(label), "tried": rows}
-        chosen[group] = Way()
+        chosen[group] = Way() if not ways[0].imputes else ways[0]
         if len(label) < FEWEST:
             continue
         tried = []
         for way, found in zip(ways, logits, strict=True):
             temperature, loss = best_temperature(found, label)
             tried.append((loss, with_temperature(way, temperature)))
-            rows.append(
-                {
-                    "time": way.time,
-                    "draws": way.draws,
-                    "via": way.via,
-                    "temperature": temperature,
-                    "log_loss": loss,
-                }
-            )
+            rows.append(asdict(tried[-1][1]) | {"log_loss": loss})
         chosen[group] = min(tried, key=lambda pair: pair[0])[1]
-    return Inference(chosen["complete"], chosen["lacking"], seed), told
+    return Inference(chosen["complete"], chosen["incomplete"], seed), told
 
 
 def _logits(
@@ -143,7 +123,7 @@ def _logits(
     batches: Sequence[Batch],
     patterns: Sequence[Sequence[str]],
     ways: Sequence[Way],
-    lacking: bool,
+    incomplete: bool,
     seed: int,
 ) -> tuple[list[Tensor], Tensor]:
     """Give the logits by each way [draws, n, classes] of the group's patients, and their labels."""
@@ -153,13 +133,14 @@ def _logits(
         features = module.net.features(batch)
         for pattern in patterns:
             shown = batch.offering(torch.tensor([m in pattern for m in data.modalities]))
-            rows = shown.present.all(dim=1) != lacking
+            rows = shown.present.all(dim=1) != incomplete
             if not bool(rows.any()):
                 continue
             output = module.net.run(features, shown, shown.evidence.weight)
             labels.append(batch.label[rows].cpu())
-            for way, parts in zip(ways, found, strict=True):
-                parts.append(logits_of(module.net, output, shown, rows, way, seed).cpu())
+            each = logits_of(module.net, output, shown, rows, ways, seed)
+            for logits, parts in zip(each, found, strict=True):
+                parts.append(logits.cpu())
     return [torch.cat(parts, 1) if parts else torch.zeros(1, 0, 1) for parts in found], torch.cat(labels)
 
 
@@ -173,10 +154,45 @@ def settled(
         module: Its module.
         data: Its data, set up.
         patterns: The patterns of modalities that will be offered.
+
+    Raises:
+        InputError: If it was settled for other patterns, candidates or another seed, and predictions rest on that.
     """
     path = run / FILE
+    asked = {
+        "patterns": sorted(pattern_name(pattern, data.modalities) for pattern in patterns),
+        "configuration": module.inference.as_dict(),
+        "seed": module.seed,
+    }
     if path.is_file():
-        return Inference.from_dict(json.loads(path.read_text())["chosen"])
-    inference, told = settle(module, data, patterns, module.seed)
-    atomic_write(path, json.dumps({"chosen": inference.as_dict(), **told}, indent=1))
+        document = _read(path)
+        other = [key for key, value in asked.items() if document.get(key) != value]
+        if not other:
+            return Inference.from_dict(document["chosen"])
+        resting = [name for name in RESTING if (run / name).exists()]
+        told = ", ".join(f"{key} {_told(document.get(key))}, not {_told(asked[key])}" for key in other)
+        if resting:
+            raise InputError(
+                f"how this run diagnoses was settled for other {told}; {' and '.join(resting)} rest on it",
+                path=path,
+                remedy=f"Delete {', '.join([FILE, *resting])} to settle it anew, or train and predict for these "
+                "patterns in a folder of its own",
+            )
+        console.say(f"{path}: settled for other {told}; settling anew")
+    inference, tried = settle(module, data, patterns, module.seed)
+    atomic_write(path, json.dumps(asked | {"chosen": inference.as_dict()} | tried, indent=1))
     return inference
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError("the file is not JSON", path=path, remedy="Delete it: it is settled anew") from error
+    if not isinstance(document, dict) or "chosen" not in document:
+        raise InputError("the file does not say how the run diagnoses", path=path, remedy="Delete it")
+    return document
+
+
+def _told(value: Any) -> str:
+    return "unsaid" if value is None else json.dumps(value)

@@ -26,6 +26,7 @@ N, M, D, C = 6, 3, 5, 3
 FORMS = {
     "DiffusionPrior-flat": partial(DiffusionPrior, hierarchy="flat"),
     "DiffusionPrior-no_shared": partial(DiffusionPrior, hierarchy="no_shared"),
+    "DiffusionPrior-repaint": partial(DiffusionPrior, imputing="repaint", repaint_rounds=2),
     "DiffusionPrior-transformer": partial(
         DiffusionPrior, backbone=partial(BlockTransformer, width=16, depth=1)
     ),

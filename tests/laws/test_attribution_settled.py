@@ -23,6 +23,7 @@ from tests import small_model as small
 WAYS = {
     "denoise": Way(time=0.2, temperature=1.7),
     "shared": Way(draws=4, steps=3, temperature=0.6),
+    "mean": Way(mean=True, temperature=1.3),
     "fusion": Way(draws=4, steps=3, via="fusion", temperature=2.5),
 }
 PRIORS = [DiffusionPrior, GaussianImputer, MeanImputer, NoPrior, RegressionImputer, VAEPrior]
@@ -139,6 +140,6 @@ def test_the_way_told_is_the_way_taken(net, batch):
         assert way.draws == (4 if draws else 0)
         assert way.via == (("shared" if prior.draws_shared else "fusion") if draws else None)
         knows_time = type(prior) in (DiffusionPrior, GaussianImputer)
-        assert way.time == (prior.denoise_time if knows_time and not draws else None)
+        assert way.time == (prior.denoise_time if knows_time else None)
         assert (way.spread is None) == (not draws)
         assert not draws or (way.spread > 0) == (type(prior) in DRAWING)

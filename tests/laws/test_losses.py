@@ -198,8 +198,11 @@ def test_taking_a_loss_away_changes_no_other_s_random_numbers():
         more.objective(parts.context(more, step=step), rank)[1]["prior"] for step, rank in ((0, 0), (0, 1))
     ]
     assert not torch.equal(*other)
-    seeds = {more.objective._generator(name, 0, 0, torch.device("cpu")).initial_seed() for name in ("a", "b")}
-    assert len(seeds) == 2  # no two losses of a step draw alike
+    seeds = {
+        more.objective._generator(name, parts.context(more, batch_index=place), 0, torch.device("cpu")).initial_seed()
+        for name, place in (("a", 0), ("b", 0), ("a", 1))
+    }
+    assert len(seeds) == 3  # no two losses of a step draw alike, nor do two batches of it
 
 
 def test_the_prior_learns_from_the_complete_patients_where_masking_hid_some():

@@ -7,35 +7,42 @@ from itertools import pairwise
 import polars as pl
 import pytest
 
+from mhdiff.candidates import CANDIDATES
 from mhdiff.cli import main
 from mhdiff.commands.explain import lines
+from mhdiff.evaluate.patterns import all_patterns, pattern_name
 from mhdiff.explain.modalities import modality_shapley
 from mhdiff.inference import Inference, Way
 from mhdiff.training.run import open_run
 
 NAMES = ["image", "note", "labs", "codes"]
 COMPLETE = Way(time=0.05, temperature=1.4)
-LACKING = {
+INCOMPLETE = {
     "denoise": Way(time=0.4, temperature=1.6),
-    "shared": Way(draws=8, steps=4, temperature=0.7),
+    "shared": Way(time=0.1, draws=8, steps=4, temperature=0.7),
+    "mean": Way(time=0.0, mean=True, temperature=1.2),
     "fusion": Way(time=0.02, draws=8, steps=4, via="fusion", temperature=0.7),
 }
 SENTENCE = {
     "complete": "diagnosed from the denoised latent at t = 0.05, temperature 1.4",
     "denoise": "diagnosed from the denoised latent at t = 0.4, temperature 1.6",
-    "shared": "mean probability of 8 imputations of the complete patient's latent, temperature 0.7",
-    "fusion": "mean probability of 8 imputations of the missing modalities, each fused with what is there and "
+    "shared": "mean probability of 8 imputations of the complete patient's latent, denoised at t = 0.1, "
+    "temperature 0.7",
+    "mean": "diagnosed from the conditional mean of the complete patient's latent, denoised at t = 0, temperature 1.2",
+    "fusion": "mean probability of 8 imputations of the missing modalities, fused with what is there and "
     "denoised at t = 0.02, temperature 0.7",
 }
 
 
-@pytest.mark.parametrize("way", LACKING)
+@pytest.mark.parametrize("way", INCOMPLETE)
 def test_what_is_explained_is_what_is_predicted(way, small_run, tmp_path, capsys):
     run = tmp_path / "run"
     shutil.copytree(small_run, run)
     (run / "predictions.parquet").unlink(missing_ok=True)
-    inference = Inference(COMPLETE, LACKING[way], seed=5)
-    (run / "inference.json").write_text(json.dumps({"chosen": inference.as_dict()}))
+    inference = Inference(COMPLETE, INCOMPLETE[way], seed=5)
+    patterns = sorted(pattern_name(p, NAMES) for p in all_patterns(NAMES))
+    settled_for = {"patterns": patterns, "configuration": CANDIDATES.as_dict(), "seed": 1}
+    (run / "inference.json").write_text(json.dumps(settled_for | {"chosen": inference.as_dict()}))
     assert main(["evaluate", str(run), "--replicates", "2"]) == 0
     predictions = pl.read_parquet(run / "predictions.parquet")
 
@@ -51,7 +58,8 @@ def test_what_is_explained_is_what_is_predicted(way, small_run, tmp_path, capsys
         for i, p in enumerate(told["probabilities"].values()):
             assert p == pytest.approx(rows["+".join(NAMES)][f"p_{i}"], abs=1e-6)
         assert told["completeness_gap"] < 0.01
-        assert (told["way"]["by"] == "imputation") == (group in ("shared", "fusion"))
+        by = {"shared": "imputation", "fusion": "imputation", "mean": "conditional mean"}
+        assert told["way"]["by"] == by.get(group, "denoising")
         assert SENTENCE[group] in "\n".join(lines(told))
         as_if_hidden(told, rows, present[sample])
 

@@ -19,7 +19,7 @@ def test_a_cell_is_settled_and_predicted_for_the_patterns_that_are_offered(
     assert set(frame["pattern"]) == {"labs+codes", *names}
     tuning = frame.filter(pl.col("split") == "tuning")
     settled = json.loads((tmp_path / "cell" / "inference.json").read_text())
-    assert settled["complete"]["n"] + settled["lacking"]["n"] == tuning.height
-    assert (settled["lacking"]["n"] >= tuning["sample_id"].n_unique()) == bool(names)
+    assert settled["complete"]["n"] + settled["incomplete"]["n"] == tuning.height
+    assert (settled["incomplete"]["n"] >= tuning["sample_id"].n_unique()) == bool(names)
     assert truth_of(tmp_path / "cell") == small_data / "cohort" / "truth" / "posterior.parquet"
     assert truth_of(tmp_path) is None
