@@ -73,7 +73,7 @@ def labels_frame(labels: list[Label]) -> pl.DataFrame:
 
 def count(
     report: ImportReport,
-    tables: _Tables,
+    tables: Tables,
     patients: Sized,
     sites: dict[int, str],
     labels: dict[str, list[Label]],

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import polars as pl
 
+from graph_builders.collect import names_a_file
 from mhdiff.cohort import meds
-from mhdiff.cohort.cohort import Cohort, names_a_file
+from mhdiff.cohort.cohort import Cohort
 from mhdiff.cohort.import_report import SMALL_CLASS, ImportReport
 from mhdiff.cohort.splits import unite
 from ontology.errors import InputError
@@ -27,7 +28,8 @@ JOINED_FILE = "metadata/joined.parquet"
 CHOICES = (
     "Subjects are numbered anew in the order of the cohorts; metadata/joined.parquet says who they were.",
     "Where cohorts disagree on a code's reference range, each event carries the range of its own cohort.",
-    "Stored splits are those of the cohorts; tables of ours beside them, such as truth files, are not carried.",
+    "Stored splits are those of the cohorts, but a group across cohorts is held out whole if a part is.",
+    "Tables of ours beside them, such as truth files, are not carried.",
     "Patients of different cohorts that share an image, byte for byte, are in one split of folds and sites.",
 )
 _VALUES = ("boolean_value", "integer_value", "float_value", "categorical_value")
@@ -76,7 +78,8 @@ def join(sources: Sequence[str | Path], out: str | Path) -> ImportReport:
                 meds.write_shard(folder, shard, events)
                 shard += 1
         (folder / "metadata").mkdir()
-        _groups(people, pairs, report).write_parquet(folder / meds.GROUPS_FILE)
+        groups = _groups(people, pairs, report)
+        groups.write_parquet(folder / meds.GROUPS_FILE)
         people.select("subject_id", "cohort", "source_subject_id").write_parquet(folder / JOINED_FILE)
         labels = _labels(cohorts, people, report)
         report.read = {f"patients of {n} ({c.name})": len(c.splits) for n, c in enumerate(cohorts, start=1)}
@@ -89,7 +92,7 @@ def join(sources: Sequence[str | Path], out: str | Path) -> ImportReport:
             folder,
             events=None,
             codes=codes,
-            splits=people.select("subject_id", "split"),
+            splits=_splits(people, groups, report),
             labels=labels,
             metadata={
                 "dataset_name": " + ".join(cohort.name for cohort in cohorts),
@@ -129,7 +132,7 @@ def _codes(cohorts: list[Cohort], report: ImportReport) -> tuple[pl.DataFrame, s
 
 def _people(cohorts: list[Cohort]) -> pl.DataFrame:
     """Number the subjects 1..N in the order of the cohorts."""
-    rows = []
+    rows: list[tuple[int, int, str, int, str]] = []
     for number, cohort in enumerate(cohorts, start=1):
         splits = dict(cohort.splits.sort("subject_id").iter_rows())
         used = {
@@ -196,6 +199,22 @@ def _groups(people: pl.DataFrame, pairs: list[tuple[int, str]], report: ImportRe
     for size in across.filter(pl.col("number") > 1)["len"]:
         report.changed.add("patients of different cohorts that share an image, kept in one group", n=size)
     return groups
+
+
+def _splits(people: pl.DataFrame, groups: pl.DataFrame, report: ImportReport) -> pl.DataFrame:
+    """Give the stored splits; a group across cohorts in several is put in the last of `meds.SPLITS` that it has."""
+    rank = pl.col("split").replace_strict(
+        {split: i for i, split in enumerate(meds.SPLITS)}, return_dtype=pl.Int64
+    )
+    ranked = people.join(groups, on="subject_id", maintain_order="left").with_columns(rank.alias("rank"))
+    across = pl.col("number").n_unique().over("group") > 1
+    put = ranked.with_columns(
+        pl.when(across).then(pl.col("rank").max().over("group")).otherwise("rank").alias("put")
+    )
+    if moved := put.filter(pl.col("put") != pl.col("rank")).height:
+        report.changed.add("stored split: moved to that of a patient with the same image", n=moved)
+    split = pl.col("put").replace_strict(dict(enumerate(meds.SPLITS)), return_dtype=pl.String).alias("split")
+    return put.select("subject_id", split)
 
 
 def _labels(cohorts: list[Cohort], people: pl.DataFrame, report: ImportReport) -> dict[str, pl.DataFrame]:
