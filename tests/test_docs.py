@@ -18,7 +18,7 @@ from mhdiff.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-REAL = {"omop.md": "data/omop"}  # page -> where its data are below the shared folder
+REAL = {"omop.md": "data/omop", "sites.md": "data"}  # page -> where its data are below the shared folder
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from ontology.errors import InputError
 Adapter = Callable[..., ImportReport]  # (source, out, and the options that `OPTIONS` names)
 KINDS: Final = {
     "covid-chestxray": "mhdiff.cohort.covid_chestxray:import_covid_chestxray",
+    "hannover": "mhdiff.cohort.hannover:import_hannover",
     "omop": "mhdiff.cohort.omop:import_omop",
 }
 OPTIONS: Final[dict[str, tuple[str, ...]]] = {"omop": ("ranges",)}

@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from mhdiff.cohort import covid_fields as fields
 from mhdiff.cohort import meds, splits
-from mhdiff.cohort.covid_labels import Label, icu_labels, pneumonia_labels
+from mhdiff.cohort.covid_labels import icu_labels, pneumonia_labels
 from mhdiff.cohort.covid_rows import Row, read_rows
-from mhdiff.cohort.import_report import SMALL_CLASS, ImportReport
+from mhdiff.cohort.import_report import ImportReport
+from mhdiff.cohort.imported import Tables, count, deal, labels_frame
 from ontology.files import atomic_directory
 
 KIND = "covid-chestxray"
-FOLDS, SEED = 5, 0
 CHOICES = (
     "One sample per patient and study (rows of one time that include a radiograph); splits are by patient.",
     "Site is the country of `location`: the hospital is stated for few.",
@@ -42,29 +39,6 @@ CHOICES = (
     "Patients that share an image, a source page or a case number are in one split.",
     "Finding, country, year, licence and source are confounded: a model may learn where a picture is from.",
 )
-
-
-@dataclass
-class _Tables:
-    """What is collected for `write_meds`."""
-
-    events: list[tuple[int, datetime | None, str, float | None, str | None]] = field(default_factory=list)
-    codes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    images: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(
-        self,
-        subject: int,
-        time: datetime | None,
-        code: str,
-        description: str,
-        number: float | None = None,
-        text: str | None = None,
-        **more: Any,
-    ) -> None:
-        """Add an event, and its code where it is new."""
-        self.codes.setdefault(code, {"code": code, "description": description, **more})
-        self.events.append((subject, time, code, number, text))
 
 
 def import_covid_chestxray(source: str | Path, out: str | Path) -> ImportReport:
@@ -88,7 +62,7 @@ def import_covid_chestxray(source: str | Path, out: str | Path) -> ImportReport:
     with atomic_directory(out, marker=meds.MARKER) as folder:
         (folder / "images").mkdir()
         (folder / "metadata").mkdir()
-        tables, sites = _Tables(), {}
+        tables, sites = Tables(), {}
         for subject, own in patients.items():
             sites[subject] = _person(subject, own, tables, report)
             _images(own, tables, folder)
@@ -103,15 +77,15 @@ def import_covid_chestxray(source: str | Path, out: str | Path) -> ImportReport:
         pl.DataFrame(tables.images, infer_schema_length=None).write_parquet(
             folder / "metadata/images.parquet"
         )
-        _count(report, tables, patients, sites, labels)
+        count(report, tables, patients, sites, labels)
         report_text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n"
         (folder / meds.REPORT_FILE).write_text(report_text, encoding="utf-8")
         meds.write_meds(
             folder,
             events=pl.DataFrame(tables.events, schema=meds.EVENTS, orient="row"),
             codes=pl.DataFrame(list(tables.codes.values()), schema=meds.CODES),
-            splits=_splits(labels, sites, groups),
-            labels={name: _frame(given) for name, given in labels.items()},
+            splits=deal(labels, sites, groups),
+            labels={name: labels_frame(given) for name, given in labels.items()},
             metadata={
                 "dataset_name": KIND,
                 "license": "stated for each image in metadata/images.parquet",
@@ -122,7 +96,7 @@ def import_covid_chestxray(source: str | Path, out: str | Path) -> ImportReport:
     return report
 
 
-def _person(subject: int, rows: list[Row], tables: _Tables, report: ImportReport) -> str:
+def _person(subject: int, rows: list[Row], tables: Tables, report: ImportReport) -> str:
     """Add the static facts and the birth; give the site."""
     sexes = sorted({row.values["sex"].upper() for row in rows if row.get("sex")})
     if len(sexes) == 1 and sexes[0] in ("F", "M"):
@@ -149,7 +123,7 @@ def _person(subject: int, rows: list[Row], tables: _Tables, report: ImportReport
     return places[0]
 
 
-def _images(rows: list[Row], tables: _Tables, folder: Path) -> None:
+def _images(rows: list[Row], tables: Tables, folder: Path) -> None:
     """Copy the images and add their events; at one time frontal views come last."""
     ordered = sorted(rows, key=lambda row: (row.time, row.code.endswith(fields.FRONTAL)))
     for place, row in enumerate(row for row in ordered if row.image):
@@ -176,7 +150,7 @@ def _images(rows: list[Row], tables: _Tables, folder: Path) -> None:
         )
 
 
-def _notes(rows: list[Row], tables: _Tables, report: ImportReport) -> None:
+def _notes(rows: list[Row], tables: Tables, report: ImportReport) -> None:
     """Add the notes; a text that a patient's earlier row already had is added once."""
     seen: set[str] = set()
     for row in rows:
@@ -202,7 +176,7 @@ def _notes(rows: list[Row], tables: _Tables, report: ImportReport) -> None:
                 tables.add(row.subject, row.time, code, description, text=text)
 
 
-def _labs(rows: list[Row], tables: _Tables, report: ImportReport) -> None:
+def _labs(rows: list[Row], tables: Tables, report: ImportReport) -> None:
     """Add the laboratory values in one unit a code, once a study."""
     seen: set[tuple[datetime, str, float]] = set()
     for row in rows:
@@ -245,46 +219,3 @@ def _groups(patients: dict[int, list[Row]], report: ImportReport) -> pl.DataFram
     for size in groups["group"].value_counts().filter(pl.col("count") > 1)["count"]:
         report.changed.add("patients that share an image, page or case number, kept in one split", n=size)
     return groups
-
-
-def _splits(labels: dict[str, list[Label]], sites: dict[int, str], groups: pl.DataFrame) -> pl.DataFrame:
-    """Deal the patients to train, tuning and held_out, stratified by their first labels."""
-    first: dict[int, str] = {}
-    for name, given in labels.items():
-        for label in given:
-            first.setdefault(label.subject, f"{name}:{label.value}")
-    kinds = {kind: i for i, kind in enumerate(sorted({*first.values(), "none"}))}
-    samples = pl.DataFrame(
-        [(subject, kinds[first.get(subject, "none")], site) for subject, site in sites.items()],
-        schema={"subject_id": pl.Int64, "label": pl.Int64, "site": pl.String},
-        orient="row",
-    )
-    if groups["group"].n_unique() < FOLDS:
-        return samples.select("subject_id", pl.lit("train").alias("split"))
-    return splits.assign(samples, f"fold:0/{FOLDS}", SEED, groups=groups).select("subject_id", "split")
-
-
-def _frame(labels: list[Label]) -> pl.DataFrame:
-    rows = [(label.subject, label.time, label.value) for label in labels]
-    schema = {name: meds.LABELS[name] for name in ("subject_id", "prediction_time", "categorical_value")}
-    return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-def _count(
-    report: ImportReport,
-    tables: _Tables,
-    patients: dict[int, list[Row]],
-    sites: dict[int, str],
-    labels: dict[str, list[Label]],
-) -> None:
-    kinds = Counter(event[2].split("//")[0].split("/")[0] for event in tables.events)
-    report.written = {"patients": len(patients), **{f"{kind} events": n for kind, n in sorted(kinds.items())}}
-    report.licences = dict(Counter(image["licence"] for image in tables.images).most_common())
-    report.sites = dict(Counter(sites.values()).most_common())
-    for name, given in labels.items():
-        samples = Counter(label.value for label in given)
-        people = Counter(value for _, value in {(label.subject, label.value) for label in given})
-        report.labels[name] = {v: {"samples": samples[v], "patients": people[v]} for v in sorted(samples)}
-        report.small_classes += [
-            f"{name}: {v} ({people[v]})" for v in sorted(people) if people[v] < SMALL_CLASS
-        ]

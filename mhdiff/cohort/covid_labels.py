@@ -7,21 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import NamedTuple
 
 from mhdiff.cohort import covid_fields as fields
 from mhdiff.cohort.covid_rows import Row
 from mhdiff.cohort.import_report import ImportReport
+from mhdiff.cohort.imported import Label
 
 _PRESUMED_NO = "would have been stated"
-
-
-class Label(NamedTuple):
-    """A label value at a prediction time."""
-
-    subject: int
-    time: datetime
-    value: str
 
 
 def studies(rows: list[Row]) -> Iterator[tuple[datetime, list[Row]]]:

@@ -9,14 +9,13 @@ states it; the calendar is not to be trusted.
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from mhdiff.cohort import covid_fields as fields
 from mhdiff.cohort.import_report import ImportReport
+from mhdiff.cohort.source_files import records, unusable_image
 from ontology.errors import InputError
 from ontology.files import sha256
 
@@ -27,7 +26,6 @@ COLUMNS = (
     *("folder", "filename", "doi", "url", "license", "clinical_notes", "other_notes"),
 )
 _KINDS = {"x-ray": "CXR", "ct": "CT"}
-_SUFFIXES = {".jpg", ".jpeg", ".png"}
 _INVENTED = datetime(2020, 1, 1)
 _REMEDY = "Give the folder that holds metadata.csv and images/, as the collection publishes it"
 
@@ -75,7 +73,7 @@ def read_rows(source: Path, report: ImportReport) -> list[Row]:
     rows: list[Row] = []
     read = 0
     seen: set[str] = set()
-    for line, record in _records(file):
+    for line, record in records(file, COLUMNS, _REMEDY):
         if not read:
             for column in sorted(set(record) - set(COLUMNS) - {""}):
                 report.dropped.add(f"column not read: {column[:40]}", 1)
@@ -105,67 +103,17 @@ def read_rows(source: Path, report: ImportReport) -> list[Row]:
     return rows
 
 
-def _records(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Give the first line and the fields of each record; a record of another width is refused."""
-    line = 1
-    try:
-        with open(file, encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            header = next(reader, [])
-            for column in COLUMNS:
-                if column not in header:
-                    raise InputError("the column is missing", path=file, row=1, column=column, remedy=_REMEDY)
-            line = reader.line_num + 1
-            for record in reader:
-                if record and len(record) != len(header):
-                    raise InputError(
-                        f"the row has {len(record)} fields, the header {len(header)}",
-                        path=file,
-                        row=line,
-                        remedy="Repair the quotes or commas of this row",
-                    )
-                yield line, dict(zip(header, record or [""] * len(header), strict=True))
-                line = reader.line_num + 1
-    except UnicodeDecodeError as error:
-        raise InputError("the file is not UTF-8", path=file, row=line, remedy="Save it as UTF-8") from error
-    except csv.Error as error:
-        raise InputError("the file is not a CSV", path=file, row=line, remedy=_REMEDY) from error
-
-
 def _image(row: Row, source: Path, report: ImportReport, seen: set[str]) -> None:
     """Find the row's image, check it and give it its code."""
-    from PIL import Image
-
     kind = _KINDS.get((row.get("modality") or "").lower())
     name = row.get("filename")
     if name is None or kind is None:
         report.dropped.add("image: no filename" if name is None else "image: neither X-ray nor CT", row.line)
         return
     place = source / (row.get("folder") or "images") / name
-    if not place.resolve().is_relative_to(source.resolve()):
-        raise InputError(
-            "the image's path leaves the folder",
-            path=source / METADATA,
-            row=row.line,
-            column="filename",
-            remedy="Put the image below the folder",
-        )
-    if not place.is_file():
-        raise InputError(
-            f"the image is missing: {place}",
-            path=source / METADATA,
-            row=row.line,
-            column="filename",
-            remedy="Download it again, or remove the row",
-        )
-    if place.suffix.lower() not in _SUFFIXES:
-        report.dropped.add("image: not JPEG or PNG", row.line)
-        return
-    try:
-        with Image.open(place) as image:
-            image.load()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        report.dropped.add("image: truncated or not readable", row.line)
+    reason = unusable_image(place, source, METADATA, row.line, "filename")
+    if reason:
+        report.dropped.add(f"image: {reason}", row.line)
         return
     row.image, row.digest = place, sha256(place)
     if row.digest in seen:

@@ -40,6 +40,23 @@ def _import(args: argparse.Namespace) -> None:
         console.out(report.text())
 
 
+def _configure_join(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("cohorts", metavar="DIR", nargs="+", help="folders of two or more cohorts")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write the joined cohort to")
+    _json(parser)
+
+
+def _join(args: argparse.Namespace) -> None:
+    from mhdiff.cohort.join import join
+
+    report = join(args.cohorts, args.out)
+    console.say(f"wrote {args.out}; this report is in metadata/import_report.json")
+    if args.json:
+        console.out_json(report.to_dict())
+    else:
+        console.out(report.text())
+
+
 def _configure_label(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cohort", metavar="DIR", help="the cohort's folder, which gets the labels")
     parser.add_argument("--task", required=True, metavar="NAME|FILE", help="a task with an outcome")
@@ -150,6 +167,7 @@ def _fractions(name: str, value: str | None) -> float | dict[str, float] | None:
 
 VERBS = {
     "import": Verb("write a cohort from a source of a known kind", _configure_import, _import),
+    "join": Verb("cohorts of several hospitals as one", _configure_join, _join),
     "label": Verb("labels for a task with an outcome, from what happens later", _configure_label, _label),
     "info": Verb("who is in a cohort; cells under 5 are not shown", _configure_info, _info),
     "validate": Verb("list every fault of a cohort's files and tables", _configure_validate, _validate),

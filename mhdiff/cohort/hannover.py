@@ -1,0 +1,187 @@
+"""COVID-19 Image Repository of Hannover Medical School -> MEDS: a study is a patient's radiographs at one time.
+
+See `hannover_rows` for the times and `CHOICES` for what a reader of results must know.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from mhdiff.cohort import meds, splits
+from mhdiff.cohort.hannover_rows import LABS, Row, read_rows
+from mhdiff.cohort.import_report import ImportReport
+from mhdiff.cohort.imported import Label, Tables, count, deal, labels_frame
+from ontology.files import atomic_directory
+
+KIND = "hannover"
+LICENCE = "CC BY 3.0"
+DOI = "10.6084/m9.figshare.12275009"
+CHOICES = (
+    "One sample per patient and time of a radiograph; splits are by patient.",
+    "Every patient is admitted on 2020-01-01, which is invented; days after it follow the offsets. The source "
+    "calls admission_offset noisy: the ICU may come before the admission.",
+    "covid_icu: 'icu' if the ICU follows the exam, 'no_icu' if no admission to it is stated. Exams at or after "
+    "the admission to the ICU are no samples.",
+    "No labels covid_pneumonia: every patient has COVID-19, so the class would be the site.",
+    "Values are rounded by the source. Beyond a detection limit stands the column's lowest or highest value.",
+    "Values measured after an exam are events at their own time, which its sample does not see.",
+    "factor_xii: the table says factor XII, its description XIII, so it has a code of its own, "
+    "HANNOVER/factor_xii//%, which no shipped task reads.",
+    "pO2 and pCO2: arterial or venous is not stated, so they have no reference range.",
+    "ICU//ADMISSION, ICU//RELEASE and MEDS_DEATH are events that no shipped task reads.",
+    "Age, size and weight are redacted in the source, and there are no notes.",
+    "Patients that share an image are in one split.",
+)
+_STAYS = {
+    "icu_admission_offset": ("ICU//ADMISSION", "Admission to intensive care"),
+    "icu_release_offset": ("ICU//RELEASE", "Release from intensive care"),
+    "death_offset": ("MEDS_DEATH", "Death"),
+}
+
+
+def import_hannover(source: str | Path, out: str | Path) -> ImportReport:
+    """Write a cohort from the folder of the repository.
+
+    Args:
+        source: Folder with data.csv and png/.
+        out: Folder of the cohort to make or to replace.
+
+    Returns:
+        What was read, kept, changed and dropped; also in `metadata/import_report.json`.
+
+    Raises:
+        InputError: If the source cannot be read: see `hannover_rows.read_rows`.
+    """
+    report = ImportReport(KIND, choices=list(CHOICES))
+    patients: dict[int, list[Row]] = {}
+    for row in sorted(read_rows(Path(source), report), key=lambda row: (row.subject, row.time, row.line)):
+        patients.setdefault(row.subject, []).append(row)
+    sites = dict.fromkeys(patients, KIND)
+    with atomic_directory(out, marker=meds.MARKER) as folder:
+        (folder / "images").mkdir()
+        (folder / "metadata").mkdir()
+        tables = Tables()
+        given: list[Label] = []
+        for subject, own in patients.items():
+            _person(subject, own, tables, report)
+            entered = _stays(subject, own, tables, report)
+            _images(own, tables, folder)
+            _labs(own, tables, report)
+            given += _labels(subject, own, entered, report)
+        labels = {"covid_icu": given}
+        pairs = [(row.subject, row.digest) for own in patients.values() for row in own if row.image]
+        groups = splits.unite(list(patients), pairs)
+        for size in groups["group"].value_counts().filter(pl.col("count") > 1)["count"]:
+            report.changed.add("patients that share an image, kept in one split", n=size)
+        groups.write_parquet(folder / meds.GROUPS_FILE)
+        pl.DataFrame(tables.images, infer_schema_length=None).write_parquet(
+            folder / "metadata/images.parquet"
+        )
+        count(report, tables, patients, sites, labels)
+        report_text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n"
+        (folder / meds.REPORT_FILE).write_text(report_text, encoding="utf-8")
+        meds.write_meds(
+            folder,
+            events=pl.DataFrame(tables.events, schema=meds.EVENTS, orient="row"),
+            codes=pl.DataFrame(list(tables.codes.values()), schema=meds.CODES),
+            splits=deal(labels, sites, groups),
+            labels={name: labels_frame(rows) for name, rows in labels.items()},
+            metadata={
+                "dataset_name": KIND,
+                "license": f"{LICENCE}; attribute DOI {DOI}",
+                "location_uri": "https://github.com/ml-workgroup/covid-19-image-repository",
+                "mhdiff": {"kind": KIND},
+            },
+        )
+    return report
+
+
+def _person(subject: int, rows: list[Row], tables: Tables, report: ImportReport) -> None:
+    """Add the static facts."""
+    tables.add(subject, None, f"SITE//{KIND}", f"Site: {KIND}")
+    sexes = {row.values["sex"].upper() for row in rows if "sex" in row.values}
+    names = {"F": "Female", "M": "Male"}
+    if len(sexes) == 1 and sexes <= set(names):
+        sex = sexes.pop()
+        tables.add(subject, None, f"GENDER//{sex}", names[sex])
+    elif sexes:
+        reason = "rows of a patient disagree" if len(sexes) > 1 else "neither f nor m"
+        report.dropped.add(f"sex: {reason}", rows[0].line)
+
+
+def _stays(subject: int, rows: list[Row], tables: Tables, report: ImportReport) -> datetime | None:
+    """Add the stay in the ICU and the death; give the first admission to the ICU."""
+    entered = None
+    for column, (code, description) in _STAYS.items():
+        stated = [row.stays.get(column) for row in rows]
+        times = sorted({time for time in stated if time is not None})
+        if len(set(stated)) > 1:
+            report.changed.add(f"{column}: rows of a patient disagree, the earliest is used", rows[0].line)
+        if times:
+            tables.add(subject, times[0], code, description)
+            entered = times[0] if column == "icu_admission_offset" else entered
+    return entered
+
+
+def _images(rows: list[Row], tables: Tables, folder: Path) -> None:
+    """Copy the images and add their events."""
+    for place, row in enumerate(row for row in rows if row.image):
+        assert row.image is not None
+        relative = f"images/{row.subject}_{place}.png"
+        shutil.copyfile(row.image, folder / relative)
+        description = f"Radiograph of the chest, {row.code.split('//')[-1]}"
+        tables.add(row.subject, row.time, row.code, description, text=relative)
+        tables.images.append(
+            {
+                "path": relative,
+                "subject_id": row.subject,
+                "sha256": row.digest,
+                "source_line": row.line,
+                "source_name": row.image.name,
+                "licence": LICENCE,
+                "doi": DOI,
+            }
+        )
+
+
+def _labs(rows: list[Row], tables: Tables, report: ImportReport) -> None:
+    """Add the laboratory values; one that several rows state at one time once."""
+    seen: set[tuple[str, datetime, float]] = set()
+    for row in rows:
+        for name, time, value in row.labs:
+            if (name, time, value) in seen:
+                report.dropped.add("lab: the same value on another row of the patient", row.line)
+                continue
+            seen.add((name, time, value))
+            kind = LABS[name]
+            parents = [kind.code] if kind.code.startswith("LOINC/") else None
+            tables.add(
+                row.subject,
+                time,
+                f"{kind.code}//{kind.unit}",
+                kind.description,
+                number=value,
+                parent_codes=parents,
+                unit=kind.unit,
+                ref_low=kind.low,
+                ref_high=kind.high,
+            )
+
+
+def _labels(subject: int, rows: list[Row], entered: datetime | None, report: ImportReport) -> list[Label]:
+    """Give icu or no_icu for the radiographs before the ICU, one a time."""
+    labels = []
+    for time in sorted({row.time for row in rows}):
+        study = [row for row in rows if row.time == time]
+        if not any(row.image for row in study):
+            report.dropped.add("covid_icu study: no radiograph", study[0].line)
+        elif entered is not None and time >= entered:
+            report.dropped.add("covid_icu study: the patient is or was in the ICU already", study[0].line)
+        else:
+            labels.append(Label(subject, time, "no_icu" if entered is None else "icu"))
+    return labels

@@ -1,0 +1,88 @@
+"""What adapters of a CSV beside a folder of images read alike: its records, and whether an image can be used."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ontology.errors import InputError
+
+_SUFFIXES = {".jpg", ".jpeg", ".png"}
+
+
+def records(file: Path, columns: Iterable[str], remedy: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Give the first line and the fields of each record of a CSV; a record of another width is refused.
+
+    Args:
+        file: The CSV, UTF-8, with a header.
+        columns: Columns that the header must have.
+        remedy: What to do where the file is another one.
+
+    Raises:
+        InputError: If it is no such CSV.
+    """
+    line = 1
+    try:
+        with open(file, encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, strict=True)
+            header = next(reader, [])
+            for column in columns:
+                if column not in header:
+                    raise InputError("the column is missing", path=file, row=1, column=column, remedy=remedy)
+            line = reader.line_num + 1
+            for record in reader:
+                if record and len(record) != len(header):
+                    raise InputError(
+                        f"the row has {len(record)} fields, the header {len(header)}",
+                        path=file,
+                        row=line,
+                        remedy="Repair the quotes or commas of this row",
+                    )
+                yield line, dict(zip(header, record or [""] * len(header), strict=True))
+                line = reader.line_num + 1
+    except UnicodeDecodeError as error:
+        raise InputError("the file is not UTF-8", path=file, row=line, remedy="Save it as UTF-8") from error
+    except csv.Error as error:
+        raise InputError("the file is not a CSV", path=file, row=line, remedy=remedy) from error
+
+
+def unusable_image(place: Path, source: Path, table: str, line: int, column: str) -> str:
+    """Give the reason why an image cannot be used, "" if it can.
+
+    Args:
+        place: The image file.
+        source: Folder that it must lie in.
+        table: The CSV that names it, relative to the folder.
+        line: Line of the CSV.
+        column: Column of the CSV.
+
+    Raises:
+        InputError: If it is missing, or its path leaves the folder.
+    """
+    from PIL import Image
+
+    if not place.resolve().is_relative_to(source.resolve()):
+        raise InputError(
+            "the image's path leaves the folder",
+            path=source / table,
+            row=line,
+            column=column,
+            remedy="Put the image below the folder",
+        )
+    if not place.is_file():
+        raise InputError(
+            f"the image is missing: {place}",
+            path=source / table,
+            row=line,
+            column=column,
+            remedy="Download it again, or remove the row",
+        )
+    if place.suffix.lower() not in _SUFFIXES:
+        return "not JPEG or PNG"
+    try:
+        with Image.open(place) as image:
+            image.load()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return "truncated or not readable"
+    return ""
