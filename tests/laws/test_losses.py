@@ -199,7 +199,9 @@ def test_taking_a_loss_away_changes_no_other_s_random_numbers():
     ]
     assert not torch.equal(*other)
     seeds = {
-        more.objective._generator(name, parts.context(more, batch_index=place), 0, torch.device("cpu")).initial_seed()
+        more.objective._generator(
+            name, parts.context(more, batch_index=place), 0, torch.device("cpu")
+        ).initial_seed()
         for name, place in (("a", 0), ("b", 0), ("a", 1))
     }
     assert len(seeds) == 3  # no two losses of a step draw alike, nor do two batches of it
