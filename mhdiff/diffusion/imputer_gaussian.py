@@ -7,7 +7,8 @@ r"""The linear-Gaussian prior over the blocks: running moments, and everything e
 - g: the given blocks; b: the others;
 - d_i = z_i - m_i: deviations of a batch's rows that have block i, about the mean so far; a_i: their mean;
 - w_ij = n_batch,ij / (n_ij + n_batch,ij): counted for each pair of blocks by the rows that have both, up to
-  `memory`. With everything present this is the covariance of all rows seen. A pair never seen together has C_ij = 0;
+  `memory`. With everything present this is the covariance of all rows seen. A pair never seen together has C_ij = 0.
+  The encoders move while they train, so the moments are counted anew by the trained model, see `Prior.refit`;
 - moments of pairs need not fit together: eigenvalues of the correlation below `floor` are raised to it.
 
 The shared block enters with complete patients, as in `mhdiff.diffusion.views`; for what is asked of it alone it has
@@ -16,6 +17,7 @@ it by alpha^2. The best that knows means and covariances only: what a deeper pri
 """
 
 import math
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 
 import torch
@@ -43,6 +45,7 @@ class GaussianImputer(Prior):
         stop_gradient: Not read.
     """
 
+    refits = True
     center: Tensor
     covariance: Tensor
     pairs: Tensor
@@ -87,8 +90,20 @@ class GaussianImputer(Prior):
     def observe(self, latents: Latents) -> None:
         """Update the standardisation and, in training mode, the moments, over all processes."""
         super().observe(latents)
-        if not self.training:
-            return
+        if self.training:
+            self._take(latents, self.memory, shared=True)
+
+    @torch.no_grad()
+    def refit(self, batches: Iterable[Latents]) -> None:
+        """Count the moments of all rows anew, see `Prior.refit`."""
+        self.center.zero_()
+        self.covariance.copy_(torch.eye(len(self.center)))
+        self.pairs.zero_()
+        for latents in batches:
+            self._take(latents, math.inf, shared=False)
+
+    def _take(self, latents: Latents, memory: float, shared: bool) -> None:
+        """Update the moments by a batch, or by those of all processes."""
         has = self.known_blocks(latents)
         z = torch.cat((latents.shared[:, None], latents.modality), dim=1).to(self.center.dtype)
         center = self.center.reshape(1 + self.modalities, self.dim)
@@ -96,7 +111,7 @@ class GaussianImputer(Prior):
         there = has.to(away.dtype)
         with self._full_precision():
             sums = [there.T @ there, away.sum(dim=0), away.T @ away]
-        if distributed.is_available() and distributed.is_initialized():
+        if shared and distributed.is_available() and distributed.is_initialized():
             for total in sums:
                 distributed.all_reduce(total)
         count, first, second = sums
@@ -107,7 +122,7 @@ class GaussianImputer(Prior):
         # A block's first rows: nothing is kept of where the moments started.
         self.covariance.copy_((1 - wide) * self.covariance + wide * both - torch.outer(shift, shift))
         self.center += shift
-        self.pairs.copy_((self.pairs + count).clamp(max=self.memory))
+        self.pairs.copy_((self.pairs + count).clamp(max=memory))
 
     def _spread(self, pairs: Float[Tensor, "blocks blocks"]) -> Float[Tensor, "all all"]:
         """A number for each pair of blocks -> one for each pair of coordinates."""

@@ -9,6 +9,8 @@ diffusion prior (`mhdiff.diffusion.views`) and answers by the same kind of avera
 a regression knows the mean and no spread.
 """
 
+from collections.abc import Iterable
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
@@ -30,6 +32,7 @@ class NoPrior(Prior):
         stop_gradient: Not read.
     """
 
+    generates = False
     imputes = False
     models_shared = False
     models_modalities = False
@@ -52,13 +55,41 @@ class NoPrior(Prior):
 
 
 class MeanImputer(NoPrior):
-    """Puts the training fold's mean in a missing modality's place; otherwise `NoPrior`."""
+    """Puts the training fold's mean in a missing modality's place; otherwise `NoPrior`.
+
+    While the model trains that is the mean of the standardisation; `refit` takes that of the trained model's latents.
+    """
 
     imputes = True
+    refits = True
+    center: Tensor
+
+    def __init__(
+        self, dim: int, modalities: int, classes: int = 0, warmup: int = 500, stop_gradient: bool = True
+    ) -> None:
+        super().__init__(dim, modalities, classes, warmup, stop_gradient)
+        self.register_buffer("center", torch.zeros(1 + modalities, dim))
+
+    @torch.no_grad()
+    def refit(self, batches: Iterable[Latents]) -> None:
+        """Take the means of what is known, on the standardised scale, see `Prior.refit`."""
+        total = self.center.new_zeros(self.center.shape, dtype=torch.float64)
+        count = total.new_zeros(len(total))
+        for latents in batches:
+            has = self.known_blocks(latents)
+            total += self.blocks(latents).double().masked_fill(~has[..., None], 0.0).sum(dim=0)
+            count += has.sum(dim=0)
+        self.center.copy_(total / count.clamp(min=1)[:, None])
+
+    def _mean(self, z: Tensor, given: Tensor) -> Float[Tensor, "rows blocks dim"]:
+        return self.center.to(z.dtype).expand_as(z)
+
+    def _filled(self, z: Tensor, given: Tensor, drawn: Tensor) -> Tensor:
+        return torch.where(given[..., None], z, drawn)
 
 
 class RegressionImputer(Prior):
-    """Puts a perceptron's answer in the place of what is missing; its densities and samples are standard normal.
+    """Puts a perceptron's answer in the place of what is missing; densities are standard normal, and it draws nobody.
 
     Args:
         dim: Width of every latent.
@@ -69,6 +100,8 @@ class RegressionImputer(Prior):
         warmup: Number of training steps after which the standardisation is frozen.
         stop_gradient: See `Prior`.
     """
+
+    generates = False
 
     def __init__(
         self,

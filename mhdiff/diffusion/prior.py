@@ -81,7 +81,7 @@ class DiffusionPrior(Prior):
         hierarchy: Hierarchy = "full",
         weighting: Weighting = "v",
         denoise_time: float = 0.1,
-        label_dropout: float = 0.2,
+        label_dropout: float = 0.5,
         ema_decay: float = 0.999,
         warmup: int = 500,
         stop_gradient: bool = True,
@@ -110,7 +110,7 @@ class DiffusionPrior(Prior):
         if not 0.0 < label_dropout <= 1.0:
             raise InputError(
                 f"a label_dropout of {label_dropout} is outside (0, 1]",
-                remedy="Imputing is done without the label, so some rows must go without: the default is 0.2.",
+                remedy="Imputing is done without the label, so some rows must go without: the default is 0.5.",
             )
         self.imputing, self.repaint_rounds = imputing, repaint_rounds
         self.hierarchy: Hierarchy = hierarchy

@@ -22,6 +22,7 @@ anew or judged, a block that is not modelled is standard normal and independent 
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -47,6 +48,10 @@ class Prior(nn.Module, ABC):
         stop_gradient: Whether the gradient of the loss stops at the latents. False is for showing what happens then.
     """
 
+    #: Whether `sample` and `sample_blocks` draw what resembles patients; otherwise they are standard normal.
+    generates: bool = True
+    #: Whether there are statistics that are counted and not descended to, which `refit` counts anew.
+    refits: bool = False
     #: Whether the imputed blocks are meant to be diagnosed from; otherwise the model does with what is present.
     imputes: bool = True
     #: Whether the member has a model of the shared block, of the modality blocks, and of what the label says of them.
@@ -81,6 +86,16 @@ class Prior(nn.Module, ABC):
 
     def update(self) -> None:
         """Call after each optimiser step. A prior without an average has nothing to do here."""
+        return None
+
+    def refit(self, batches: Iterable[Latents]) -> None:
+        """Count anew, by the weights of the model as they are now, what training has counted by those of every step.
+
+        The standardisation stays as it is, since the head has learnt on it. Members without such statistics do nothing.
+
+        Args:
+            batches: The patients of the training fold, each once, with nothing masked.
+        """
         return None
 
     def standardise(self, latents: Latents) -> Float[Tensor, "batch dim"]:

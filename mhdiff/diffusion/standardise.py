@@ -12,6 +12,8 @@ With blocks each block has statistics and a count of its own: a modality that fe
 by those few.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, distributed, nn
@@ -37,6 +39,7 @@ class Standardiser(nn.Module):
     def __init__(self, dim: int, warmup: int = 500, memory: int = 4096, blocks: int | None = None) -> None:
         super().__init__()
         self.warmup, self.memory = warmup, memory
+        self._calls = 0  # of this process: what is frozen need not be asked of the device
         shape = () if blocks is None else (blocks,)
         self.register_buffer("mean", torch.zeros(*shape, dim))
         self.register_buffer("variance", torch.ones(*shape, dim))
@@ -56,13 +59,15 @@ class Standardiser(nn.Module):
             z: Latents.
             counted: True for the rows, or the blocks of them, that count.
         """
-        if not self.training or int(self.batches) >= self.warmup:
+        if not self.training or self._calls >= self.warmup:
             return
-        self.batches += 1
+        self._calls += 1
+        moves = (self.batches < self.warmup).to(self.mean.dtype)
+        self.batches += (self.batches < self.warmup).to(self.batches.dtype)
         # Sums of deviations from the present mean: the same on all processes, and short numbers.
         away = (z.detach().to(self.mean.dtype) - self.mean).masked_fill(~counted[..., None], 0.0)
         number = counted.sum(dim=0).to(away.dtype)[..., None]
-        sums = torch.cat((number, away.sum(dim=0), away.square().sum(dim=0)), dim=-1)
+        sums = moves * torch.cat((number, away.sum(dim=0), away.square().sum(dim=0)), dim=-1)
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(sums)
         count = sums[..., :1]
@@ -72,6 +77,10 @@ class Standardiser(nn.Module):
         self.variance.copy_(torch.where(count > 0, blend, self.variance))
         self.mean += w * first
         self.rows.copy_((self.rows + count[..., 0]).clamp(max=self.memory))
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._calls = 0
 
     def forward(self, z: Float[Tensor, "batch *blocks dim"]) -> Float[Tensor, "batch *blocks dim"]:
         """Standardise, in the type of the statistics."""

@@ -124,7 +124,7 @@ class VAEPrior(Prior):
         width: int = 256,
         code: int = 64,
         importance: int = 64,
-        label_dropout: float = 0.2,
+        label_dropout: float = 0.5,
         ema_decay: float = 0.999,
         warmup: int = 500,
         stop_gradient: bool = True,

@@ -5,13 +5,17 @@ States and bias:
 .. math::
     h^0_c &= E_c \quad \text{or what c inherits, see `mhdiff.guidance.inheritance`} \\
     m^l &= \mathrm{round}^l(h^l), \qquad
-    h^{l+1} = h^l + \mathrm{dropout}(\mathrm{GELU}(\mathrm{norm}(m^l))) \\
+    h^{l+1} = h^l + \gamma^l \odot \mathrm{dropout}(\mathrm{GELU}(\mathrm{norm}(m^l))) \\
     A^{head}_{ij} &= w_i w_j \frac{(n_i U^{head}) (n_j V^{head})^T}{\sqrt{d_{head}}}, \qquad n = \mathrm{LN}(t)
 
 A round with one convolution a relation is the mean over the relations :math:`R_i` through which something reaches i,
 :math:`m_i = \tfrac{1}{|R_i|} \sum_{r \in R_i} \mathrm{conv}_r(h)_i`; the other two forms weigh relations themselves
 (see `mhdiff.guidance.convolutions`). A concept that nothing reaches keeps its state. t are the tokens; since the
 score is bilinear, a modality's is that of the mean of its tokens.
+
+:math:`\gamma` is learned and starts at `GATE` (LayerScale: Touvron et al., "Going deeper with image transformers", ICCV
+2021). A normalised message has the size 1 and a concept's embedding a tenth of it: at full size the messages of an
+untrained round drown what concepts inherit, and small cohorts never recover from it. docs/layers.md has the figures.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -32,6 +36,8 @@ from mhdiff.guidance.inheritance import Inherit, Inheritance
 from mhdiff.guidance.scored import BilinearScore, Scored
 from ontology.errors import InputError
 
+#: What a round adds at the start, of its normalised messages.
+GATE = 0.1
 _NORMS = {"layer": nn.LayerNorm, "batch": nn.BatchNorm1d, "graph": GraphNorm}
 
 
@@ -117,6 +123,9 @@ class MessagePassing(Scored):
         self.routes = self._routes(graph) if self.rows is None else None
         self.rounds = rounds(conv, dim, self.relations, layers if self.relations else 0, attributes)
         self.norms = nn.ModuleList(_norm(norm, dim) for _ in self.rounds)
+        self.gates = nn.ParameterList(
+            nn.Parameter(torch.full((dim,), GATE)) for _ in (self.rounds if residual else ())
+        )
         self.dropout = nn.Dropout(dropout)
         self.jump, self.land = _jumping(jumping, dim, len(self.rounds))
         self.score = BilinearScore(dim, heads, anchors) if channels != "tokens" else None
@@ -140,10 +149,10 @@ class MessagePassing(Scored):
 
     def _pass(self, state: Float[Tensor, "concept dim"], routes: Routes) -> Float[Tensor, "concept dim"]:
         seen = [state]
-        for round_, norm in zip(self.rounds, self.norms, strict=True):
+        for place, (round_, norm) in enumerate(zip(self.rounds, self.norms, strict=True)):
             message = norm(round_(state, routes))
             message = self.dropout(nn.functional.gelu(message))
-            following = state + message if self.residual else message
+            following = state + self.gates[place] * message if self.residual else message
             state = torch.where(routes.reached, following, state)
             seen.append(state)
         return state if self.jump is None else cast(Tensor, self.land(self.jump(seen)))

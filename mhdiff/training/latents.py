@@ -26,12 +26,12 @@ def spaces(prior: Prior) -> list[Space]:
         prior: The prior.
 
     Raises:
-        InputError: If it models no latents.
+        InputError: If it draws no latents.
     """
     named: list[Space] = ["shared"] if prior.models_shared else []
     if prior.models_modalities:
         named.append("blocks")
-    if not named:
+    if not named or not prior.generates:
         raise InputError(
             f"the run's prior ({type(prior).__name__}) has no model of the latents to draw from",
             remedy="Train with model.prior.class_path: mhdiff.diffusion.prior.DiffusionPrior",

@@ -248,10 +248,26 @@ class Diagnosis(LightningModule):
         loss = nn.functional.cross_entropy(logits, batch.label)
         hit = (output.logits.argmax(-1) == batch.label).float().mean()
         size = float(len(batch))  # see training_step
+        self._log_prior(output, batch, batch_idx, size)
         self.log("tuning/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
         self.log("tuning/accuracy", hit, prog_bar=True, batch_size=size, sync_dist=True)
         for name, value in self._guided(output).items():
             self.log(name, value, sync_dist=True, batch_size=size)
+
+    def _log_prior(self, output: Output, batch: Batch, batch_idx: int, size: float) -> None:
+        """Log the loss of the prior's average, from the same random numbers in every epoch, and the latents' spread.
+
+        The spread is about 1 while the standardisation follows the latents, and says how far they have moved since.
+        """
+        prior, latents = self.net.prior, output.latents
+        if any(p.requires_grad for p in prior.parameters()):
+            generator = torch.Generator(self.device).manual_seed(batch_idx)
+            loss = prior.loss(latents, label=batch.label, generator=generator)
+            self.log("tuning/prior", loss, batch_size=size, sync_dist=True)
+        there = latents.known[:, None]
+        mean = prior.standardise(latents).square().masked_fill(~there, 0.0).mean(-1).sum()
+        spread = (mean / there.sum().clamp(min=1)).sqrt()
+        self.log("tuning/latent_size", spread, batch_size=size, sync_dist=True)
 
     def _guided(self, output: Output) -> dict[str, Tensor]:
         """Give lambda of every layer and head, and what the bias did to the last layer's attention, for the history."""

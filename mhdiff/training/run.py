@@ -38,6 +38,7 @@ from mhdiff.training.cli import FitCLI, config_text, parse, saved_config
 from mhdiff.training.data import MultimodalData, announce
 from mhdiff.training.module import Diagnosis
 from mhdiff.training.progress import EpochLines, quiet
+from mhdiff.training.refit import refit
 from ontology.errors import InputError
 from ontology.files import atomic_write
 
@@ -105,7 +106,9 @@ def fit(arguments: Sequence[str]) -> Path:
     if not first:
         return out
     checkpoint.catch_up()
-    weights = _best_weights(checkpoint.best_path)
+    module.load_state_dict(_best_weights(checkpoint.best_path))
+    refit(module, data)
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     save_file(weights, out / "model.new")
     (out / "model.new").replace(out / "model.safetensors")
     done = {

@@ -445,3 +445,15 @@ def test_double_precision(prior):
 def test_no_gradient_mode_is_enough_for_every_answer(prior):
     with torch.inference_mode():
         assert finite(prior, batch())
+
+
+def test_who_draws_nobody_says_so(prior):
+    """A prior generates if its draws of complete patients follow the blocks of those it learnt from."""
+    trained(prior)
+    drawn = prior.sample_blocks(400, 4, generator=seeded())
+    assert drawn.shape == (400, 1 + M, D)
+    plain = Prior.sample_blocks(prior, 400, 4, generator=seeded())
+    if not prior.generates:
+        assert torch.equal(drawn, plain)
+    else:
+        assert not torch.equal(drawn, plain)

@@ -33,6 +33,7 @@ def run(small_run, tmp_path):
     shutil.copytree(small_run, copy)
     for name in (FILE, "predictions.parquet"):
         (copy / name).unlink(missing_ok=True)
+    shutil.rmtree(copy / "explanations", ignore_errors=True)
     return copy
 
 
