@@ -16,10 +16,10 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/mhdiff demo --out runs/demo
 
-test: $(STAMP)
-	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
-
 # two at once: each fixes itself to one thread
+test: $(STAMP)
+	$(BIN)/python -m pytest -m 'not slow' -n 2 $(ARGS)
+
 slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow -n 2 $(ARGS)
 

@@ -193,3 +193,19 @@ def test_neighbours_are_drawn_anew_in_training_and_the_same_ones_in_evaluation()
     for options in ({"fan_out": 3}, {"part": "batch", "fan_out": 0}, {"part": "half"}):
         with pytest.raises(InputError, match="part"):
             MessagePassing(small.concept_graph(), small.DIM, 2, **options)
+
+
+@pytest.mark.parametrize("norm", ["layer", "batch", "graph", "pair", "none"])
+def test_a_round_starts_as_a_small_change_and_learns_how_much_it_says(norm):
+    torch.manual_seed(0)
+    options = {"conv": SAGEConv, "layers": 2, "inherit": "is_a", "dropout": 0.0, "embedding_dropout": 0.0}
+    built = MessagePassing(small.concept_graph(), 16, 2, norm=norm, **options)
+    first = built._first()
+    assert 0 < (built.states() - first).norm() < 2 * first.norm()  # at full size messages drown it
+    with torch.no_grad():
+        for gate in built.gates:
+            gate.zero_()
+    assert torch.equal(built.states(), first)
+    built.states().square().sum().backward()
+    assert all(gate.grad.abs().sum() > 0 for gate in built.gates)
+    assert not len(MessagePassing(small.concept_graph(), 16, 2, conv=SAGEConv, residual=False).gates)
