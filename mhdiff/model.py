@@ -10,7 +10,7 @@ which lets the model know what is missing without its input having any influence
 prior's mean.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -32,6 +32,7 @@ class Output:
         logits: Scores of the classes.
         latents: The fused latent and the modalities' own, before the prior.
         attention: The last fusion layer's attention over all tokens (modalities first), then over guidance's anchors.
+            In training the concepts' tokens are those of `EvidenceBatch.compact`.
         bias: The bias A that entered it, before lambda, over the same; None without guidance.
         mask: Which tokens could be attended to.
         complete: In training, the latents of the patients with nothing hidden, without gradient; None where they are
@@ -135,7 +136,9 @@ class MHDiff(nn.Module):
             ],
             1,
         )
-        evidence = EvidenceBatch(batch.evidence.concept, evidence_weight, batch.evidence.polarity)
+        evidence = replace(batch.evidence, weight=evidence_weight)
+        if self.training:  # in evaluation every place keeps its own, for whoever reads the attention
+            evidence = evidence.compact()
         found = self.guidance.local(evidence)
         output = self.fuse(encoded, evidence, found, batch.present, self.training)
         if complete is not None:
@@ -157,9 +160,9 @@ class MHDiff(nn.Module):
         guided = self.guidance(evidence, present, found)
         tokens, mask, bias, toward = modality + self.kind, present, guided.bias, guided.toward
         if self.granularity == "concept":
-            slots = evidence.concept.shape[2]
-            concepts = guided.tokens + self.kind.repeat_interleave(slots, 0)
-            shown = self._shown(present, guided.mask.view(evidence.concept.shape)) if hide else present
+            owners = evidence.owners
+            concepts = guided.tokens + owners.mT.to(self.kind.dtype) @ self.kind
+            shown = self._shown(present, (owners & guided.mask[:, None]).any(-1)) if hide else present
             tokens, mask = torch.cat([tokens, concepts], 1), torch.cat([shown, guided.mask], 1)
         elif bias is not None:
             bias = bias[:, :, : present.shape[1], : present.shape[1]]
@@ -172,14 +175,14 @@ class MHDiff(nn.Module):
         return Output(fused.latent.new_empty(len(present), 0), latents, fused.attention[-1], bias, mask)
 
     def _shown(
-        self, present: Bool[Tensor, "batch modality"], evidence: Bool[Tensor, "batch modality slot"]
+        self, present: Bool[Tensor, "batch modality"], evidence: Bool[Tensor, "batch modality"]
     ) -> Bool[Tensor, "batch modality"]:
         """Say whose latents are tokens in this step: all present ones, but for those that training hides."""
         if not any(self.hide_latents):
             return present
         rates = torch.tensor(self.hide_latents, device=present.device)
         hidden = torch.rand(len(present), 1, device=present.device) < rates
-        return present & ~(hidden & evidence.any(-1))
+        return present & ~(hidden & evidence)
 
     def score(
         self, features: dict[str, Tensor], batch: Batch, evidence_weight: Tensor

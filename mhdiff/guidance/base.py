@@ -233,7 +233,7 @@ class Guidance(nn.Module, ABC):
             present: Which modalities may be used; evidence of the others counts as not there.
             found: What `local` gave for the same evidence, where it is known already.
         """
-        mask = (evidence.mask & present[:, :, None]).flatten(1)
+        mask = evidence.available(present)
         found = self.local(evidence) if found is None else found
         tokens = self.tell(found.states, evidence, mask, found.place)
         bias = self.bias(evidence, tokens, mask)
@@ -256,17 +256,17 @@ class Guidance(nn.Module, ABC):
         scores = self.pairs(evidence, tokens, mask)
         if scores is None:
             return None
-        batch, modalities, slots = evidence.concept.shape
         scores = torch.where((mask[:, :, None] & mask[:, None, :])[:, None], scores, scores.new_zeros(()))
+        owned = evidence.owners & mask[:, None]
         if self.summary == "any":
-            rows = scores.unflatten(2, (modalities, slots)).amax(3)
-            columns = scores.unflatten(3, (modalities, slots)).amax(4)
-            between = rows.unflatten(3, (modalities, slots)).amax(4)
+            of = [owned[:, None, m] for m in range(owned.shape[1])]
+            rows = torch.stack([(scores * m[..., None]).amax(2) for m in of], 2)
+            columns = torch.stack([(scores * m[..., None, :]).amax(3) for m in of], 3)
+            between = torch.stack([(rows * m[..., None, :]).amax(3) for m in of], 3)
         else:
-            count = mask.view(batch, modalities, slots).sum(-1).clamp(min=1).to(scores.dtype)
-            rows = scores.unflatten(2, (modalities, slots)).sum(3) / count[:, None, :, None]
-            columns = scores.unflatten(3, (modalities, slots)).sum(4) / count[:, None, None, :]
-            between = rows.unflatten(3, (modalities, slots)).sum(4) / count[:, None, None, :]
+            share = (owned / owned.sum(-1, keepdim=True).clamp(min=1)).to(scores.dtype)[:, None]
+            rows, columns = share @ scores, scores @ share.mT
+            between = rows @ share.mT
         return torch.cat([torch.cat([between, rows], 3), torch.cat([columns, scores], 3)], 2)
 
 

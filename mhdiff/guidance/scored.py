@@ -55,22 +55,22 @@ class BilinearScore(nn.Module):
 
     def toward(
         self,
-        tokens: Float[Tensor, "batch modality slot dim"],
-        weight: Float[Tensor, "batch modality slot"],
-        mask: Bool[Tensor, "batch modality slot"],
+        tokens: Float[Tensor, "batch evidence dim"],
+        weight: Float[Tensor, "batch evidence"],
+        owned: Bool[Tensor, "batch modality evidence"],
     ) -> Float[Tensor, "batch heads token anchor"] | None:
         """Score every token against every anchor, modalities (as the mean of their tokens) first.
 
         Args:
             tokens: t.
             weight: w.
-            mask: Which tokens hold evidence.
+            owned: Which tokens hold evidence, and of which modality.
         """
         if self.anchors is None:
             return None
-        tokens = self.norm(tokens) * (weight * mask)[..., None]
-        pooled = tokens.sum(2) / mask.sum(-1, keepdim=True).clamp(min=1)
-        query = self.query(torch.cat([pooled, tokens.flatten(1, 2)], 1))
+        tokens = self.norm(tokens) * (weight * owned.any(1))[..., None]
+        share = (owned / owned.sum(-1, keepdim=True).clamp(min=1)).to(tokens.dtype)
+        query = self.query(torch.cat([share @ tokens, tokens], 1))
         query = query.unflatten(-1, (self.heads, -1)).transpose(1, 2)
         key = self.key(self.norm(self.anchors)).unflatten(-1, (self.heads, -1)).transpose(0, 1)
         scores: Tensor = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
@@ -97,8 +97,7 @@ class Scored(Guidance):
         """
         if self.score is None or self.score.anchors is None:
             return None, None
-        shape = evidence.concept.shape
-        toward = self.score.toward(tokens.unflatten(1, shape[1:]), evidence.weight, mask.view(shape))
+        toward = self.score.toward(tokens, evidence.weight.flatten(1), evidence.owners & mask[:, None])
         return self.score.anchors, toward
 
     def pairs(
