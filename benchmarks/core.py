@@ -23,7 +23,9 @@ class Handed(nn.Module):
 
     gives_bias = True
 
-    def forward(self, evidence: EvidenceBatch, present: Tensor, found: GuidanceOutput) -> GuidanceOutput:
+    def forward(
+        self, evidence: EvidenceBatch, present: Tensor, found: GuidanceOutput, concepts: bool = True
+    ) -> GuidanceOutput:
         return found
 
 

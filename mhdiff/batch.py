@@ -15,16 +15,58 @@ class EvidenceBatch:
         concept: Node index in the concept graph; -1 marks an empty place.
         weight: How much the evidence counts, in [0, 1].
         polarity: Index into `ontology.recognise.POLARITIES`.
+        most: Number of concepts of the fullest sample, known where the batch is made; None where nobody counted.
+        owner: Whose each place is, where the places of all modalities stand together as those of one, see `compact`.
     """
 
     concept: Int[Tensor, "batch modality slot"]
     weight: Float[Tensor, "batch modality slot"]
     polarity: Int[Tensor, "batch modality slot"]
+    most: int | None = None
+    owner: Bool[Tensor, "batch owner place"] | None = None
 
     @property
     def mask(self) -> Bool[Tensor, "batch modality slot"]:
         """True where a place holds a concept."""
         return self.concept >= 0
+
+    @property
+    def owners(self) -> Bool[Tensor, "#batch owner place"]:
+        """Say whose each place is, the places of all modalities in a row."""
+        if self.owner is not None:
+            return self.owner
+        modalities, slots = self.concept.shape[1:]
+        each = torch.arange(modalities, device=self.concept.device)
+        return (each[:, None] == each.repeat_interleave(slots))[None]
+
+    def available(self, present: Bool[Tensor, "batch modality"]) -> Bool[Tensor, "batch place"]:
+        """Say which places hold a concept of a present modality.
+
+        Args:
+            present: Which modalities are.
+        """
+        if self.owner is None:
+            return (self.mask & present[:, :, None]).flatten(1)
+        return self.mask.flatten(1) & (self.owner & present[:, :, None]).any(1)
+
+    def compact(self) -> "EvidenceBatch":
+        """Give the same evidence in as few places as the fullest sample needs, in the same order.
+
+        The places of all modalities become those of one axis of length 1, and `owner` says whose they are. Unchanged
+        where `most` is unknown or nothing would be saved.
+        """
+        modalities, slots = self.concept.shape[1:]
+        if self.most is None or self.owner is not None or self.most >= modalities * slots:
+            return self
+        filled = self.mask.flatten(1)
+        place = filled.byte().argsort(dim=1, descending=True, stable=True)[:, : max(self.most, 1)]
+        concept, weight, polarity = (
+            tensor.flatten(1).gather(1, place)[:, None]
+            for tensor in (self.concept, self.weight, self.polarity)
+        )
+        each = torch.arange(modalities, device=place.device)
+        owner = (place[:, None] // slots == each[:, None]) & filled.gather(1, place)[:, None]
+        return EvidenceBatch(concept, weight, polarity, self.most, owner)
 
 
 @dataclass
@@ -66,6 +108,8 @@ class Batch:
             self.evidence.concept.to(device),
             self.evidence.weight.to(device),
             self.evidence.polarity.to(device),
+            self.evidence.most,
+            None if self.evidence.owner is None else self.evidence.owner.to(device),
         )
         inputs = {m: {k: v.to(device) for k, v in tensors.items()} for m, tensors in self.inputs.items()}
         return Batch(

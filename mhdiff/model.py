@@ -10,7 +10,7 @@ which lets the model know what is missing without its input having any influence
 prior's mean.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -32,8 +32,10 @@ class Output:
         logits: Scores of the classes.
         latents: The fused latent and the modalities' own, before the prior.
         attention: The last fusion layer's attention over all tokens (modalities first), then over guidance's anchors.
-        bias: The bias A that entered it, before lambda, over the same; None without guidance.
+            In training the concepts' tokens are those of `EvidenceBatch.compact`.
         mask: Which tokens could be attended to.
+        between: The bias A between the tokens, before lambda; None without guidance.
+        toward: A towards guidance's anchors; None without.
         complete: In training, the latents of the patients with nothing hidden, without gradient; None where they are
             `latents`.
     """
@@ -41,9 +43,17 @@ class Output:
     logits: Float[Tensor, "batch classes"]
     latents: Latents
     attention: Float[Tensor, "batch heads token key"]
-    bias: Float[Tensor, "batch #heads token key"] | None
     mask: Tensor
+    between: Float[Tensor, "batch #heads token token"] | None = None
+    toward: Float[Tensor, "batch heads token anchor"] | None = None
     complete: Latents | None = None
+
+    @property
+    def bias(self) -> Float[Tensor, "batch #heads token key"] | None:
+        """The bias A that entered the attention, before lambda, over the same; None without guidance."""
+        if self.between is None or self.toward is None:
+            return self.between
+        return torch.cat([self.between, self.toward], -1)
 
     @property
     def probabilities(self) -> Float[Tensor, "batch classes"]:
@@ -135,7 +145,9 @@ class MHDiff(nn.Module):
             ],
             1,
         )
-        evidence = EvidenceBatch(batch.evidence.concept, evidence_weight, batch.evidence.polarity)
+        evidence = replace(batch.evidence, weight=evidence_weight)
+        if self.training:  # in evaluation every place keeps its own, for whoever reads the attention
+            evidence = evidence.compact()
         found = self.guidance.local(evidence)
         output = self.fuse(encoded, evidence, found, batch.present, self.training)
         if complete is not None:
@@ -154,32 +166,27 @@ class MHDiff(nn.Module):
     ) -> Output:
         """Fuse what is present; the logits are still empty."""
         modality = torch.where(present[..., None], encoded, self.absence)
-        guided = self.guidance(evidence, present, found)
+        guided = self.guidance(evidence, present, found, self.granularity == "concept")
         tokens, mask, bias, toward = modality + self.kind, present, guided.bias, guided.toward
         if self.granularity == "concept":
-            slots = evidence.concept.shape[2]
-            concepts = guided.tokens + self.kind.repeat_interleave(slots, 0)
-            shown = self._shown(present, guided.mask.view(evidence.concept.shape)) if hide else present
+            owners = evidence.owners
+            concepts = guided.tokens + owners.mT.to(self.kind.dtype) @ self.kind
+            shown = self._shown(present, (owners & guided.mask[:, None]).any(-1)) if hide else present
             tokens, mask = torch.cat([tokens, concepts], 1), torch.cat([shown, guided.mask], 1)
-        elif bias is not None:
-            bias = bias[:, :, : present.shape[1], : present.shape[1]]
-            toward = None if toward is None else toward[:, :, : present.shape[1]]
         fused = self.fusion(tokens, bias, mask, anchors=guided.anchors, toward=toward)
-        if bias is not None and toward is not None:
-            bias = torch.cat([bias, toward], -1)
         absent = (~present)[..., None] * self.absence
         latents = Latents(fused.latent + absent.mean(1), modality, present)
-        return Output(fused.latent.new_empty(len(present), 0), latents, fused.attention[-1], bias, mask)
+        return Output(fused.latent.new_empty(len(present), 0), latents, fused.attention[-1], mask, bias, toward)
 
     def _shown(
-        self, present: Bool[Tensor, "batch modality"], evidence: Bool[Tensor, "batch modality slot"]
+        self, present: Bool[Tensor, "batch modality"], evidence: Bool[Tensor, "batch modality"]
     ) -> Bool[Tensor, "batch modality"]:
         """Say whose latents are tokens in this step: all present ones, but for those that training hides."""
         if not any(self.hide_latents):
             return present
         rates = torch.tensor(self.hide_latents, device=present.device)
         hidden = torch.rand(len(present), 1, device=present.device) < rates
-        return present & ~(hidden & evidence.any(-1))
+        return present & ~(hidden & evidence)
 
     def score(
         self, features: dict[str, Tensor], batch: Batch, evidence_weight: Tensor

@@ -97,24 +97,34 @@ class OntologyBiasedAttention(nn.Module):
             linear(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for linear in (self.query, self.key, self.value)
         )
-        logits = q @ k.transpose(-1, -2) / math.sqrt(self.dim // self.heads)
-        if bias is not None:
-            logits = logits + self.lambda_[:, None, None] * bias
+        q = q / math.sqrt(self.dim // self.heads)
         if anchors is not None:
             to, said = (
                 linear(anchors).unflatten(-1, (self.heads, -1)).transpose(0, 1)
                 for linear in (self.key, self.value)
             )
-            more = q @ to.transpose(-1, -2) / math.sqrt(self.dim // self.heads)
-            if toward is not None:
-                more = more + self.lambda_[:, None, None] * toward
-            logits = torch.cat([logits, more], -1)
+            k = torch.cat([k, to.expand(len(k), -1, -1, -1)], 2)
+            bias = _over_anchors(bias, toward, len(anchors))
             v = torch.cat([v, said.expand(len(v), -1, -1, -1)], 2)
             mask = torch.cat([mask, mask.any(-1, keepdim=True).expand(-1, len(anchors))], 1)
+        logits = q @ k.transpose(-1, -2)
+        if bias is not None:
+            logits = torch.addcmul(logits, self.lambda_[:, None, None], bias)
         # A row of nothing but -inf would be NaN both ways: it keeps its logits, and its alpha is set to 0.
         empty = ~mask.any(dim=-1)
         blocked = ~(mask | empty[:, None])
-        attention = logits.masked_fill(blocked[:, None, None, :], -math.inf).softmax(dim=-1)
+        attention = logits.masked_fill_(blocked[:, None, None, :], -math.inf).softmax(dim=-1)
+        mixed = attention.to(v.dtype) @ v.masked_fill(empty[:, None, None, None], 0.0)
         attention = attention.masked_fill(empty[:, None, None, None], 0.0)
-        mixed = (attention.to(v.dtype) @ v).transpose(1, 2).flatten(-2)
-        return self.out(mixed), attention
+        return self.out(mixed.transpose(1, 2).flatten(-2)), attention
+
+
+def _over_anchors(bias: Tensor | None, toward: Tensor | None, anchors: int) -> Tensor | None:
+    """Join A between tokens and A towards anchors, 0 where one of them is not given."""
+    if bias is None and toward is None:
+        return None
+    if toward is None:
+        return nn.functional.pad(bias, (0, anchors))  # type: ignore[arg-type]
+    if bias is None:
+        return nn.functional.pad(toward, (toward.shape[2], 0))
+    return torch.cat([bias.expand(-1, toward.shape[1], -1, -1), toward], -1)

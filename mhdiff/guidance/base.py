@@ -225,6 +225,7 @@ class Guidance(nn.Module, ABC):
         evidence: EvidenceBatch,
         present: Bool[Tensor, "batch modality"],
         found: Local | None = None,
+        concepts: bool = True,
     ) -> GuidanceOutput:
         """Give concept tokens and bias for a batch.
 
@@ -232,13 +233,36 @@ class Guidance(nn.Module, ABC):
             evidence: The batch's evidence, `slot` places for each modality.
             present: Which modalities may be used; evidence of the others counts as not there.
             found: What `local` gave for the same evidence, where it is known already.
+            concepts: Whether the bias is asked for concepts' tokens too, or for the modalities' alone.
         """
-        mask = (evidence.mask & present[:, :, None]).flatten(1)
+        mask = evidence.available(present)
         found = self.local(evidence) if found is None else found
         tokens = self.tell(found.states, evidence, mask, found.place)
-        bias = self.bias(evidence, tokens, mask)
+        bias, anchors, toward = self.relate(evidence, tokens, mask, concepts)
         shown = tokens if found.plain is None else self.tell(found.plain, evidence, mask, found.place)
-        return GuidanceOutput(shown, mask, bias, *self.anchored(evidence, tokens, mask))
+        return GuidanceOutput(shown, mask, bias, anchors, toward)
+
+    def relate(
+        self,
+        evidence: EvidenceBatch,
+        tokens: Float[Tensor, "batch evidence dim"],
+        mask: Bool[Tensor, "batch evidence"],
+        concepts: bool,
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Give A between tokens, the anchors, and A towards them: what `bias` and `anchored` give.
+
+        Args:
+            evidence: The batch's evidence.
+            tokens: Its concept tokens.
+            mask: Which of them hold evidence of a present modality.
+            concepts: Whether concepts' tokens are asked about too, or the modalities' alone.
+        """
+        bias, (anchors, toward) = self.bias(evidence, tokens, mask), self.anchored(evidence, tokens, mask)
+        if concepts:
+            return bias, anchors, toward
+        modalities = evidence.owners.shape[1]
+        bias = None if bias is None else bias[:, :, :modalities, :modalities]
+        return bias, anchors, None if toward is None else toward[:, :, :modalities]
 
     def bias(
         self,
@@ -256,17 +280,17 @@ class Guidance(nn.Module, ABC):
         scores = self.pairs(evidence, tokens, mask)
         if scores is None:
             return None
-        batch, modalities, slots = evidence.concept.shape
         scores = torch.where((mask[:, :, None] & mask[:, None, :])[:, None], scores, scores.new_zeros(()))
+        owned = evidence.owners & mask[:, None]
         if self.summary == "any":
-            rows = scores.unflatten(2, (modalities, slots)).amax(3)
-            columns = scores.unflatten(3, (modalities, slots)).amax(4)
-            between = rows.unflatten(3, (modalities, slots)).amax(4)
+            of = [owned[:, None, m] for m in range(owned.shape[1])]
+            rows = torch.stack([(scores * m[..., None]).amax(2) for m in of], 2)
+            columns = torch.stack([(scores * m[..., None, :]).amax(3) for m in of], 3)
+            between = torch.stack([(rows * m[..., None, :]).amax(3) for m in of], 3)
         else:
-            count = mask.view(batch, modalities, slots).sum(-1).clamp(min=1).to(scores.dtype)
-            rows = scores.unflatten(2, (modalities, slots)).sum(3) / count[:, None, :, None]
-            columns = scores.unflatten(3, (modalities, slots)).sum(4) / count[:, None, None, :]
-            between = rows.unflatten(3, (modalities, slots)).sum(4) / count[:, None, None, :]
+            share = (owned / owned.sum(-1, keepdim=True).clamp(min=1)).to(scores.dtype)[:, None]
+            rows, columns = share @ scores, scores @ share.mT
+            between = rows @ share.mT
         return torch.cat([torch.cat([between, rows], 3), torch.cat([columns, scores], 3)], 2)
 
 

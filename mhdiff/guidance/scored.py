@@ -55,26 +55,52 @@ class BilinearScore(nn.Module):
 
     def toward(
         self,
-        tokens: Float[Tensor, "batch modality slot dim"],
-        weight: Float[Tensor, "batch modality slot"],
-        mask: Bool[Tensor, "batch modality slot"],
+        tokens: Float[Tensor, "batch evidence dim"],
+        weight: Float[Tensor, "batch evidence"],
+        owned: Bool[Tensor, "batch modality evidence"],
     ) -> Float[Tensor, "batch heads token anchor"] | None:
         """Score every token against every anchor, modalities (as the mean of their tokens) first.
 
         Args:
             tokens: t.
             weight: w.
-            mask: Which tokens hold evidence.
+            owned: Which tokens hold evidence, and of which modality.
         """
-        if self.anchors is None:
-            return None
-        tokens = self.norm(tokens) * (weight * mask)[..., None]
-        pooled = tokens.sum(2) / mask.sum(-1, keepdim=True).clamp(min=1)
-        query = self.query(torch.cat([pooled, tokens.flatten(1, 2)], 1))
-        query = query.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        key = self.key(self.norm(self.anchors)).unflatten(-1, (self.heads, -1)).transpose(0, 1)
-        scores: Tensor = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
-        return scores
+        return None if self.anchors is None else self.whole(tokens, weight, owned, True, False)[1]
+
+    def whole(
+        self,
+        tokens: Float[Tensor, "batch evidence dim"],
+        weight: Float[Tensor, "batch evidence"],
+        owned: Bool[Tensor, "batch modality evidence"],
+        concepts: bool = True,
+        between: bool = True,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Score all tokens, modalities (as the mean of their tokens) first, against each other and against anchors.
+
+        Args:
+            tokens: t.
+            weight: w.
+            owned: Which tokens hold evidence, and of which modality.
+            concepts: Whether concepts' tokens are scored too, or the modalities' alone.
+            between: Whether tokens are scored against each other.
+
+        Returns:
+            Scores between tokens if asked for, and towards the anchors if there are any.
+        """
+        tokens = self.norm(tokens) * (weight * owned.any(1))[..., None]
+        share = (owned / owned.sum(-1, keepdim=True).clamp(min=1)).to(tokens.dtype)
+        tokens = torch.cat([share @ tokens, tokens], 1) if concepts else share @ tokens
+        query = self.query(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        query = query / query.shape[-1] ** 0.5
+        scores = toward = None
+        if between:
+            key = self.key(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            scores = query @ key.transpose(-1, -2)
+        if self.anchors is not None:
+            key = self.key(self.norm(self.anchors)).unflatten(-1, (self.heads, -1)).transpose(0, 1)
+            toward = query @ key.transpose(-1, -2)
+        return scores, toward
 
 
 class Scored(Guidance):
@@ -97,9 +123,29 @@ class Scored(Guidance):
         """
         if self.score is None or self.score.anchors is None:
             return None, None
-        shape = evidence.concept.shape
-        toward = self.score.toward(tokens.unflatten(1, shape[1:]), evidence.weight, mask.view(shape))
+        toward = self.score.toward(tokens, evidence.weight.flatten(1), evidence.owners & mask[:, None])
         return self.score.anchors, toward
+
+    def relate(
+        self,
+        evidence: EvidenceBatch,
+        tokens: Float[Tensor, "batch evidence dim"],
+        mask: Bool[Tensor, "batch evidence"],
+        concepts: bool,
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Give what `bias` and `anchored` give, from one score of tokens and of their means: it is bilinear.
+
+        Args:
+            evidence: The batch's evidence.
+            tokens: Its concept tokens.
+            mask: Which of them hold evidence of a present modality.
+            concepts: Whether concepts' tokens are asked about too, or the modalities' alone.
+        """
+        if self.score is None:
+            return None, None, None
+        owned = evidence.owners & mask[:, None]
+        bias, toward = self.score.whole(tokens, evidence.weight.flatten(1), owned, concepts)
+        return bias, self.score.anchors, toward
 
     def pairs(
         self,

@@ -129,9 +129,9 @@ class SampleDataset(Dataset[int]):
             else {key: tensor[index] for key, tensor in self.tensors[m].items()}
             for m in self.modalities
         }
-        evidence = EvidenceBatch(
-            self.evidence.concept[index], self.evidence.weight[index], self.evidence.polarity[index]
-        )
+        concept = self.evidence.concept[index]
+        most = int((concept >= 0).flatten(1).sum(1).max()) if len(concept) else 0
+        evidence = EvidenceBatch(concept, self.evidence.weight[index], self.evidence.polarity[index], most)
         masks = {} if self.masks is None else {self.masks.modality: self.masks.of(rows)}
         return Batch(self.sample_ids[index], self.present[index], inputs, evidence, self.labels[index], masks)
 
