@@ -285,12 +285,11 @@ def _fused_again(
         batch.evidence.weight[rows],
         batch.evidence.polarity[rows],
     )
-    repeated = EvidenceBatch(
-        *(
-            part.expand(draws, *part.shape).flatten(0, 1)
-            for part in (evidence.concept, evidence.weight, evidence.polarity)
-        )
+    concept, weight, polarity = (
+        part.expand(draws, *part.shape).flatten(0, 1)
+        for part in (evidence.concept, evidence.weight, evidence.polarity)
     )
+    repeated = EvidenceBatch(concept, weight, polarity)
     every = torch.ones(draws * count, latents.present.shape[1], dtype=torch.bool, device=there.device)
     return net.fuse(modality, repeated, net.guidance.local(repeated), every, False).latents
 

@@ -176,7 +176,9 @@ class MHDiff(nn.Module):
         fused = self.fusion(tokens, bias, mask, anchors=guided.anchors, toward=toward)
         absent = (~present)[..., None] * self.absence
         latents = Latents(fused.latent + absent.mean(1), modality, present)
-        return Output(fused.latent.new_empty(len(present), 0), latents, fused.attention[-1], mask, bias, toward)
+        return Output(
+            fused.latent.new_empty(len(present), 0), latents, fused.attention[-1], mask, bias, toward
+        )
 
     def _shown(
         self, present: Bool[Tensor, "batch modality"], evidence: Bool[Tensor, "batch modality"]

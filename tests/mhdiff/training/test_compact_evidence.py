@@ -99,4 +99,5 @@ def test_evaluation_keeps_every_place_where_it_was():
     module = small.module(guidance=anchored, granularity="concept").eval()
     counted = dataclasses.replace(batch, evidence=dataclasses.replace(batch.evidence, most=most))
     one, two = module(batch), module(counted)
-    assert torch.equal(one.attention, two.attention) and one.attention.shape[2] == 4 + 4 * small.SLOTS
+    assert torch.equal(one.attention, two.attention)
+    assert one.attention.shape[2] == 4 + 4 * small.SLOTS
