@@ -108,7 +108,7 @@ def side_by_side(
         prior: The prior.
     """
     kept = blocks[:, :1] if space == "shared" else blocks[:, modelled(prior)]
-    return kept.reshape(len(kept), -1).astype(np.float64)
+    return kept.reshape(len(kept), kept.shape[1] * kept.shape[2]).astype(np.float64)
 
 
 @torch.no_grad()
