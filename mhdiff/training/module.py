@@ -51,6 +51,7 @@ class Diagnosis(LightningModule):
         losses: What is minimised; None for cross-entropy and the prior's own loss.
         learning_rate_schedule: How the learning rate changes from step to step, see
             `mhdiff.training.learning_rate`; None for the same in all steps.
+        prior_steps: Steps that the prior alone goes on learning after training, see `mhdiff.training.refit`.
         inference: The ways to diagnose that a trained run tries on its tuning patients.
     """
 
@@ -71,6 +72,7 @@ class Diagnosis(LightningModule):
         weight_decay: float = 0.01,
         losses: list[Loss] | None = None,
         learning_rate_schedule: RateSchedule | None = None,
+        prior_steps: int = 0,
         inference: Candidates = CANDIDATES,
     ) -> None:
         super().__init__()
@@ -87,6 +89,9 @@ class Diagnosis(LightningModule):
         self.hide_latents = hide_latents
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.learning_rate_schedule = learning_rate_schedule
+        if prior_steps < 0:
+            raise InputError(f"model.prior_steps cannot be {prior_steps}", remedy="Give 0 or more")
+        self.prior_steps = prior_steps
         self.inference = inference
         self.objective = Objective([CrossEntropy(), PriorLoss()] if losses is None else losses)
 

@@ -107,7 +107,7 @@ def fit(arguments: Sequence[str]) -> Path:
         return out
     checkpoint.catch_up()
     module.load_state_dict(_best_weights(checkpoint.best_path))
-    refit(module, data)
+    refit(module, data, module.seed)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     save_file(weights, out / "model.new")
     (out / "model.new").replace(out / "model.safetensors")
