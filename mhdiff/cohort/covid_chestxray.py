@@ -6,7 +6,6 @@ splits, folds and intervals are by patient anyway. See `CHOICES` for what a read
 
 from __future__ import annotations
 
-import json
 import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,7 +17,7 @@ from mhdiff.cohort import meds, splits
 from mhdiff.cohort.covid_labels import icu_labels, pneumonia_labels
 from mhdiff.cohort.covid_rows import Row, read_rows
 from mhdiff.cohort.import_report import ImportReport
-from mhdiff.cohort.imported import Tables, count, deal, labels_frame
+from mhdiff.cohort.imported import Tables, write
 from ontology.files import atomic_directory
 
 KIND = "covid-chestxray"
@@ -73,25 +72,16 @@ def import_covid_chestxray(source: str | Path, out: str | Path) -> ImportReport:
             "covid_icu": icu_labels(patients, report),
         }
         groups = _groups(patients, report)
-        groups.write_parquet(folder / meds.GROUPS_FILE)
-        pl.DataFrame(tables.images, infer_schema_length=None).write_parquet(
-            folder / "metadata/images.parquet"
-        )
-        count(report, tables, patients, sites, labels)
-        report_text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n"
-        (folder / meds.REPORT_FILE).write_text(report_text, encoding="utf-8")
-        meds.write_meds(
+        write(
             folder,
-            events=pl.DataFrame(tables.events, schema=meds.EVENTS, orient="row"),
-            codes=pl.DataFrame(list(tables.codes.values()), schema=meds.CODES),
-            splits=deal(labels, sites, groups),
-            labels={name: labels_frame(given) for name, given in labels.items()},
-            metadata={
-                "dataset_name": KIND,
-                "license": "stated for each image in metadata/images.parquet",
-                "location_uri": "https://github.com/ieee8023/covid-chestxray-dataset",
-                "mhdiff": {"kind": KIND},
-            },
+            report,
+            tables,
+            patients,
+            sites,
+            labels,
+            groups,
+            licence="stated for each image in metadata/images.parquet",
+            uri="https://github.com/ieee8023/covid-chestxray-dataset",
         )
     return report
 

@@ -5,7 +5,6 @@ See `hannover_rows` for the times and `CHOICES` for what a reader of results mus
 
 from __future__ import annotations
 
-import json
 import shutil
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ import polars as pl
 from mhdiff.cohort import meds, splits
 from mhdiff.cohort.hannover_rows import LABS, Row, read_rows
 from mhdiff.cohort.import_report import ImportReport
-from mhdiff.cohort.imported import Label, Tables, count, deal, labels_frame
+from mhdiff.cohort.imported import Label, Tables, write
 from ontology.files import atomic_directory
 
 KIND = "hannover"
@@ -78,25 +77,16 @@ def import_hannover(source: str | Path, out: str | Path) -> ImportReport:
         groups = splits.unite(list(patients), pairs)
         for size in groups["group"].value_counts().filter(pl.col("count") > 1)["count"]:
             report.changed.add("patients that share an image, kept in one split", n=size)
-        groups.write_parquet(folder / meds.GROUPS_FILE)
-        pl.DataFrame(tables.images, infer_schema_length=None).write_parquet(
-            folder / "metadata/images.parquet"
-        )
-        count(report, tables, patients, sites, labels)
-        report_text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n"
-        (folder / meds.REPORT_FILE).write_text(report_text, encoding="utf-8")
-        meds.write_meds(
+        write(
             folder,
-            events=pl.DataFrame(tables.events, schema=meds.EVENTS, orient="row"),
-            codes=pl.DataFrame(list(tables.codes.values()), schema=meds.CODES),
-            splits=deal(labels, sites, groups),
-            labels={name: labels_frame(rows) for name, rows in labels.items()},
-            metadata={
-                "dataset_name": KIND,
-                "license": f"{LICENCE}; attribute DOI {DOI}",
-                "location_uri": "https://github.com/ml-workgroup/covid-19-image-repository",
-                "mhdiff": {"kind": KIND},
-            },
+            report,
+            tables,
+            patients,
+            sites,
+            labels,
+            groups,
+            licence=f"{LICENCE}; attribute DOI {DOI}",
+            uri="https://github.com/ml-workgroup/covid-19-image-repository",
         )
     return report
 

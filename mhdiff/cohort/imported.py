@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sized
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -90,3 +92,47 @@ def count(
         report.small_classes += [
             f"{name}: {v} ({people[v]})" for v in sorted(people) if people[v] < SMALL_CLASS
         ]
+
+
+def write(
+    folder: Path,
+    report: ImportReport,
+    tables: Tables,
+    patients: Sized,
+    sites: dict[int, str],
+    labels: dict[str, list[Label]],
+    groups: pl.DataFrame,
+    licence: str,
+    uri: str,
+) -> None:
+    """Write all tables of the cohort and its report; call it inside `atomic_directory(..., marker=meds.MARKER)`.
+
+    Args:
+        folder: The folder, whose `images` and `metadata` are there.
+        report: The account of the import, which gets its counts.
+        tables: Events, codes and images.
+        patients: Those who are written.
+        sites: Subject -> site.
+        labels: Name -> labels.
+        groups: Columns subject_id and group: subjects that share a split.
+        licence: Of the collection.
+        uri: Where it is published.
+    """
+    groups.write_parquet(folder / meds.GROUPS_FILE)
+    pl.DataFrame(tables.images, infer_schema_length=None).write_parquet(folder / "metadata/images.parquet")
+    count(report, tables, patients, sites, labels)
+    text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n"
+    (folder / meds.REPORT_FILE).write_text(text, encoding="utf-8")
+    meds.write_meds(
+        folder,
+        events=pl.DataFrame(tables.events, schema=meds.EVENTS, orient="row"),
+        codes=pl.DataFrame(list(tables.codes.values()), schema=meds.CODES),
+        splits=deal(labels, sites, groups),
+        labels={name: labels_frame(given) for name, given in labels.items()},
+        metadata={
+            "dataset_name": report.kind,
+            "license": licence,
+            "location_uri": uri,
+            "mhdiff": {"kind": report.kind},
+        },
+    )
