@@ -1,6 +1,7 @@
 """How long an epoch takes over patients whose encoders' outputs are written already (`mhdiff embed`), and its memory.
 
-    python -m benchmarks.bench_epoch [--patients 10000] [--batch 512] [--threads 2] [--epochs 4] [--profile]
+    python -m benchmarks.bench_epoch [--patients 10000] [--batch 512] [--precision 32-true bf16-mixed] [--threads 2]
+        [--epochs 4] [--profile]
 
 Model and settings are those of `configs/demo.yaml`, read from it, without its encoders; `none` has no guidance. The
 built-in cohort's graph, ontology and task are real; its patients are repeated until there are enough, and stored
@@ -79,7 +80,14 @@ def prepared(root: Path, count: Path) -> Result:
 
 
 def epochs(
-    root: Path, count: Path, guidance: Path, granularity: Path, batch: Path, threads: Path, many: Path
+    root: Path,
+    count: Path,
+    guidance: Path,
+    granularity: Path,
+    batch: Path,
+    precision: Path,
+    threads: Path,
+    many: Path,
 ) -> Result:
     """Train for some epochs, and give the seconds of each but the first."""
     import torch
@@ -110,7 +118,11 @@ def epochs(
         made, batch_size=int(str(batch)), sampler=EpochShuffle(len(made), 0), collate_fn=made.collate
     )
     clock = Clock()
-    settings = TRAINER_DEFAULTS | {"max_epochs": int(str(many)), "accelerator": "cpu"}
+    settings = TRAINER_DEFAULTS | {
+        "max_epochs": int(str(many)),
+        "accelerator": "cpu",
+        "precision": str(precision),
+    }
     with Stopwatch() as watch:
         Trainer(**settings, callbacks=[clock]).fit(module, loader)
     return watch.result(epochs=clock.seconds[1:], processor=clock.cpu[1:])
@@ -127,6 +139,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--batch", type=int, nargs="+", default=[512])
+    parser.add_argument("--precision", nargs="+", default=["32-true", "bf16-mixed"])
     parser.add_argument("--guidance", nargs="+", choices=list(GUIDANCE), default=list(GUIDANCE))
     parser.add_argument("--granularity", nargs="+", default=["modality", "concept"])
     parser.add_argument("--profile", action="store_true", help="also where the time of the last row goes")
@@ -136,15 +149,17 @@ def main() -> None:
         run(_MODULE, "prepared", Path(name), count)  # makes the cohort, once for all
         before = run(_MODULE, "prepared", Path(name), count)
         figures = [Figure("batches of 512 made, no training", f"{before['collate']:.2f} s")]
-        for granularity, guidance, size in product(args.granularity, args.guidance, args.batch):
-            settings = (count, Path(guidance), Path(granularity), Path(str(size)), threads, many)
+        every = product(args.granularity, args.guidance, args.batch, args.precision)
+        for granularity, guidance, size, precision in every:
+            place = (Path(guidance), Path(granularity), Path(str(size)), Path(precision))
+            settings = (count, *place, threads, many)
             found = run(_MODULE, "epochs", Path(name), *settings)
             took = found["epochs"]
             told = (
                 f"{statistics.median(took):.2f} ({min(took):.2f} to {max(took):.2f}) s, n = {len(took)}; processor "
                 f"{min(found['processor']):.2f} s; peak {found['mib']:,.0f} MiB, of which before {before['mib']:,.0f}"
             )
-            what = f"an epoch of {args.patients:,}, guidance: {guidance}, tokens: {granularity}, batch {size}"
+            what = f"epoch of {args.patients:,}, guidance {guidance}, {granularity} tokens, batch {size}, {precision}"
             figures.append(Figure(what, told, statistics.median(took), SECONDS))
         print(table(figures))
         if args.profile:

@@ -68,6 +68,19 @@ class EvidenceBatch:
         owner = (place[:, None] // slots == each[:, None]) & filled.gather(1, place)[:, None]
         return EvidenceBatch(concept, weight, polarity, self.most, owner)
 
+    def of(self, rows: Int[Tensor, " row"], places: int) -> "EvidenceBatch":
+        """Give the first places of some samples, where the places of all modalities stand together, see `compact`.
+
+        Args:
+            rows: Which samples.
+            places: How many places; those beyond hold nothing of these samples.
+        """
+        concept, weight, polarity = (
+            tensor[rows, :, :places] for tensor in (self.concept, self.weight, self.polarity)
+        )
+        owner = None if self.owner is None else self.owner[rows, :, :places]
+        return EvidenceBatch(concept, weight, polarity, places, owner)
+
 
 @dataclass
 class Batch:

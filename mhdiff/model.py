@@ -14,14 +14,19 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
+from mhdiff.attended import Attended, InGroups
 from mhdiff.batch import Batch, EvidenceBatch
 from mhdiff.diffusion.prior import Latents, Prior
 from mhdiff.encoders.base import Encoder
 from mhdiff.fusion.fusion import CrossModalFusion
 from mhdiff.guidance.base import Guidance, Local
+
+#: How many patients are fused together in training, about, where the processor does it: they are put with others who
+#: have as many concepts, and padded to the fullest of these. A GPU would rather have one large batch.
+GROUP = 128
 
 
 @dataclass
@@ -31,22 +36,36 @@ class Output:
     Attributes:
         logits: Scores of the classes.
         latents: The fused latent and the modalities' own, before the prior.
-        attention: The last fusion layer's attention over all tokens (modalities first), then over guidance's anchors.
-            In training the concepts' tokens are those of `EvidenceBatch.compact`.
-        mask: Which tokens could be attended to.
-        between: The bias A between the tokens, before lambda; None without guidance.
-        toward: A towards guidance's anchors; None without.
+        attended: What the attention saw and gave. In training the concepts' tokens are those of
+            `EvidenceBatch.compact`.
         complete: In training, the latents of the patients with nothing hidden, without gradient; None where they are
             `latents`.
     """
 
     logits: Float[Tensor, "batch classes"]
     latents: Latents
-    attention: Float[Tensor, "batch heads token key"]
-    mask: Tensor
-    between: Float[Tensor, "batch #heads token token"] | None = None
-    toward: Float[Tensor, "batch heads token anchor"] | None = None
+    attended: Attended | InGroups
     complete: Latents | None = None
+
+    @property
+    def attention(self) -> Float[Tensor, "batch heads token key"]:
+        """The last fusion layer's attention over all tokens (modalities first), then over guidance's anchors."""
+        return self.attended.whole.attention
+
+    @property
+    def mask(self) -> Bool[Tensor, "batch token"]:
+        """Which tokens could be attended to."""
+        return self.attended.whole.mask
+
+    @property
+    def between(self) -> Float[Tensor, "batch #heads token token"] | None:
+        """The bias A between the tokens, before lambda; None without guidance."""
+        return self.attended.whole.between
+
+    @property
+    def toward(self) -> Float[Tensor, "batch heads token anchor"] | None:
+        """A towards guidance's anchors; None without."""
+        return self.attended.whole.toward
 
     @property
     def bias(self) -> Float[Tensor, "batch #heads token key"] | None:
@@ -76,7 +95,8 @@ class MHDiff(nn.Module):
         hide_latents: Probability that, in a training step, a patient's own latents z_m are hidden wherever the modality
             has concept tokens, so that these must carry the diagnosis too. Encoders learn the codes that they have
             seen by heart long before the graph has taught what the others mean. One rate, or one by modality
-            (none for those not named), such as none for images, whose pixels say more than their codes.
+            (none for those not named), such as none for images, whose pixels say more than their codes. Where the
+            rate is 1 they are hidden after training too: what they say beside concepts was never learned.
     """
 
     def __init__(
@@ -164,31 +184,83 @@ class MHDiff(nn.Module):
         present: Bool[Tensor, "batch modality"],
         hide: bool,
     ) -> Output:
-        """Fuse what is present; the logits are still empty."""
+        """Fuse what is present; the logits are still empty.
+
+        Args:
+            encoded: z of each modality.
+            evidence: The evidence, in training compact.
+            found: What guidance's `local` gave for it.
+            present: Which modalities may be used.
+            hide: Whether latents are hidden at random, as `hide_latents` says.
+        """
+        hidden = self._hidden(len(present), present.device, hide)
+        groups = self._groups(evidence)
+        if groups is None:
+            latents, attended = self._fused(encoded, evidence, found, present, hidden)
+            return Output(latents.shared.new_empty(len(present), 0), latents, attended)
+        parts = []
+        for rows, own in groups:
+            place = None if found.place is None else found.place[rows, :, : own.concept.shape[2]]
+            shown = None if hidden is None else hidden[rows]
+            parts.append(self._fused(encoded[rows], own, found._replace(place=place), present[rows], shown))
+        back = torch.cat([rows for rows, _ in groups]).argsort()
+        shared, modality = (
+            torch.cat([getattr(latents, name) for latents, _ in parts])[back]
+            for name in ("shared", "modality")
+        )
+        attended = InGroups([seen for _, seen in parts], back)
+        return Output(shared.new_empty(len(present), 0), Latents(shared, modality, present), attended)
+
+    def _groups(self, evidence: EvidenceBatch) -> list[tuple[Int64[Tensor, " row"], EvidenceBatch]] | None:
+        """Patients by the number of their concepts, and their evidence; None where all are fused together.
+
+        What a patient comes to is the same. Attention over concepts costs by the square of the places, and a batch is
+        padded to its fullest patient.
+        """
+        number = len(evidence.concept) // GROUP
+        idle = (
+            self.granularity != "concept" or evidence.owner is None or evidence.concept.device.type != "cpu"
+        )
+        if idle or number < 2 or torch.compiler.is_compiling():
+            return None
+        counts = evidence.mask.sum((1, 2))
+        order = counts.argsort(stable=True)
+        return [
+            (rows, evidence.of(rows, max(int(counts[rows[-1]]), 1))) for rows in order.tensor_split(number)
+        ]
+
+    def _fused(
+        self,
+        encoded: Float[Tensor, "batch modality dim"],
+        evidence: EvidenceBatch,
+        found: Local,
+        present: Bool[Tensor, "batch modality"],
+        hidden: Bool[Tensor, "batch modality"] | None,
+    ) -> tuple[Latents, Attended]:
+        """Fuse some patients; `hidden` says whose latents are no tokens if concepts stand for them."""
         modality = torch.where(present[..., None], encoded, self.absence)
         guided = self.guidance(evidence, present, found, self.granularity == "concept")
         tokens, mask, bias, toward = modality + self.kind, present, guided.bias, guided.toward
         if self.granularity == "concept":
             owners = evidence.owners
             concepts = guided.tokens + owners.mT.to(self.kind.dtype) @ self.kind
-            shown = self._shown(present, (owners & guided.mask[:, None]).any(-1)) if hide else present
+            shown = present
+            if hidden is not None:
+                shown = present & ~(hidden & (owners & guided.mask[:, None]).any(-1))
             tokens, mask = torch.cat([tokens, concepts], 1), torch.cat([shown, guided.mask], 1)
         fused = self.fusion(tokens, bias, mask, anchors=guided.anchors, toward=toward)
         absent = (~present)[..., None] * self.absence
         latents = Latents(fused.latent + absent.mean(1), modality, present)
-        return Output(
-            fused.latent.new_empty(len(present), 0), latents, fused.attention[-1], mask, bias, toward
-        )
+        return latents, Attended(fused.attention[-1], mask, bias, toward)
 
-    def _shown(
-        self, present: Bool[Tensor, "batch modality"], evidence: Bool[Tensor, "batch modality"]
-    ) -> Bool[Tensor, "batch modality"]:
-        """Say whose latents are tokens in this step: all present ones, but for those that training hides."""
-        if not any(self.hide_latents):
-            return present
-        rates = torch.tensor(self.hide_latents, device=present.device)
-        hidden = torch.rand(len(present), 1, device=present.device) < rates
-        return present & ~(hidden & evidence)
+    def _hidden(self, batch: int, device: torch.device, draw: bool) -> Bool[Tensor, "batch modality"] | None:
+        """Say whose latents are hidden: drawn in a training step, else those that always are; None for nobody's."""
+        if self.granularity != "concept" or not any(self.hide_latents):
+            return None
+        rates = torch.tensor(self.hide_latents, device=device)
+        if draw:
+            return torch.rand(batch, 1, device=device) < rates
+        return (rates >= 1).expand(batch, -1) if max(self.hide_latents) >= 1 else None
 
     def score(
         self, features: dict[str, Tensor], batch: Batch, evidence_weight: Tensor

@@ -79,21 +79,16 @@ class _Flow:
 
 
 def _probes(
-    counted: Bool[Tensor, "batch dim"],
-    like: Tensor,
-    exact: bool,
-    count: int,
-    generator: torch.Generator | None,
+    counted: Bool[Tensor, "batch dim"], signs: Float[Tensor, "probes 1 dim"] | None, like: Tensor
 ) -> Float[Tensor, "probes batch dim"]:
-    """Unit vectors, or random signs; 0 where a coordinate does not count."""
+    """Unit vectors, or random signs where there are any; 0 where a coordinate does not count."""
     rows, dim = counted.shape
-    if exact:  # of the coordinates that count in any row; of none of them one, which then counts 0
+    if signs is None:  # of the coordinates that count in any row; of none of them one, which then counts 0
         columns = counted.any(dim=0)
         columns[0] |= ~columns.any()
         units = torch.eye(dim, dtype=like.dtype, device=like.device)[columns]
         return units[:, None, :].expand(len(units), rows, dim) * counted
-    signs = torch.randint(0, 2, (count, rows, dim), generator=generator, device=like.device)
-    return (2 * signs - 1).to(like.dtype) * counted
+    return signs * counted
 
 
 def log_density(
@@ -116,13 +111,19 @@ def log_density(
         exact: Exact trace or Hutchinson's; by default exact up to 256 coordinates.
         probes: Number of Hutchinson's probes.
         chunk: Rows at a time, which bounds the memory.
-        generator: Source of the random numbers of the probes.
+        generator: Source of the random numbers of the probes. All rows have the same ones, so that what is said of a
+            patient does not depend on who else is in the batch, and patients do not differ by luck.
         observed: True where a block is given; by default as the condition says.
         condition: What else is known.
     """
     with torch.inference_mode(False), torch.no_grad():
         condition = told(condition, observed)
-        exact = z_0[:1].numel() <= EXACT_UP_TO if exact is None else exact
+        size = z_0.shape[1:].numel()
+        exact = size <= EXACT_UP_TO if exact is None else exact
+        signs = None
+        if not exact:
+            drawn = torch.randint(0, 2, (probes, 1, size), generator=generator, device=z_0.device)
+            signs = (2 * drawn - 1).to(z_0.dtype)
         parts = []
         for first in range(0, max(len(z_0), 1), chunk):
             rows = slice(first, first + chunk)
@@ -135,7 +136,7 @@ def log_density(
                 counted = counted & known.present
                 part = part.masked_fill(~known.present[..., None], 0.0)
             coordinates = counted[..., None].expand(part.shape).flatten(1)
-            x = _probes(coordinates, part, exact, probes, generator)
+            x = _probes(coordinates, signs, part)
             flow = _Flow(denoiser, part.shape, counted, known, x)
             parts.append(_integrate(flow, part.flatten(1), steps, coordinates))
         normal = torch.cat([normal for normal, _ in parts])

@@ -262,12 +262,13 @@ class VAEPrior(Prior):
         generator: torch.Generator | None,
         label: Int64[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, " batch"]:
-        """Log 1/K sum_k p(z_here | h_k) p(h_k) / q(h_k | z_here); 0 for nothing."""
+        """Log 1/K sum_k p(z_here | h_k) p(h_k) / q(h_k | z_here); 0 for nothing. All rows have the same luck."""
         mean, log_std = self.averaged.encode(z, here)
+        luck = Noise(1, len(z), True, generator)
         center = self.averaged.center(label, len(z))
         weights = []
         for _ in range(self.importance):
-            noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+            noise = luck(mean)
             h = mean + log_std.exp() * noise
             fit = self.averaged.log_blocks(z, h).masked_fill(~here, 0.0).sum(dim=1)
             gain = (noise.square() + 2 * log_std - (h - center).square()).sum(dim=1) / 2

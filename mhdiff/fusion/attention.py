@@ -114,9 +114,17 @@ class OntologyBiasedAttention(nn.Module):
         empty = ~mask.any(dim=-1)
         blocked = ~(mask | empty[:, None])
         attention = logits.masked_fill_(blocked[:, None, None, :], -math.inf).softmax(dim=-1)
-        mixed = attention.to(v.dtype) @ v.masked_fill(empty[:, None, None, None], 0.0)
-        attention = attention.masked_fill(empty[:, None, None, None], 0.0)
+        if _may_be(empty):
+            mixed = attention.to(v.dtype) @ v.masked_fill(empty[:, None, None, None], 0.0)
+            attention = attention.masked_fill(empty[:, None, None, None], 0.0)
+        else:
+            mixed = attention.to(v.dtype) @ v
         return self.out(mixed.transpose(1, 2).flatten(-2)), attention
+
+
+def _may_be(flags: Bool[Tensor, " batch"]) -> bool:
+    """Whether any is set, where looking is cheap; where it would wait for the device, True."""
+    return flags.device.type != "cpu" or torch.compiler.is_compiling() or bool(flags.any())
 
 
 def _over_anchors(bias: Tensor | None, toward: Tensor | None, anchors: int) -> Tensor | None:

@@ -304,7 +304,10 @@ class Diagnosis(LightningModule):
         groups: list[dict[str, Any]] = [{"params": list(self.net.parameters())}]
         if own:
             groups.append({"params": own, "weight_decay": 0.0})
-        optimiser = torch.optim.AdamW(groups, lr=self.learning_rate, weight_decay=self.weight_decay)
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
+        optimiser = torch.optim.AdamW(  # fused, it would unscale gradients by itself, after they are clipped
+            groups, lr=self.learning_rate, weight_decay=self.weight_decay, fused=not scaled
+        )
         if self.learning_rate_schedule is None:
             return optimiser
         return by_step(optimiser, self.learning_rate_schedule, self.trainer.estimated_stepping_batches)

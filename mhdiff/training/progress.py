@@ -11,6 +11,9 @@ from pytorch_lightning.callbacks import Callback
 
 from mhdiff import console
 
+#: Of fewer complete training samples a prior learns next to nothing about what is fused when nothing is missing.
+FEW_COMPLETE = 100
+
 
 def quiet() -> None:
     """Keep the libraries' chatter off the screen; warnings that concern a user are ours to give."""
@@ -35,6 +38,22 @@ class EpochLines(Callback):
             stage: Not read.
         """
         quiet()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Warn where the prior has little to learn imputing from.
+
+        Args:
+            trainer: Knows the training samples.
+            pl_module: Has the prior.
+        """
+        present = trainer.train_dataloader.dataset.present  # type: ignore[union-attr]
+        complete = int(present.all(dim=1).sum())
+        prior = pl_module.net.prior
+        if trainer.is_global_zero and prior.draws_shared and complete < FEW_COMPLETE:
+            console.say(
+                f"few complete patients: {complete} of {len(present)} training samples have every modality, and from "
+                "these alone the prior learns what is fused when nothing is missing; imputing may not pay"
+            )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the time.

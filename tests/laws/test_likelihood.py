@@ -163,6 +163,19 @@ def test_blocks_are_one_long_latent_and_chunks_do_not_matter():
     torch.testing.assert_close(log_likelihood(model, z, steps=10, chunk=4), whole)
 
 
+def test_a_patient_is_told_the_same_whoever_else_is_asked_about():
+    model, z = gaussian(6), torch.randn(7, 6, dtype=F64, generator=seeded(1))
+
+    def told(rows, chunk=256):
+        return log_density(model, rows, steps=4, exact=False, probes=3, chunk=chunk, generator=seeded())
+
+    everybody = told(z)
+    assert everybody.error.min() > 0
+    for one in (told(z[5:6]), told(z[[2, 5]])):
+        torch.testing.assert_close(one.value[-1], everybody.value[5])
+    torch.testing.assert_close(told(z, chunk=2).value, everybody.value)
+
+
 @pytest.mark.parametrize("guard", [torch.inference_mode, torch.no_grad])
 def test_works_where_gradients_are_off(guard):
     model = VDenoiser(ResidualMLP(3, width=16, depth=1)).requires_grad_(False)

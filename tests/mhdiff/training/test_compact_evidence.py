@@ -40,9 +40,22 @@ def learned(module, batch):
     return {"logits": output.logits, "shared": output.complete.shared, "weight": weight.grad} | found
 
 
+def spy(monkeypatch, module):
+    """Numbers of patients that are fused together, one entry a time."""
+    seen, fused = [], module.net._fused
+
+    def counting(encoded, *rest):
+        seen.append(len(encoded))
+        return fused(encoded, *rest)
+
+    monkeypatch.setattr(module.net, "_fused", counting)
+    return seen
+
+
+@pytest.mark.parametrize("group", [128, 3])
 @pytest.mark.parametrize("granularity", ["modality", "concept"])
 @pytest.mark.parametrize("guidance", [NoGuidance, Linked, Similarity, Distance, MessagePassing, anchored])
-def test_logits_and_gradients_are_those_of_all_places(guidance, granularity):
+def test_logits_and_gradients_are_those_of_all_places(guidance, granularity, group, monkeypatch):
     batch, most = sparse()
 
     def plain(graph, dim, heads):
@@ -61,7 +74,10 @@ def test_logits_and_gradients_are_those_of_all_places(guidance, granularity):
     )
     before = learned(module, batch)
     counted = dataclasses.replace(batch, evidence=dataclasses.replace(batch.evidence, most=most))
+    monkeypatch.setattr("mhdiff.model.GROUP", group)
+    grouped = spy(monkeypatch, module)
     after = learned(module, counted)
+    assert (len(grouped) == 4) == (group == 3 and granularity == "concept")  # two groups, fused twice
     assert before.keys() == after.keys()
     for name, value in before.items():
         if value is not None:
@@ -92,6 +108,36 @@ def test_compact_evidence_is_the_same_evidence_in_the_same_order():
         ]  # fmt: skip
     present = torch.tensor([True, False, True, False]).expand(6, 4)
     assert torch.equal(whole.available(present).sum(1), compact.available(present).sum(1))
+
+
+@pytest.mark.parametrize("guidance", [NoGuidance, Linked, anchored])
+def test_the_attention_of_groups_is_put_together_as_if_there_were_none(guidance, monkeypatch):
+    batch, most = sparse()
+    module = small.module(guidance=guidance, granularity="concept", hide_latents=0.0).train()
+    module.net.guidance.embedding_dropout = 0.0
+    counted = dataclasses.replace(batch, evidence=dataclasses.replace(batch.evidence, most=most))
+    torch.manual_seed(0)
+    whole = module(counted)
+    monkeypatch.setattr("mhdiff.model.GROUP", 2)
+    torch.manual_seed(0)
+    groups = module(counted)
+    assert len(groups.attended.parts) == 3
+    assert len({part.mask.shape[1] for part in groups.attended.parts}) > 1
+    assert torch.equal(groups.mask, whole.mask)
+    there = whole.mask[:, None, :, None]
+    torch.testing.assert_close(groups.attention * there, whole.attention * there)
+    keys = torch.cat(
+        [
+            whole.mask,
+            whole.mask.any(1, keepdim=True).expand(-1, groups.attention.shape[-1] - whole.mask.shape[1]),
+        ],
+        1,
+    )
+    pairs = there & keys[:, None, None]
+    assert (groups.bias is None) == (whole.bias is None)
+    if whole.bias is not None:
+        assert whole.bias.abs().sum() > 0
+        torch.testing.assert_close(groups.bias * pairs, whole.bias * pairs)
 
 
 def test_evaluation_keeps_every_place_where_it_was():
