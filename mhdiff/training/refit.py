@@ -79,7 +79,7 @@ def go_on(
     """
     device = prior.scale.mean.device
     generator = torch.Generator(device).manual_seed(seed)
-    optimiser = torch.optim.AdamW([p for p in prior.parameters() if p.requires_grad], lr=rate)
+    optimiser = torch.optim.AdamW([p for p in prior.parameters() if p.requires_grad], lr=rate, fused=True)
     guard = GradientGuard(prior.named_parameters(), {})
     before = least = _loss(prior, tuning)
     kept, at = copy.deepcopy(prior.state_dict()), 0
