@@ -147,10 +147,7 @@ class GaussianImputer(Prior):
     def denoise(self, latents: Latents, t: float | None = None) -> Float[Tensor, "batch dim"]:
         """alpha^2 z~: the posterior mean of a standard normal seen at alpha z~, see `Prior.denoise`."""
         z = self.standardise(latents)
-        time = self.denoise_time if t is None else t
-        if not 0.0 <= time <= 1.0:
-            raise InputError(f"cannot denoise at t = {time}", remedy="Give a time in [0, 1].")
-        alpha, _ = VPSchedule()(torch.full_like(z[:, :1], time))
+        alpha, _ = VPSchedule()(torch.full_like(z[:, :1], self._time(t)))
         return alpha.square() * z
 
     def _conditional(

@@ -167,9 +167,7 @@ class DiffusionPrior(Prior):
         z = self.standardise(latents)
         if not self.models_shared:
             return z
-        if t is not None and not 0.0 <= t <= 1.0:
-            raise InputError(f"cannot denoise at t = {t}", remedy="Give a time in [0, 1].")
-        times = torch.full_like(z[:, 0], self.denoise_time if t is None else t)
+        times = torch.full_like(z[:, 0], self._time(t))
         alpha, _ = self.averaged.schedule(times)
         only, shown = self._shared_alone(alpha[:, None] * z)
         return self.averaged(only, per_block(times, only), Condition(None, shown)).z_0[:, 0]

@@ -142,6 +142,13 @@ class Prior(nn.Module, ABC):
         """Whether `denoise` reads its time."""
         return self.models_shared and hasattr(self, "denoise_time")
 
+    def _time(self, t: float | None) -> float:
+        """How much of the shared latent is taken for noise, as asked or as the member is set."""
+        time = float(self.denoise_time) if t is None else t  # type: ignore[arg-type]
+        if not 0.0 <= time <= 1.0:
+            raise InputError(f"cannot denoise at t = {time}", remedy="Give a time in [0, 1].")
+        return time
+
     # -- what a prior is asked
 
     @abstractmethod

@@ -10,9 +10,15 @@ r"""A masked multimodal variational autoencoder in the prior's place.
 - f: perceptron; s_b: one width for each coordinate of each block; c_y: a centre for each class, and one untold;
 - KL as it stands, without a weight: what is told of the density is a bound on it.
 
-Imputing draws h from q(h | z_given) and the blocks from p(z_b | h). Denoising reads the shared block alone and
-gives f_0(mu). Densities are the importance-weighted bound of Burda et al., "Importance weighted autoencoders"
-(2016), never above the density in expectation. The network that answers is averaged (EMA).
+Imputing draws h from q(h | z_given) and the blocks from p(z_b | h). Denoising takes the shared latent for
+z_t = alpha z_0 + sigma eps, as every prior does, and is exact given h = mu, the code of the shared block alone:
+
+    E[z_0 | z_t, h] = f_0(h) + alpha^2 s_0^2 / (alpha^2 s_0^2 + sigma^2) (z_t / alpha - f_0(h))
+
+which leaves z as it is at t = 0 and gives f_0(h) at t = 1. A code that says nothing (f_0 = 0, s_0 = 1) leaves the
+posterior mean of a standard normal; with f_0(h) alone it would leave the head nothing to learn from. Densities are
+the importance-weighted bound of Burda et al., "Importance weighted autoencoders" (2016), never above the density in
+expectation. The network that answers is averaged (EMA).
 """
 
 import math
@@ -26,6 +32,7 @@ from mhdiff.diffusion.ema import EMA
 from mhdiff.diffusion.latents import Latents
 from mhdiff.diffusion.noise import Noise
 from mhdiff.diffusion.prior_base import Prior
+from mhdiff.diffusion.schedule import VPSchedule
 from mhdiff.diffusion.views import draw_views
 from ontology.errors import InputError
 
@@ -109,6 +116,7 @@ class VAEPrior(Prior):
         code: Width of h.
         importance: Number of draws of the bound on a density.
         label_dropout: Share of the rows whose label is not told in training.
+        denoise_time: t*, in [0, 1): how much of the shared latent is taken for noise.
         ema_decay: Decay of the average that answers; warmed up.
         warmup: Number of training steps after which the standardisation is frozen.
         stop_gradient: See `Prior`.
@@ -125,18 +133,20 @@ class VAEPrior(Prior):
         code: int = 64,
         importance: int = 64,
         label_dropout: float = 0.5,
+        denoise_time: float = 0.1,
         ema_decay: float = 0.999,
         warmup: int = 500,
         stop_gradient: bool = True,
     ) -> None:
         super().__init__(dim, modalities, classes, warmup, stop_gradient)
-        if width < 1 or code < 1 or importance < 1 or not 0.0 < label_dropout <= 1.0:
+        fits = 0.0 < label_dropout <= 1.0 and 0.0 <= denoise_time < 1.0
+        if width < 1 or code < 1 or importance < 1 or not fits:
             raise InputError(
-                f"width {width}, code {code}, importance {importance} and label_dropout {label_dropout} do not make "
-                "a VAEPrior",
-                remedy="Give whole numbers >= 1, and a label_dropout in (0, 1].",
+                f"width {width}, code {code}, importance {importance}, label_dropout {label_dropout} and denoise_time "
+                f"{denoise_time} do not make a VAEPrior",
+                remedy="Give whole numbers >= 1, a label_dropout in (0, 1] and a denoise_time in [0, 1).",
             )
-        self.importance, self.label_dropout = importance, label_dropout
+        self.importance, self.label_dropout, self.denoise_time = importance, label_dropout, denoise_time
         self.network = MaskedVAE(dim, 1 + modalities, classes, width, code)
         self.ema = EMA(self.network, ema_decay)
 
@@ -175,9 +185,12 @@ class VAEPrior(Prior):
         return (divergence - fit).masked_fill(~shown, 0.0).sum() / (shown.sum().clamp(min=1) * self.dim)
 
     def denoise(self, latents: Latents, t: float | None = None) -> Float[Tensor, "batch dim"]:
-        """f_0 of the mean code of the shared block alone; there is no time here, so `t` is not read."""
+        """E[z_0 | z_t = alpha z~, h], see the top of this file and `Prior.denoise`."""
         z, only = self._shared_alone(latents)
-        return self.averaged.decode(self.averaged.encode(z, only)[0])[:, 0]
+        alpha, sigma = VPSchedule()(torch.full_like(z[:, 0, :1], self._time(t)))
+        kept = (alpha * self.averaged.block_std()[0]).square()
+        decoded = self.averaged.decode(self.averaged.encode(z, only)[0])[:, 0]
+        return decoded + kept / (kept + sigma.square()) * (z[:, 0] - decoded)
 
     def _shared_alone(self, latents: Latents) -> tuple[Tensor, Tensor]:
         z = self.blocks(latents)

@@ -139,7 +139,7 @@ def test_the_way_told_is_the_way_taken(net, batch):
         assert way.temperature == (0.5 if row else 1.0)
         assert way.draws == (4 if draws else 0)
         assert way.via == (("shared" if prior.draws_shared else "fusion") if draws else None)
-        knows_time = type(prior) in (DiffusionPrior, GaussianImputer)
+        knows_time = type(prior) in (DiffusionPrior, GaussianImputer, VAEPrior)
         assert way.time == (prior.denoise_time if knows_time else None)
         assert (way.spread is None) == (not draws)
         assert not draws or (way.spread > 0) == (type(prior) in DRAWING)

@@ -16,6 +16,7 @@ from mhdiff.diffusion import (
     RegressionImputer,
     ResidualMLP,
     VAEPrior,
+    VPSchedule,
     log_likelihood,
 )
 
@@ -161,6 +162,40 @@ def test_the_autoencoder_imputes_better_than_the_mean_and_bounds_the_density():
     law = torch.distributions.MultivariateNormal(TRUTH.mean[D:], TRUTH.covariance[D:, D:])
     gap = (law.log_prob(z) - prior.block_log_likelihood(fresh, generator=seeded())).mean()
     assert 0 < gap < 0.8
+
+
+@pytest.mark.parametrize("time", [0.0, 0.3, 1.0])
+def test_the_autoencoder_denoises_by_the_law_of_the_latent_given_its_code(time):
+    torch.manual_seed(0)
+    prior = train(VAEPrior(D, M, width=64, code=6, ema_decay=0.99, warmup=50), 20)
+    latents = TRUTH.draw(5, seeded(1))
+    z = prior.blocks(latents)
+    network = prior.averaged
+    only = torch.tensor([[True, False, False]]).expand(5, -1)
+    with torch.no_grad():
+        f = network.decode(network.encode(z, only)[0])[:, 0]
+        s = network.block_std()[0]
+        alpha, sigma = VPSchedule()(torch.tensor(time))
+        # of N(f, s^2) and an observation alpha z with noise sigma: precisions add up
+        precision, seen = s**-2, (alpha / sigma) ** 2
+        expected = (precision * f + seen * z[:, 0]) / (precision + seen) if sigma > 0 else z[:, 0]
+        torch.testing.assert_close(prior.denoise(latents, time), expected, rtol=1e-4, atol=1e-4)
+        if time == 0.0:
+            torch.testing.assert_close(prior.denoise(latents, time), z[:, 0], rtol=1e-3, atol=1e-3)
+
+
+def test_an_autoencoder_whose_code_says_nothing_leaves_the_latent_as_a_standard_normal_does():
+    prior = VAEPrior(D, M, width=8, code=2)
+    with torch.no_grad():
+        for part in (
+            prior.averaged.decoder[-1].weight,
+            prior.averaged.decoder[-1].bias,
+            prior.averaged.log_std,
+        ):
+            part.zero_()
+    latents = TRUTH.draw(5, seeded(1))
+    plain = GaussianImputer(D, M)
+    torch.testing.assert_close(prior.denoise(latents, 0.4), plain.denoise(latents, 0.4))
 
 
 @pytest.mark.parametrize("block", [None, 0, 1, 2])
