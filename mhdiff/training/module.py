@@ -304,7 +304,8 @@ class Diagnosis(LightningModule):
         groups: list[dict[str, Any]] = [{"params": list(self.net.parameters())}]
         if own:
             groups.append({"params": own, "weight_decay": 0.0})
-        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
+        plugin = None if self._trainer is None else self.trainer.precision_plugin
+        scaled = getattr(plugin, "scaler", None) is not None
         optimiser = torch.optim.AdamW(  # fused, it would unscale gradients by itself, after they are clipped
             groups, lr=self.learning_rate, weight_decay=self.weight_decay, fused=not scaled
         )

@@ -41,7 +41,6 @@ def test_message_passing_beats_permuted_only_where_the_ontology_speaks(signal, t
     (tmp_path / "base.yaml").write_text(yaml.safe_dump(config))
     ablation = yaml.safe_load(find("ablations/demo.yaml").read_text()) | {"base": str(tmp_path / "base.yaml")}
     ablation["arms"] = {name: ablation["arms"][name] for name in ("message_passing", "permuted")}
-    ablation["set"] = [*ablation["set"], "--model.prior=mhdiff.diffusion.NoPrior"]  # it is not what is asked about
     ablation |= {"reference": "permuted", "contrasts": [], "seeds": SEEDS}
     (tmp_path / "ablation.yaml").write_text(yaml.safe_dump(ablation))
     document = run(Ablation.load(tmp_path / "ablation.yaml"), tmp_path / "out", fit_cell)
