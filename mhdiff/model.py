@@ -208,8 +208,8 @@ class MHDiff(nn.Module):
             torch.cat([getattr(latents, name) for latents, _ in parts])[back]
             for name in ("shared", "modality")
         )
-        attended = InGroups([seen for _, seen in parts], back)
-        return Output(shared.new_empty(len(present), 0), Latents(shared, modality, present), attended)
+        together = InGroups([seen for _, seen in parts], back)
+        return Output(shared.new_empty(len(present), 0), Latents(shared, modality, present), together)
 
     def _groups(self, evidence: EvidenceBatch) -> list[tuple[Int64[Tensor, " row"], EvidenceBatch]] | None:
         """Patients by the number of their concepts, and their evidence; None where all are fused together.
