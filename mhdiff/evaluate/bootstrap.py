@@ -14,11 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
+from threadpoolctl import threadpool_limits
 
 from mhdiff.evaluate.bca import bca, left_out
 from mhdiff.evaluate.metrics import Metrics, WeightedMetrics, average, concatenate
@@ -215,7 +217,9 @@ def bootstrap(
 
     def over(weightings: Iterable[Float64[np.ndarray, "block subjects"]]) -> dict[str, Metrics]:
         parts: list[dict[str, Metrics]] = []
-        with ThreadPoolExecutor(2) as pool:  # numpy lets go of the interpreter where arrays are large
+        # BLAS's own threads wait for each other in each of many small products; ours share out whole pieces instead.
+        alone = threadpool_limits(1, "blas") if step < _BLOCK else nullcontext()
+        with alone, ThreadPoolExecutor(2) as pool:
             for block in weightings:
                 pieces = [block[start : start + step] for start in range(0, len(block), step)]
                 parts += pool.map(weighted, pieces) if len(pieces) > 1 else map(weighted, pieces)
