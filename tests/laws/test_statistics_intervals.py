@@ -59,6 +59,20 @@ def test_bca_covers_a_clustered_proportion_from_both_sides():
     assert max(low, high) <= 0.045 * 1000  # .025 on either side, were it exact
 
 
+def test_near_the_end_of_the_scale_bca_misses_less_and_more_evenly_than_percentiles():
+    rng, truth = np.random.default_rng(7), stats.norm.cdf(2 / np.sqrt(2))
+    labels = (np.arange(150) < 15).astype(int)
+    misses = {False: np.zeros(2), True: np.zeros(2)}
+    for i in range(400):
+        run = scored_of(1 / (1 + np.exp(-(2 * labels + rng.normal(size=150)))), labels)
+        for accelerated, sides in misses.items():
+            resamples = Resamples.of(run.subjects, 300, i)
+            figure = bootstrap({"a": [run]}, resamples, accelerated=accelerated)["a"].overall("auroc")
+            sides += [figure["low"] > truth, figure["high"] < truth]
+    assert misses[True].sum() < 0.9 * misses[False].sum()
+    assert abs(np.diff(misses[True])) < 0.8 * abs(np.diff(misses[False]))
+
+
 def test_left_out_patients_are_left_out_whole():
     rng = np.random.default_rng(7)
     subjects = np.repeat(np.arange(20), 3)

@@ -52,6 +52,13 @@ def test_sensitivity_at_fixed_specificity_is_read_off_the_roc_curve(decimals):
             assert found[r, c] == pytest.approx(true_rate[false_rate <= 0.1 + 1e-9].max(), abs=1e-12)
 
 
+def test_a_specificity_of_exactly_90_percent_is_enough():
+    # Ten negatives at .01 .02 ... .10; called at .095 they have a specificity of 9/10, called at .085 of 8/10.
+    p1 = np.r_[np.arange(1, 11) / 100, 0.095, 0.085]
+    found = once(WeightedMetrics(binary(p1, [0] * 10 + [1, 1])), 12)
+    assert found.per_class[AT_SPECIFICITY][0, 1] == 1 / 2
+
+
 def test_adaptive_bins_hold_equally_many_and_equal_scores_stay_together():
     score = np.random.default_rng(0).beta(8, 1, size=300)
     assert np.bincount(adaptive_bin_of(score, 15)).tolist() == [20] * 15
