@@ -83,7 +83,8 @@ class Rare:
         Args:
             result: Figures and their replicates.
         """
-        return Result(self._added(result.point), None if result.draws is None else self._added(result.draws))
+        draws, without = (None if m is None else self._added(m) for m in (result.draws, result.without))
+        return Result(self._added(result.point), draws, without)
 
     def _added(self, metrics: Metrics) -> Metrics:
         places = list(self.places)

@@ -82,6 +82,7 @@ def paired_difference(
     pattern: str | None = None,
     replicates: int = 1000,
     seed: int = 0,
+    accelerated: bool = False,
 ) -> dict[str, Estimate]:
     """Estimate first minus second for every metric on the held-out patients.
 
@@ -92,6 +93,7 @@ def paired_difference(
         pattern: Which pattern of modalities; the fullest that `first` has, if not given.
         replicates: How many resamples of patients.
         seed: Seed of the resamples.
+        accelerated: Whether intervals are BCa's or percentiles.
 
     Returns:
         By metric {value, low, high, undefined, n, n_subjects}, and a reason where something is undefined.
@@ -117,7 +119,7 @@ def paired_difference(
     one, two = runs["first"], runs["second"]
     refuse_different_patients(one, two)
     resamples = Resamples.of(one.subjects, replicates, seed)
-    results = bootstrap({"first": [one], "second": [two]}, resamples)
+    results = bootstrap({"first": [one], "second": [two]}, resamples, accelerated=accelerated)
     difference = results["first"] - results["second"]
     absent = undefined_reasons(one, classes)
     size = {"n": len(one.samples), "n_subjects": int(resamples.subjects.size)}

@@ -8,8 +8,9 @@ and scores s = p_c,
     AUPRC_c = \sum_{i in c} w_i / W^+ * W^+(s >= s_i) / ( W^+(s >= s_i) + W^-(s >= s_i) )
 
 (the latter is average precision), where W^-(.) is the weight of the negatives that satisfy the condition:
-with negatives sorted once, a cumulative sum of their weights answers it for all replicates. Everything else
-is linear in w and is one matrix product.
+with negatives sorted once, a cumulative sum of their weights answers it for all replicates. Sensitivity at a
+specificity of .9 is the highest on the ROC curve of these very samples with a specificity of at least that, calls
+being s >= t; only scores of positives need to be tried for t. Everything else is linear in w and is one matrix product.
 
 Macro figures are plain means over ALL classes. A class without a positive (or a negative) has no AUROC,
 AUPRC, F1 and sensitivity, and then the macro figure is undefined too: NaN here, None with a reason in a
@@ -31,6 +32,8 @@ PER_CLASS = ("auroc", "auprc", "f1", "sensitivity", "specificity")
 OVERALL = ("auroc", "auprc", "accuracy", "f1", "sensitivity", "specificity", "ece", "brier")
 THRESHOLDED = ("sensitivity", "specificity")
 LOWER_IS_BETTER = ("ece", "brier")
+SPECIFICITY = 0.9
+AT_SPECIFICITY = "sensitivity_at_90"
 
 
 @dataclass(frozen=True)
@@ -119,11 +122,12 @@ class WeightedMetrics:
         negative = n[:, None] - positive
         ranked = [ranks(weights) for ranks in self._ranks]
         per_class = {
-            "auroc": np.stack([auroc for auroc, _ in ranked], axis=1),
-            "auprc": np.stack([auprc for _, auprc in ranked], axis=1),
+            "auroc": np.stack([auroc for auroc, _, _ in ranked], axis=1),
+            "auprc": np.stack([auprc for _, auprc, _ in ranked], axis=1),
             "f1": np.where(positive > 0, _ratio(2 * both, positive + guessed), np.nan),
             "sensitivity": _ratio(called_true, positive),
             "specificity": _ratio(spared, negative),
+            AT_SPECIFICITY: np.stack([at for _, _, at in ranked], axis=1),
         }
         overall = {name: values.mean(axis=1) for name, values in per_class.items()}
         overall |= {
@@ -131,11 +135,11 @@ class WeightedMetrics:
             "ece": _ratio(np.abs(bins).sum(axis=1), n),
             "brier": _ratio(brier, n),
         }
-        return Metrics({name: overall[name] for name in OVERALL}, per_class)
+        return Metrics({name: overall[name] for name in (*OVERALL, AT_SPECIFICITY)}, per_class)
 
 
 class Ranks:
-    """AUROC and average precision of one class by weighted ranks."""
+    """AUROC, average precision and sensitivity at a fixed specificity of one class by weighted ranks."""
 
     def __init__(self, scores: Float64[np.ndarray, " n"], positive: np.ndarray) -> None:
         order = np.argsort(scores, kind="stable")
@@ -148,8 +152,12 @@ class Ranks:
 
     def __call__(
         self, weights: Float64[np.ndarray, "replicates n"]
-    ) -> tuple[Float64[np.ndarray, " replicates"], Float64[np.ndarray, " replicates"]]:
-        """Give AUROC and average precision under every weighting.
+    ) -> tuple[
+        Float64[np.ndarray, " replicates"],
+        Float64[np.ndarray, " replicates"],
+        Float64[np.ndarray, " replicates"],
+    ]:
+        """Give AUROC, average precision and sensitivity at `SPECIFICITY` under every weighting.
 
         Args:
             weights: How often each sample counts, one row a replicate.
@@ -163,7 +171,10 @@ class Ranks:
         alarms = w_neg[:, None] - below
         precision = hits / np.maximum(hits + alarms, 1e-300)  # 0 / 0 only where w = 0
         auprc = _ratio(np.einsum("rp,rp->r", w, precision), w_pos)
-        return _ratio(wins, w_pos * w_neg), np.where(w_neg > 0, auprc, np.nan)
+        spared = below >= (SPECIFICITY - 1e-12) * w_neg[:, None]
+        called = _ratio(np.einsum("rp,rp->r", w, spared), w_pos)
+        there = w_neg > 0
+        return _ratio(wins, w_pos * w_neg), np.where(there, auprc, np.nan), np.where(there, called, np.nan)
 
 
 def _cumulative(weights: Float64[np.ndarray, "replicates k"]) -> Float64[np.ndarray, "replicates k+1"]:
