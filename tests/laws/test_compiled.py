@@ -13,11 +13,10 @@ from tests.needs import missing
 
 
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
-def test_compiled_the_core_gives_the_same_logits_loss_and_gradients(backend, monkeypatch):
+def test_compiled_the_core_gives_the_same_logits_loss_and_gradients(backend):
     """Captured as one graph, without a break; the slow one is also translated into C++."""
     if backend == "inductor" and not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
         missing("no C++ compiler on this machine, which torch.compile needs")
-    monkeypatch.setattr(torch._inductor.config, "fallback_random", True)  # the prior's noise must be the same
     torch.manual_seed(0)
     settings = Settings(width=16, heads=2, batch=5, depth=1)
     core = Core(settings).double()  # so that what the order of sums does to the last digits is no matter
@@ -34,5 +33,6 @@ def test_compiled_the_core_gives_the_same_logits_loss_and_gradients(backend, mon
         return logits, loss, *(g for g in gradients if g is not None)
 
     torch._dynamo.reset()
-    eager, compiled = results(core), results(torch.compile(core, fullgraph=True, backend=backend))
+    with torch._inductor.config.patch(fallback_random=True):  # the prior's noise must be the same
+        eager, compiled = results(core), results(torch.compile(core, fullgraph=True, backend=backend))
     torch.testing.assert_close(compiled, eager, rtol=1e-6, atol=1e-9)
