@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/mhdiff demo --out runs/demo
 
-# two at once: each fixes itself to one thread
+# two at once, each of one thread: tests/__init__.py
 test: $(STAMP)
 	$(BIN)/python -m pytest -m 'not slow' -n 2 $(ARGS)
 

@@ -262,6 +262,25 @@ class MHDiff(nn.Module):
             return torch.rand(batch, 1, device=device) < rates
         return (rates >= 1).expand(batch, -1) if max(self.hide_latents) >= 1 else None
 
+    @torch.no_grad()
+    def restandardise(self, latents: Latents) -> None:
+        """Standardise by the latents of the weights as they are now, and leave the head's answers as they are.
+
+            W z~ + b = W' z~' + b',   W' = W s' / s,   b' = b + W (m' - m) / s
+
+        W and b are of the head's first layer, m' and s' the new statistics. What the prior has learned is not taken
+        along: it goes on learning on the new scale. A patient of whom nothing is present is put at the new mean.
+
+        Args:
+            latents: The patients of the training fold, each once, with nothing masked.
+        """
+        scale, first = self.prior.scale, self.head[0]
+        assert isinstance(first, nn.Linear)
+        mean, std = scale.mean.clone(), scale.std
+        self.prior.restandardise(latents)
+        first.bias += first.weight @ ((scale.mean - mean) / std).to(first.weight.dtype)
+        first.weight *= (scale.std / std).to(first.weight.dtype)
+
     def score(
         self, features: dict[str, Tensor], batch: Batch, evidence_weight: Tensor
     ) -> Float[Tensor, "batch classes"]:

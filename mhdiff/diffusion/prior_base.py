@@ -98,6 +98,17 @@ class Prior(nn.Module, ABC):
         """
         return None
 
+    def restandardise(self, latents: Latents) -> None:
+        """Standardise by these patients from now on, whatever was frozen before.
+
+        What has learned on the scale of before has to be told: see `mhdiff.model.MHDiff.restandardise`.
+
+        Args:
+            latents: The patients of the training fold, each once, with nothing masked.
+        """
+        self.scale.recount(latents.shared, latents.known)
+        self.modality_scale.recount(latents.modality, latents.present)
+
     def standardise(self, latents: Latents) -> Float[Tensor, "batch dim"]:
         """The shared block, which is 0 for a patient of whom nothing is present."""
         absent = ~latents.known[:, None]

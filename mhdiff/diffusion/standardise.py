@@ -6,7 +6,8 @@ r"""Standardisation of latents with running statistics of the training fold.
 - m_b, s_b, n_b: mean, standard deviation and number of the rows of a batch, over all processes;
 - n: rows seen, counted up to `memory`: until then m and s are those of all rows seen, later those of about
   the last `memory` rows, so that latents of an encoder that has moved on are forgotten;
-- after `warmup` batches the statistics are frozen. They move in training mode only.
+- after `warmup` batches the statistics are frozen. They move in training mode only. What moves on after that is no
+  longer standard; `recount` takes the statistics of given rows instead.
 
 With blocks each block has statistics and a count of its own: a modality that few patients have is standardised
 by those few.
@@ -77,6 +78,24 @@ class Standardiser(nn.Module):
         self.variance.copy_(torch.where(count > 0, blend, self.variance))
         self.mean += w * first
         self.rows.copy_((self.rows + count[..., 0]).clamp(max=self.memory))
+
+    @torch.no_grad()
+    def recount(self, z: Float[Tensor, "rows *blocks dim"], counted: Bool[Tensor, "rows *blocks"]) -> None:
+        """Take the mean and the variance of these rows, in whatever mode, and nothing of what was seen before.
+
+        A block that fewer than two rows have keeps its own.
+
+        Args:
+            z: Latents, of the training fold.
+            counted: True for the rows, or the blocks of them, that count.
+        """
+        number = counted.sum(dim=0)[..., None]
+        keep = counted[..., None]
+        mean = z.to(self.mean.dtype).masked_fill(~keep, 0.0).sum(dim=0) / number.clamp(min=1)
+        away = (z.to(self.mean.dtype) - mean).masked_fill(~keep, 0.0)
+        variance = away.square().sum(dim=0) / number.clamp(min=1)
+        self.mean.copy_(torch.where(number > 1, mean, self.mean))
+        self.variance.copy_(torch.where(number > 1, variance, self.variance))
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)

@@ -4,10 +4,10 @@ While encoders move, a prior runs after them: what it has counted is of all of t
 has learned by descent is as old as its average. So in the end
 
 - what is counted is counted anew on the training split (`Prior.refit`);
-- with `model.prior_steps` the prior alone goes on learning for so many steps. Ten times on the way its loss on the
-  tuning split is taken, always from the same random numbers, and the best of these states is kept, the first one too.
-
-The standardisation stays, since the head has learnt on it.
+- with `model.prior_steps` a prior that learns by descent goes on alone for so many steps. The latents have moved on
+  since the standardisation was frozen, so they are standardised anew first, and the head's first layer takes that up
+  (`MHDiff.restandardise`). Ten times on the way the loss on the tuning split is taken, always from the same random
+  numbers, and the best of these states is kept, the first one too.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Labelled(NamedTuple):
 
 
 def refit(module: Diagnosis, data: MultimodalData, seed: int = 0) -> None:
-    """Fit the prior to the latents of the training split, and leave the rest alone.
+    """Fit the prior to the latents of the training split. What the model says without the prior stays as it is.
 
     Args:
         module: The module with the weights that were chosen; it stays where it is.
@@ -57,6 +57,7 @@ def refit(module: Diagnosis, data: MultimodalData, seed: int = 0) -> None:
         prior.refit(made.latents for made in _walk(module, data, "train"))
     if module.prior_steps and any(p.requires_grad for p in prior.parameters()):
         train, tuning = (_together(_walk(module, data, split)) for split in ("train", "tuning"))
+        module.net.restandardise(train.latents)
         before, after, at = go_on(prior, train, tuning, module.prior_steps, module.learning_rate, seed)
         console.say(f"the prior alone: tuning loss {before:.4f} before, {after:.4f} after {at} steps")
 
