@@ -278,8 +278,8 @@ class MHDiff(nn.Module):
         assert isinstance(first, nn.Linear)
         mean, std = scale.mean.clone(), scale.std
         self.prior.restandardise(latents)
-        first.bias += first.weight @ ((scale.mean - mean) / std).to(first.weight.dtype)
-        first.weight *= (scale.std / std).to(first.weight.dtype)
+        first.bias.add_(first.weight @ ((scale.mean - mean) / std).to(first.weight.dtype))
+        first.weight.mul_((scale.std / std).to(first.weight.dtype))
 
     def score(
         self, features: dict[str, Tensor], batch: Batch, evidence_weight: Tensor
