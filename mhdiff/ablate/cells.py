@@ -42,6 +42,7 @@ class Cell:
         seed: Seed of the training.
         overrides: Everything that is put on top of the base configuration, in order.
         key: What identifies the cell on disk.
+        encoders: The key of the encoders whose outputs it is trained from; None: it trains its own.
     """
 
     arm: str
@@ -49,6 +50,7 @@ class Cell:
     seed: int
     overrides: tuple[str, ...]
     key: str
+    encoders: str | None = None
 
     @property
     def place(self) -> str:
@@ -56,47 +58,76 @@ class Cell:
         return f"seed {self.seed}" if self.fold is None else f"fold {self.fold + 1} seed {self.seed}"
 
 
-def plan(ablation: Ablation) -> tuple[list[Cell], dict[str, str]]:
+#: The name that the training of shared encoders has where cells have an arm's.
+ENCODERS = "encoders"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an ablation comes to.
+
+    Attributes:
+        cells: The trainings of its arms, in order.
+        encoders: Those of the encoders that they share, by key.
+        data: By path the fingerprint of each file or folder that the configuration names.
+    """
+
+    cells: list[Cell]
+    encoders: dict[str, Cell]
+    data: dict[str, str]
+
+
+def plan(ablation: Ablation) -> Plan:
     """List the cells of an ablation, and the fingerprints of the data that they name.
 
     Args:
         ablation: The ablation.
-
-    Returns:
-        The cells in order, and by path the fingerprint of each file or folder that the configuration names.
 
     Raises:
         InputError: If the base configuration is not readable.
     """
     text, code = _read(ablation.base), code_fingerprint()
     folds: list[int | None] = [None] if ablation.folds is None else [*range(ablation.folds)]
-    cells: list[Cell] = []
-    data: dict[str, str] = {}
+    made = Plan([], {}, {})
+
+    def cell(
+        arm: str, fold: int | None, seed: int, own: tuple[str, ...], patterns: tuple[str, ...], of: str | None
+    ) -> Cell:
+        written = [*ablation.common, *own]
+        if fold is not None:
+            written.append(f"--data.split=fold:{fold}/{ablation.folds}")
+        written.append(f"--seed_everything={seed}")
+        values = {"seed": str(seed), "fold": str(fold), "folds": str(ablation.folds)}
+        overrides = tuple(_fill(option, values) for option in written)
+        named = data_fingerprints(text, overrides, ablation.base, made.data)
+        made.data.update(named)
+        shared = {} if of is None else {"encoders": of}
+        key = _hash(
+            {
+                "base": text,
+                "overrides": overrides,
+                "patterns": patterns,
+                "data": sorted(named.values()),
+                "code": code,
+            }
+            | shared
+        )
+        return Cell(arm, fold, seed, overrides, key, of)
+
     # Seeds outermost: an ablation that is stopped early has whole sets of folds of its first seeds.
     for seed in ablation.all_seeds:
         for fold in folds:
-            for arm, own in ablation.arms.items():
-                if seed not in ablation.seeds_of(arm):
-                    continue
-                written = [*ablation.common, *own]
-                if fold is not None:
-                    written.append(f"--data.split=fold:{fold}/{ablation.folds}")
-                written.append(f"--seed_everything={seed}")
-                values = {"seed": str(seed), "fold": str(fold), "folds": str(ablation.folds)}
-                overrides = tuple(_fill(option, values) for option in written)
-                named = data_fingerprints(text, overrides, ablation.base, data)
-                data |= named
-                key = _hash(
-                    {
-                        "base": text,
-                        "overrides": overrides,
-                        "patterns": ablation.offered,
-                        "data": sorted(named.values()),
-                        "code": code,
-                    }
-                )
-                cells.append(Cell(arm, fold, seed, overrides, key))
-    return cells, data
+            of = None
+            if ablation.encoders is not None:
+                own_seed = ablation.encoders.seed_for(seed, ablation.all_seeds)
+                encoders = cell(ENCODERS, fold, own_seed, ablation.encoders.overrides, (), None)
+                made.encoders[encoders.key], of = encoders, encoders.key
+            made.cells.extend(
+                cell(arm, fold, seed, own, ablation.offered, of)
+                for arm, own in ablation.arms.items()
+                if seed in ablation.seeds_of(arm)
+            )
+    return made
 
 
 def data_fingerprints(

@@ -15,6 +15,7 @@
     patterns: null                    # which patterns of modalities are offered beside the fullest: all, or their names
     pattern: null                     # which of them the arms are compared on first; null: the fullest
     rare: null                        # rare classes, told apart: their names, or the largest share of the samples
+    encoders: null                    # or {set: [...], seeds: first}: trained once, shared by all arms, see `encoders`
 
 Overrides are a list of command-line options or a mapping of dotted keys; {seed}, {fold} and {folds} are
 filled in. With seeds of its own a null arm can be drawn often, and an arm that nothing is drawn for trained once.
@@ -30,13 +31,14 @@ from typing import Any
 
 import yaml
 
+from mhdiff.ablate.encoders import SharedEncoders
 from mhdiff.config import find
 from mhdiff.evaluate.patterns import EMPTY, EVERY
 from ontology.errors import InputError
 
 _KNOWN = (
     "name", "base", "set", "arms", "reference", "contrasts", "folds", "seeds", "replicates", "bootstrap_seed",
-    "pattern", "patterns", "rare",
+    "pattern", "patterns", "rare", "encoders",
 )  # fmt: skip
 
 
@@ -59,6 +61,7 @@ class Ablation:
         patterns: Names of the patterns that are offered beside the fullest, sorted, or `all`.
         rare: Names of the rare classes, or the largest share of the samples that is rare; None: no class is told apart.
         name: What the ablation is called.
+        encoders: How the encoders are trained that all arms share; None: each cell trains its own.
     """
 
     base: Path
@@ -76,6 +79,7 @@ class Ablation:
     name: str = "ablation"
     source: Path | None = field(default=None, compare=False)
     arm_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    encoders: SharedEncoders | None = None
 
     @classmethod
     def load(cls, path: str | Path) -> Ablation:
@@ -126,6 +130,7 @@ class Ablation:
             rare=_rare(document.get("rare"), source),
             name=str(document.get("name") or source.stem),
             source=source,
+            encoders=_encoders(document.get("encoders"), source),
         )
         for arm in {ablation.reference, *(name for pair in ablation.contrasts for name in pair)}:
             if arm not in ablation.arms:
@@ -214,6 +219,14 @@ def _arm(value: object, key: str, source: Path) -> tuple[tuple[str, ...], tuple[
         return _overrides(value, key, source), None
     seeds = _seeds(value["seeds"], f"{key}.seeds", source) if "seeds" in value else None
     return _overrides(value.get("set"), f"{key}.set", source), seeds
+
+
+def _encoders(value: object, source: Path) -> SharedEncoders | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise InputError(f"'encoders' must be a mapping of set and seeds, not {value!r}", path=source)
+    return SharedEncoders.read(value, _overrides(value.get("set"), "encoders.set", source), source)
 
 
 def _overrides(value: object, key: str, source: Path | None) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Running an ablation: every cell once, whatever happens to the others, and the result table at the end.
 
     OUT/plan.json          what is to be run: marks the folder as ours
+    OUT/encoders/<key>/    a run and its embeddings, where arms share encoders; appears whole or not at all
     OUT/cells/<key>/       predictions.parquet and run.json of a finished cell; appears whole or not at all
     OUT/failed/<key>.txt   why a cell failed, the last time it was tried
     OUT/ablation.json      the result
@@ -15,7 +16,7 @@ import fcntl
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,7 +35,8 @@ from ontology.errors import InputError
 from ontology.files import atomic_directory, atomic_write
 
 MARKER = "plan.json"
-PREDICTIONS = "predictions.parquet"
+PREDICTIONS, EMBEDDINGS = "predictions.parquet", "embeddings"
+EmbedCell = Callable[[Path, list[str], Path], None]
 Prepare = Callable[[Path, list[str], tuple[str, ...], tuple[str, ...]], None]
 
 
@@ -52,9 +54,12 @@ class _Train:
     patterns: tuple[str, ...]
 
     def __call__(self, cell: Cell) -> None:
+        overrides = list(cell.overrides)
+        if cell.encoders is not None:
+            overrides.append(f"--data.embeddings={_embeddings(self.folder.parent, cell.encoders)}")
         with atomic_directory(self.folder / cell.key) as work:
             started = time.perf_counter()
-            self.fit_cell(self.base, list(cell.overrides), work, self.patterns)
+            self.fit_cell(self.base, overrides, work, self.patterns)
             seconds = time.perf_counter() - started
             try:
                 check_predictions(_read_predictions(work))
@@ -67,6 +72,23 @@ class _Train:
             atomic_write(work / "cell.json", json.dumps(cell_document, indent=2))
 
 
+@dataclass(frozen=True)
+class _Embed:
+    """Train encoders that arms share, and write what they give."""
+
+    embed_cell: EmbedCell
+    base: Path
+    folder: Path
+
+    def __call__(self, cell: Cell) -> None:
+        with atomic_directory(self.folder / cell.key) as work:
+            self.embed_cell(self.base, list(cell.overrides), work)
+
+
+def _embeddings(out: Path, key: str) -> Path:
+    return out / "encoders" / key / EMBEDDINGS
+
+
 def run(
     ablation: Ablation,
     out: str | Path,
@@ -74,6 +96,7 @@ def run(
     *,
     workers: int = 1,
     prepare: Prepare | None = None,
+    embed_cell: EmbedCell | None = None,
 ) -> dict[str, Any]:
     """Run an ablation, or what is left of it, and write its result.
 
@@ -87,6 +110,8 @@ def run(
         prepare: Called once for each arm before anything is trained, with base configuration, overrides, names of
             patterns and of rare classes: refuses wrong ones, and makes the data that are not there yet, so that they
             can be fingerprinted.
+        embed_cell: Trains encoders that arms share: given the base configuration, the overrides and an empty folder, it
+            writes their outputs into the folder's `embeddings`.
 
     Returns:
         The document that is also written to OUT/ablation.json. Failed cells and arms are in it as failed.
@@ -100,11 +125,14 @@ def run(
     _refuse_foreign(folder)
     if prepare is not None:
         first: dict[str, Cell] = {}
-        for cell in plan(ablation)[0]:
+        for cell in plan(ablation).cells:
             first.setdefault(cell.arm, cell)
         for cell in first.values():
             _refuse_early(prepare, ablation, cell)
-    cells, data = plan(ablation)
+    planned = plan(ablation)
+    cells, data = planned.cells, planned.data
+    if planned.encoders and embed_cell is None:
+        raise InputError("this ablation shares encoders, and nothing was given that trains them")
     with _claimed(folder):
         store = folder / "cells"
         description = {
@@ -113,6 +141,7 @@ def run(
             "data": data,
             "code": code_fingerprint(),
             "version": __version__,
+            "encoders": [asdict(cell) for cell in planned.encoders.values()],
             "cells": [asdict(cell) for cell in cells],
         }
         atomic_write(folder / MARKER, json.dumps(description, indent=2))
@@ -121,16 +150,20 @@ def run(
         done = len(distinct) - len(todo)
         console.say(f"Ablation '{ablation.name}': {len(distinct)} trainings, {done} of them already done")
         failures: dict[str, Failure] = {}
-        outcomes = run_cells(_Train(fit_cell, ablation.base, store, ablation.offered), todo, workers)
-        for count, (cell, failure) in enumerate(outcomes, start=1):
-            note = folder / "failed" / f"{cell.key}.txt"
-            note.unlink(missing_ok=True)
-            if failure is not None:
-                failures[cell.key] = failure
-                atomic_write(note, f"{failure.message}\n\n{failure.detail}")
-            state = "done" if failure is None else f"FAILED: {failure.message}"
-            fold = "" if cell.fold is None else f", fold {cell.fold + 1} of {ablation.folds}"
-            console.say(f"[{count}/{len(todo)}] {cell.arm}{fold}, seed {cell.seed}: {state}")
+        if embed_cell is not None:
+            needed = [
+                planned.encoders[key]
+                for key in dict.fromkeys(cell.encoders for cell in todo)
+                if key is not None and not (_embeddings(folder, key) / "embeddings.json").is_file()
+            ]
+            work = _Embed(embed_cell, ablation.base, folder / "encoders")
+            lost = dict(_outcomes(work, needed, workers, folder, ablation.folds))
+            for cell in todo:
+                if cell.encoders in lost:
+                    failures[cell.key] = Failure(f"its encoders failed: {lost[cell.encoders].message}")
+            todo = [cell for cell in todo if cell.key not in failures]
+        train = _Train(fit_cell, ablation.base, store, ablation.offered)
+        failures |= dict(_outcomes(train, todo, workers, folder, ablation.folds))
         document = summarise_ablation(
             ablation,
             cells,
@@ -144,6 +177,22 @@ def run(
         document |= {"data": data, "code": code_fingerprint(), "version": __version__}
         atomic_write(folder / "ablation.json", json.dumps(document, indent=2))
     return document
+
+
+def _outcomes(
+    task: Callable[[Cell], None], todo: Sequence[Cell], workers: int, folder: Path, folds: int | None
+) -> Iterator[tuple[str, Failure]]:
+    """Run cells, say how each ended, and yield those that failed by their key."""
+    for count, (cell, failure) in enumerate(run_cells(task, todo, workers), start=1):
+        note = folder / "failed" / f"{cell.key}.txt"
+        note.unlink(missing_ok=True)
+        if failure is not None:
+            atomic_write(note, f"{failure.message}\n\n{failure.detail}")
+        state = "done" if failure is None else f"FAILED: {failure.message}"
+        fold = "" if cell.fold is None else f", fold {cell.fold + 1} of {folds}"
+        console.say(f"[{count}/{len(todo)}] {cell.arm}{fold}, seed {cell.seed}: {state}")
+        if failure is not None:
+            yield cell.key, failure
 
 
 def _refuse_early(prepare: Prepare, ablation: Ablation, cell: Cell) -> None:
@@ -173,7 +222,8 @@ def _claimed(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / MARKER).exists():
         atomic_write(folder / MARKER, "{}")
-    (folder / "cells").mkdir(parents=True, exist_ok=True)
+    for place in ("cells", "encoders"):
+        (folder / place).mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -182,8 +232,9 @@ def _claimed(folder: Path) -> Iterator[None]:
                 "another process is running this ablation", path=folder, remedy="Wait for it, or end it first"
             ) from error
         for pattern in (".*.new-*", ".*.old-*"):
-            for leftover in (folder / "cells").glob(pattern):
-                shutil.rmtree(leftover)
+            for place in ("cells", "encoders"):
+                for leftover in (folder / place).glob(pattern):
+                    shutil.rmtree(leftover)
         yield
 
 

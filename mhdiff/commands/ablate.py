@@ -34,11 +34,14 @@ def _run(arguments: argparse.Namespace) -> None:
     os.environ.setdefault("PL_DISABLE_FORK", "1")
     from mhdiff import console
     from mhdiff.ablate import Ablation, run
+    from mhdiff.training.embed import embed_cell
     from mhdiff.training.run import fit_cell
 
     common = [entry if entry.startswith("--") else f"--{entry}" for entry in arguments.set]
     ablation = Ablation.load(arguments.config).with_overrides(common)
-    document = run(ablation, arguments.out, fit_cell, workers=arguments.workers, prepare=_prepare)
+    document = run(
+        ablation, arguments.out, fit_cell, workers=arguments.workers, prepare=_prepare, embed_cell=embed_cell
+    )
     if arguments.json:
         console.out_json(document)
     else:

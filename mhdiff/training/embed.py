@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from mhdiff.training.embeddings import (
 )
 from mhdiff.training.module import Diagnosis
 from mhdiff.training.progress import quiet
-from mhdiff.training.run import open_run
+from mhdiff.training.run import fit, open_run
 from ontology.errors import InputError
 from ontology.files import sha256
 
@@ -58,6 +59,19 @@ def embed_run(run: str | Path, out: str | Path, modalities: Sequence[str] | None
             remedy=f"Give the run or configuration that wrote {data.embeddings_path}",
         )
     return write(module, data, Path(out), modalities or data.modalities)
+
+
+def embed_cell(config: Path, overrides: list[str], out: Path) -> None:
+    """Train the encoders that an ablation's arms share, and write what they give.
+
+    Args:
+        config: The base configuration.
+        overrides: Options in the style of the command line.
+        out: A folder; gets `run` and `embeddings`.
+    """
+    run = fit(["--config", str(config), *overrides, "--out", str(out / "run")])
+    embed_run(run, out / "embeddings")
+    shutil.rmtree(run / "checkpoints", ignore_errors=True)
 
 
 def embed_config(arguments: Sequence[str], out: str | Path, modalities: Sequence[str] | None = None) -> Path:

@@ -54,6 +54,8 @@ def fit_cell(config: Path, overrides: list[str], out: Path, patterns=()) -> None
     if log:
         with Path(log).open("a") as file:
             file.write(f"{given['arm']} {fold} {given['seed_everything']}\n")
+    if "data.embeddings" in given:
+        json.loads((Path(given["data.embeddings"]) / "embeddings.json").read_text())
     match mode:
         case "raise":
             raise RuntimeError("the loss is NaN")
@@ -74,3 +76,13 @@ def fit_cell(config: Path, overrides: list[str], out: Path, patterns=()) -> None
     if "cohort" in given:
         (out / "config.yaml").write_text(yaml.safe_dump({"data": {"cohort": given["cohort"]}}))
     (out / "run.json").write_text(json.dumps({"parameters": 100, "classes": ["none", "bacterial", "viral"]}))
+
+
+def embed_cell(config: Path, overrides: list[str], out: Path) -> None:
+    given = options(overrides)
+    with Path(given["log"]).open("a") as file:
+        file.write(f"encoders {given['data.split']} {given['seed_everything']}\n")
+    if given.get("encoders") == given["data.split"]:
+        raise RuntimeError("the encoders' loss is NaN")
+    (out / "embeddings").mkdir()
+    (out / "embeddings" / "embeddings.json").write_text(json.dumps({"seed": given["seed_everything"]}))

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
-from fake_training import fit_cell
+from fake_training import embed_cell, fit_cell
 
 from graph_builders import NULLS
 from mhdiff.ablate import Ablation, run
@@ -151,17 +151,17 @@ def test_keys_change_with_whatever_matters(make, tmp_path, monkeypatch):
     runs = tmp_path / "runs"
     runs.mkdir()
     ablation = make().with_overrides([f"--data.cohort={cohort}", f"--out={runs}"])
-    keys = [cell.key for cell in plan(ablation)[0]]
+    keys = [cell.key for cell in plan(ablation).cells]
     assert len(set(keys)) == len(keys)
     (runs / "log.txt").write_text("a run folder is no data")
-    assert [cell.key for cell in plan(ablation)[0]] == keys
+    assert [cell.key for cell in plan(ablation).cells] == keys
     (cohort / "data.parquet").write_bytes(b"2")
-    changed = [cell.key for cell in plan(ablation)[0]]
+    changed = [cell.key for cell in plan(ablation).cells]
     assert not set(changed) & set(keys)
     (tmp_path / "base.yaml").write_text("model: {dim: 16}\n")
-    assert not {cell.key for cell in plan(ablation)[0]} & set(changed)
+    assert not {cell.key for cell in plan(ablation).cells} & set(changed)
     monkeypatch.setattr("mhdiff.ablate.cells.code_fingerprint", lambda: "newer")
-    assert not {cell.key for cell in plan(ablation)[0]} & set(changed)
+    assert not {cell.key for cell in plan(ablation).cells} & set(changed)
 
 
 @pytest.mark.parametrize("mode", ["raise", "nan", "silent"])
@@ -283,7 +283,7 @@ def test_the_shipped_ablation_has_its_arms():
     assert ablation.base.parent.name == "configs"
     assert list(ablation.arms) == ["none", "linked", "message_passing", "permuted"]
     assert ("message_passing", "permuted") in ablation.comparisons()
-    cells, _ = plan(ablation)
+    cells = plan(ablation).cells
     permuted = next(cell for cell in cells if cell.arm == "permuted")
     assert f"--data.null_seed={permuted.seed}" in permuted.overrides
     assert any(option.startswith("--data.split=fold:0/") for option in permuted.overrides)
@@ -320,7 +320,7 @@ def test_the_shipped_controls_hold_both_channels_against_every_null():
             assert is_drawn(ablation.arms[arm]) == null.drawn
             assert len(ablation.seeds_of(arm)) == (19 if null.drawn else 3)  # a rank p of .05 at the least
             assert (channel, arm) in ablation.comparisons()
-    cells, _ = plan(ablation)
+    cells = plan(ablation).cells
     assert len(cells) == len({cell.key for cell in cells}) == 981  # as its first lines say
 
 
@@ -330,7 +330,9 @@ def test_the_verb_exits_with_1_when_a_cell_failed(make, tmp_path, monkeypatch, c
 
     stub = types.ModuleType("mhdiff.training.run")
     stub.fit_cell = fit_cell
-    monkeypatch.setitem(sys.modules, "mhdiff.training.run", stub)
+    stub.embed_cell = embed_cell
+    for name in ("run", "embed"):
+        monkeypatch.setitem(sys.modules, f"mhdiff.training.{name}", stub)
     monkeypatch.setattr("mhdiff.commands.ablate._prepare", lambda base, overrides, patterns, rare: None)
     make(arms=arms(broken=["--arm=broken", "--strength=1", "--mode=raise"]), replicates=10)
     import argparse

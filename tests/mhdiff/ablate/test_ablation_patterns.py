@@ -150,7 +150,7 @@ def test_without_patterns_only_the_fullest_is_predicted_and_such_cells_are_not_t
 
 def test_keys_know_the_patterns_in_any_order(make):
     def keys(**changes):
-        return [cell.key for cell in plan(make(**changes))[0]]
+        return [cell.key for cell in plan(make(**changes)).cells]
 
     assert keys(patterns=["note", "image"]) == keys(patterns=["image", "note", "note"])
     assert len({keys()[0], keys(patterns="all")[0], keys(patterns=["note"])[0]}) == 3
@@ -284,7 +284,7 @@ def test_patterns_are_asked_for_by_name_and_the_fullest_is_always_among_them():
 
 def test_a_wrong_pattern_is_refused_before_anything_is_trained_or_made(tmp_path):
     ablation = Ablation.load("ablations/demo.yaml").with_overrides([f"--data.cohort={tmp_path / 'cohort'}"])
-    cell = plan(ablation)[0][0]
+    cell = plan(ablation).cells[0]
     with pytest.raises(InputError, match="patterns: there is no 'image'"):  # which this ablation leaves out
         _prepare(ablation.base, list(cell.overrides), ("image",), ())
     with pytest.raises(InputError, match="'rare' names fungl"):
@@ -315,7 +315,7 @@ def test_the_shipped_ablation_of_priors_plans_and_names_priors():
     ablation = Ablation.load("ablations/priors.yaml")
     assert ablation.patterns == ("all",)
     assert ablation.folds == 5
-    cells, _ = plan(ablation)
+    cells = plan(ablation).cells
     assert len(cells) == len({cell.key for cell in cells}) == 5 * len(ablation.arms)
     kinds = {}
     for arm in ablation.arms:
