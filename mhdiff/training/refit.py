@@ -4,9 +4,10 @@ While encoders move, a prior runs after them: what it has counted is of all of t
 has learned by descent is as old as its average. So in the end
 
 - what is counted is counted anew on the training split (`Prior.refit`);
-- with `model.prior_steps` a prior that learns by descent goes on alone for so many steps. The latents have moved on
-  since the standardisation was frozen, so they are standardised anew first, and the head's first layer takes that up
-  (`MHDiff.restandardise`). Ten times on the way the loss on the tuning split is taken, always from the same random
+- with `model.prior_steps` latents are standardised anew as well, since they have moved on from where the
+  standardisation was frozen, and the head's first layer takes that up (`MHDiff.restandardise`); of a patient of whom
+  nothing is present the mean is said that latents have now. Then a prior that learns by descent goes on alone for so
+  many steps, on that scale. Ten times on the way its loss on the tuning split is taken, always from the same random
   numbers, and the best of these states is kept, the first one too.
 """
 
@@ -53,11 +54,15 @@ def refit(module: Diagnosis, data: MultimodalData, seed: int = 0) -> None:
     """
     prior = module.net.prior
     module.eval()
-    if prior.refits:
-        prior.refit(made.latents for made in _walk(module, data, "train"))
-    if module.prior_steps and any(p.requires_grad for p in prior.parameters()):
-        train, tuning = (_together(_walk(module, data, split)) for split in ("train", "tuning"))
+    if not module.prior_steps and not prior.refits:
+        return
+    train = _together(_walk(module, data, "train"))
+    if module.prior_steps:
         module.net.restandardise(train.latents)
+    if prior.refits:
+        prior.refit([train.latents])
+    if module.prior_steps and any(p.requires_grad for p in prior.parameters()):
+        tuning = _together(_walk(module, data, "tuning"))
         before, after, at = go_on(prior, train, tuning, module.prior_steps, module.learning_rate, seed)
         console.say(f"the prior alone: tuning loss {before:.4f} before, {after:.4f} after {at} steps")
 
