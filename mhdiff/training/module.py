@@ -28,6 +28,7 @@ from mhdiff.losses import CrossEntropy, Loss, LossContext, Objective, PriorLoss
 from mhdiff.model import MHDiff, Output
 from mhdiff.training.gradients import EVERY, GradientGuard, set_aside
 from mhdiff.training.learning_rate import RateSchedule, by_step
+from mhdiff.training.means import Means
 from mhdiff.training.shared import leave_mapped, share_of_step
 from mhdiff.training.spec import DataSpec
 from ontology.errors import InputError
@@ -94,6 +95,7 @@ class Diagnosis(LightningModule):
         self.prior_steps = prior_steps
         self.inference = inference
         self.objective = Objective([CrossEntropy(), PriorLoss()] if losses is None else losses)
+        self._means, self._tuning_means = Means(), Means()
 
     def build(self, spec: DataSpec) -> None:
         """Build the network for a data set.
@@ -173,13 +175,22 @@ class Diagnosis(LightningModule):
             self.net.prior.observe(context.latents)
         self.objective.seed = self.seed
         total, told = self.objective(context, self.global_rank)
-        size = len(batch)
-        counted = float(
-            size
-        )  # Lightning divides whole numbers of samples by the number of processes, and cuts them
-        told = {f"train/{name}": value for name, value in told.items()}
-        self.log_dict(told, on_step=False, on_epoch=True, batch_size=counted, sync_dist=True)
-        return total * share_of_step(size, self.device)
+        self._means.add({f"train/{name}": value for name, value in told.items()}, len(batch))
+        return total * share_of_step(len(batch), self.device)
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Log the epoch's means with its last batch.
+
+        Args:
+            outputs: Not read.
+            batch: Not read.
+            batch_idx: Not read.
+        """
+        if self.trainer.is_last_batch:
+            self._log(self._means)
+
+    def _log(self, means: Means) -> None:
+        self.log_dict(means.take(), on_step=False, on_epoch=True, batch_size=1)
 
     def on_fit_start(self) -> None:
         """Know the groups of parameters whose gradients are clipped apart."""
@@ -252,27 +263,26 @@ class Diagnosis(LightningModule):
         logits = self.objective.classification.natural(output.logits)
         loss = nn.functional.cross_entropy(logits, batch.label)
         hit = (output.logits.argmax(-1) == batch.label).float().mean()
-        size = float(len(batch))  # see training_step
-        self._log_prior(output, batch, batch_idx, size)
-        self.log("tuning/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
-        self.log("tuning/accuracy", hit, prog_bar=True, batch_size=size, sync_dist=True)
-        for name, value in self._guided(output).items():
-            self.log(name, value, sync_dist=True, batch_size=size)
+        told = {"tuning/loss": loss, "tuning/accuracy": hit} | self._of_prior(output, batch, batch_idx)
+        self._tuning_means.add(told | self._guided(output), len(batch))
 
-    def _log_prior(self, output: Output, batch: Batch, batch_idx: int, size: float) -> None:
-        """Log the loss of the prior's average, from the same random numbers in every epoch, and the latents' spread.
+    def on_validation_epoch_end(self) -> None:
+        """Log the means over the tuning split."""
+        self._log(self._tuning_means)
+
+    def _of_prior(self, output: Output, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Give the loss of the prior's average, from the same random numbers in every epoch, and the latents' spread.
 
         The spread is about 1 while the standardisation follows the latents, and says how far they have moved since.
         """
         prior, latents = self.net.prior, output.latents
+        told: dict[str, Tensor] = {}
         if any(p.requires_grad for p in prior.parameters()):
             generator = torch.Generator(self.device).manual_seed(batch_idx)
-            loss = prior.loss(latents, label=batch.label, generator=generator)
-            self.log("tuning/prior", loss, batch_size=size, sync_dist=True)
+            told["tuning/prior"] = prior.loss(latents, label=batch.label, generator=generator)
         there = latents.known[:, None]
         mean = prior.standardise(latents).square().masked_fill(~there, 0.0).mean(-1).sum()
-        spread = (mean / there.sum().clamp(min=1)).sqrt()
-        self.log("tuning/latent_size", spread, batch_size=size, sync_dist=True)
+        return told | {"tuning/latent_size": (mean / there.sum().clamp(min=1)).sqrt()}
 
     def _guided(self, output: Output) -> dict[str, Tensor]:
         """Give lambda of every layer and head, and what the bias did to the last layer's attention, for the history."""
