@@ -27,6 +27,7 @@ VERBS = {
     "predict": "write a run's predictions for every pattern of present modalities",
     "evaluate": "metrics with intervals and n on patients that training never saw",
     "ablate": "arms x folds x seeds: what ontology guidance is worth",
+    "tune": "search settings on inner folds, by grid, random or TPE",
     "explain": "which modality, pixels, words, labs and ontology paths spoke for one patient",
     "explain-bias": "which pairs of concepts and ontology paths carried the bias between modalities",
     "report": "a self-contained HTML report of a run",
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 # What the extra `model` brings, by the names of import.
 _MODEL = frozenset({
     "torch", "torch_geometric", "transformers", "huggingface_hub", "tokenizers", "monai", "pytorch_lightning",
-    "jsonargparse", "captum", "sklearn", "jaxtyping", "safetensors", "PIL", "jinja2",
+    "jsonargparse", "captum", "optuna", "sklearn", "jaxtyping", "safetensors", "PIL", "jinja2",
 })  # fmt: skip
 
 

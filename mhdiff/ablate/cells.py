@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -28,7 +28,13 @@ _BULKY = ("images",)  # files below these are known by name and size; reading th
 # A folder is data if it holds one of these: a cohort, an ontology, a graph, a pretrained model, embeddings. Others are
 # where runs are written, and change by themselves.
 _MARKERS = ("metadata/dataset.json", "ontology.json", "graph.json", "config.json", "embeddings.json")
-_HARMLESS = ("ablate", "commands", "evaluate", "report")  # packages of mhdiff that no prediction depends on
+_HARMLESS = (
+    "ablate",
+    "commands",
+    "evaluate",
+    "report",
+    "tune",
+)  # packages of mhdiff that no prediction depends on
 _NUMERIC = ("torch", "torch_geometric", "transformers", "monai", "numpy")
 
 
@@ -77,6 +83,53 @@ class Plan:
     data: dict[str, str]
 
 
+class CellMaker:
+    """Makes cells of one base configuration, and knows the data that they name.
+
+    Args:
+        base: The base configuration.
+
+    Raises:
+        InputError: If it is not readable.
+    """
+
+    def __init__(self, base: Path) -> None:
+        self.base, self.text, self.code = base, _read(base), code_fingerprint()
+        self.data: dict[str, str] = {}
+
+    def cell(
+        self,
+        arm: str,
+        fold: int | None,
+        seed: int,
+        options: Sequence[str],
+        patterns: tuple[str, ...] = (),
+        encoders: str | None = None,
+    ) -> Cell:
+        """Make a cell.
+
+        Args:
+            arm: Name of its arm.
+            fold: Index of its fold, if it has one.
+            seed: Seed of the training, put after the options.
+            options: Its overrides, `--key=value`.
+            patterns: Patterns of modalities that are offered beside the fullest.
+            encoders: Key of the encoders that it shares.
+        """
+        overrides = (*options, f"--seed_everything={seed}")
+        named = data_fingerprints(self.text, overrides, self.base, self.data)
+        self.data |= named
+        decides = {
+            "base": self.text,
+            "overrides": overrides,
+            "patterns": patterns,
+            "data": sorted(named.values()),
+            "code": self.code,
+        }
+        shared = {} if encoders is None else {"encoders": encoders}
+        return Cell(arm, fold, seed, overrides, _hash(decides | shared), encoders)
+
+
 def plan(ablation: Ablation) -> Plan:
     """List the cells of an ablation, and the fingerprints of the data that they name.
 
@@ -86,9 +139,9 @@ def plan(ablation: Ablation) -> Plan:
     Raises:
         InputError: If the base configuration is not readable.
     """
-    text, code = _read(ablation.base), code_fingerprint()
+    maker = CellMaker(ablation.base)
     folds: list[int | None] = [None] if ablation.folds is None else [*range(ablation.folds)]
-    made = Plan([], {}, {})
+    made = Plan([], {}, maker.data)
 
     def cell(
         arm: str, fold: int | None, seed: int, own: tuple[str, ...], patterns: tuple[str, ...], of: str | None
@@ -96,23 +149,8 @@ def plan(ablation: Ablation) -> Plan:
         written = [*ablation.common, *own]
         if fold is not None:
             written.append(f"--data.split=fold:{fold}/{ablation.folds}")
-        written.append(f"--seed_everything={seed}")
         values = {"seed": str(seed), "fold": str(fold), "folds": str(ablation.folds)}
-        overrides = tuple(_fill(option, values) for option in written)
-        named = data_fingerprints(text, overrides, ablation.base, made.data)
-        made.data.update(named)
-        shared = {} if of is None else {"encoders": of}
-        key = _hash(
-            {
-                "base": text,
-                "overrides": overrides,
-                "patterns": patterns,
-                "data": sorted(named.values()),
-                "code": code,
-            }
-            | shared
-        )
-        return Cell(arm, fold, seed, overrides, key, of)
+        return maker.cell(arm, fold, seed, [_fill(option, values) for option in written], patterns, of)
 
     # Seeds outermost: an ablation that is stopped early has whole sets of folds of its first seeds.
     for seed in ablation.all_seeds:

@@ -23,7 +23,6 @@ filled in. With seeds of its own a null arm can be drawn often, and an arm that 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,6 +31,7 @@ from typing import Any
 import yaml
 
 from mhdiff.ablate.encoders import SharedEncoders
+from mhdiff.ablate.entries import find_base, read_overrides, read_seeds
 from mhdiff.config import find
 from mhdiff.evaluate.patterns import EMPTY, EVERY
 from ontology.errors import InputError
@@ -115,13 +115,13 @@ class Ablation:
             raise InputError("arms must name two or more arms, each with its overrides", path=source)
         own = {str(name): _arm(value, f"arms.{name}", source) for name, value in arms.items()}
         ablation = cls(
-            base=_base(source, str(document["base"])),
+            base=find_base(source, str(document["base"])),
             arms={name: overrides for name, (overrides, _) in own.items()},
             reference=str(document["reference"]),
             contrasts=_pairs(document.get("contrasts") or [], source),
-            common=_overrides(document.get("set"), "set", source),
+            common=read_overrides(document.get("set"), "set", source),
             folds=_whole(document.get("folds", 5), "folds", 2, source, optional=True),
-            seeds=_seeds(document.get("seeds", [1]), "seeds", source),
+            seeds=read_seeds(document.get("seeds", [1]), "seeds", source),
             arm_seeds={name: seeds for name, (_, seeds) in own.items() if seeds is not None},
             replicates=_whole(document.get("replicates", 1000), "replicates", 0, source) or 0,
             bootstrap_seed=_whole(document.get("bootstrap_seed", 0), "bootstrap_seed", 0, source) or 0,
@@ -148,7 +148,7 @@ class Ablation:
         Raises:
             InputError: If one is no option.
         """
-        return replace(self, common=(*self.common, *_overrides(list(overrides), "set", self.source)))
+        return replace(self, common=(*self.common, *read_overrides(list(overrides), "set", self.source)))
 
     def seeds_of(self, arm: str) -> tuple[int, ...]:
         """Give the seeds that an arm is trained with.
@@ -184,41 +184,12 @@ class Ablation:
         return pairs + [pair for pair in self.contrasts if pair not in pairs]
 
 
-def _base(source: Path, name: str) -> Path:
-    """Find the base configuration: the first of a file beside the ablation and a shipped one that is no ablation."""
-    beside = source.parent / name
-    if beside.is_file() and not _is_ablation(beside):
-        return beside
-    try:
-        found = find(name)
-    except InputError:
-        if not beside.is_file():
-            raise
-        found = beside
-    if _is_ablation(found):
-        raise InputError(
-            f"the base {name} is an ablation itself",
-            path=source,
-            remedy="Name what mhdiff fit takes as -c, such as demo.yaml",
-        )
-    return found
-
-
-def _is_ablation(path: Path) -> bool:
-    """Whether a file has arms; what else may be wrong with it is told by whoever reads it as a configuration."""
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        return False
-    return isinstance(document, dict) and "arms" in document
-
-
 def _arm(value: object, key: str, source: Path) -> tuple[tuple[str, ...], tuple[int, ...] | None]:
     """Read an arm: its overrides, or {set: overrides, seeds: its own}."""
     if not isinstance(value, Mapping) or not value or not {"set", "seeds"} >= set(value):
-        return _overrides(value, key, source), None
-    seeds = _seeds(value["seeds"], f"{key}.seeds", source) if "seeds" in value else None
-    return _overrides(value.get("set"), f"{key}.set", source), seeds
+        return read_overrides(value, key, source), None
+    seeds = read_seeds(value["seeds"], f"{key}.seeds", source) if "seeds" in value else None
+    return read_overrides(value.get("set"), f"{key}.set", source), seeds
 
 
 def _encoders(value: object, source: Path) -> SharedEncoders | None:
@@ -226,25 +197,7 @@ def _encoders(value: object, source: Path) -> SharedEncoders | None:
         return None
     if not isinstance(value, Mapping):
         raise InputError(f"'encoders' must be a mapping of set and seeds, not {value!r}", path=source)
-    return SharedEncoders.read(value, _overrides(value.get("set"), "encoders.set", source), source)
-
-
-def _overrides(value: object, key: str, source: Path | None) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    if isinstance(value, Mapping):
-        return tuple(f"--{name}={_text(entry)}" for name, entry in value.items())
-    if not isinstance(value, list) or not all(isinstance(v, str) and v.startswith("--") for v in value):
-        raise InputError(
-            f"'{key}' must list command-line options such as --trainer.max_epochs=8, or map keys to values, "
-            f"not {value!r}",
-            path=source,
-        )
-    return tuple(value)
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return SharedEncoders.read(value, read_overrides(value.get("set"), "encoders.set", source), source)
 
 
 def _pairs(value: Any, source: Path) -> tuple[tuple[str, str], ...]:
@@ -281,12 +234,3 @@ def _rare(value: Any, source: Path) -> tuple[str, ...] | float | None:
             f"'rare' must be a share between 0 and 1, or list names of classes, not {value!r}", path=source
         )
     return float(value)
-
-
-def _seeds(value: Any, key: str, source: Path) -> tuple[int, ...]:
-    whole = isinstance(value, list) and all(
-        isinstance(v, int) and not isinstance(v, bool) and v >= 0 for v in value
-    )
-    if not whole or not value or len(set(value)) != len(value):
-        raise InputError(f"'{key}' must list different whole numbers, not {value!r}", path=source)
-    return tuple(value)

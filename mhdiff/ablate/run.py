@@ -12,81 +12,34 @@ configuration.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import polars as pl
 
 from mhdiff import __version__, console
 from mhdiff.ablate.cells import Cell, code_fingerprint, plan
 from mhdiff.ablate.config import Ablation
 from mhdiff.ablate.pool import Truth
+from mhdiff.ablate.store import (
+    Embed,
+    EmbedCell,
+    Train,
+    claimed,
+    done,
+    embeddings_of,
+    read_predictions,
+    record_of,
+    refuse_foreign,
+)
 from mhdiff.ablate.summary import summarise_ablation
 from mhdiff.ablate.workers import Failure, FitCell, refused, run_cells
-from mhdiff.evaluate.predictions import check_predictions
 from ontology.errors import InputError
-from ontology.files import atomic_directory, atomic_write
+from ontology.files import atomic_write
 
 MARKER = "plan.json"
-PREDICTIONS, EMBEDDINGS = "predictions.parquet", "embeddings"
-EmbedCell = Callable[[Path, list[str], Path], None]
 Prepare = Callable[[Path, list[str], tuple[str, ...], tuple[str, ...]], None]
-
-
-class UnusablePredictions(Exception):
-    """A training ended, but what it wrote cannot be evaluated."""
-
-
-@dataclass(frozen=True)
-class _Train:
-    """Train one cell into its own folder; a class so that worker processes can be handed it."""
-
-    fit_cell: FitCell
-    base: Path
-    folder: Path
-    patterns: tuple[str, ...]
-
-    def __call__(self, cell: Cell) -> None:
-        overrides = list(cell.overrides)
-        if cell.encoders is not None:
-            overrides.append(f"--data.embeddings={_embeddings(self.folder.parent, cell.encoders)}")
-        with atomic_directory(self.folder / cell.key) as work:
-            started = time.perf_counter()
-            self.fit_cell(self.base, overrides, work, self.patterns)
-            seconds = time.perf_counter() - started
-            try:
-                check_predictions(_read_predictions(work))
-            except InputError as error:  # the model's defect, not the user's input
-                raise UnusablePredictions(str(error)) from error
-            record = _record(work) or {}
-            record.setdefault("seconds", seconds)
-            cell_document = asdict(cell) | {"version": __version__}
-            atomic_write(work / "run.json", json.dumps(record, indent=2))
-            atomic_write(work / "cell.json", json.dumps(cell_document, indent=2))
-
-
-@dataclass(frozen=True)
-class _Embed:
-    """Train encoders that arms share, and write what they give."""
-
-    embed_cell: EmbedCell
-    base: Path
-    folder: Path
-
-    def __call__(self, cell: Cell) -> None:
-        with atomic_directory(self.folder / cell.key) as work:
-            self.embed_cell(self.base, list(cell.overrides), work)
-
-
-def _embeddings(out: Path, key: str) -> Path:
-    return out / "encoders" / key / EMBEDDINGS
 
 
 def run(
@@ -122,7 +75,7 @@ def run(
     folder = Path(out)
     if workers < 1:
         raise InputError(f"{workers} workers cannot train anything", remedy="Give 1 or more")
-    _refuse_foreign(folder)
+    refuse_foreign(folder, MARKER)
     if prepare is not None:
         first: dict[str, Cell] = {}
         for cell in plan(ablation).cells:
@@ -133,7 +86,7 @@ def run(
     cells, data = planned.cells, planned.data
     if planned.encoders and embed_cell is None:
         raise InputError("this ablation shares encoders, and nothing was given that trains them")
-    with _claimed(folder):
+    with claimed(folder, MARKER):
         store = folder / "cells"
         description = {
             "name": ablation.name,
@@ -146,31 +99,31 @@ def run(
         }
         atomic_write(folder / MARKER, json.dumps(description, indent=2))
         distinct = {cell.key: cell for cell in cells}
-        todo = [cell for key, cell in distinct.items() if not _done(store / key)]
-        done = len(distinct) - len(todo)
-        console.say(f"Ablation '{ablation.name}': {len(distinct)} trainings, {done} of them already done")
+        todo = [cell for key, cell in distinct.items() if not done(store / key)]
+        ready = len(distinct) - len(todo)
+        console.say(f"Ablation '{ablation.name}': {len(distinct)} trainings, {ready} of them already done")
         failures: dict[str, Failure] = {}
         if embed_cell is not None:
             needed = [
                 planned.encoders[key]
                 for key in dict.fromkeys(cell.encoders for cell in todo)
-                if key is not None and not (_embeddings(folder, key) / "embeddings.json").is_file()
+                if key is not None and not (embeddings_of(folder, key) / "embeddings.json").is_file()
             ]
-            work = _Embed(embed_cell, ablation.base, folder / "encoders")
+            work = Embed(embed_cell, ablation.base, folder / "encoders")
             lost = dict(_outcomes(work, needed, workers, folder, ablation.folds))
             for cell in todo:
                 if cell.encoders in lost:
                     failures[cell.key] = Failure(f"its encoders failed: {lost[cell.encoders].message}")
             todo = [cell for cell in todo if cell.key not in failures]
-        train = _Train(fit_cell, ablation.base, store, ablation.offered)
+        train = Train(fit_cell, ablation.base, store, ablation.offered)
         failures |= dict(_outcomes(train, todo, workers, folder, ablation.folds))
         document = summarise_ablation(
             ablation,
             cells,
             predictions={
-                cell.key: _read_predictions(store / cell.key) for cell in cells if cell.key not in failures
+                cell.key: read_predictions(store / cell.key) for cell in cells if cell.key not in failures
             },
-            records={cell.key: _record(store / cell.key) or {} for cell in cells},
+            records={cell.key: record_of(store / cell.key) or {} for cell in cells},
             failures={key: failure.message for key, failure in failures.items()},
             truth=Truth.read({cell.key: store / cell.key for cell in cells}),
         )
@@ -201,69 +154,3 @@ def _refuse_early(prepare: Prepare, ablation: Ablation, cell: Cell) -> None:
         prepare(ablation.base, list(cell.overrides), ablation.named, rare)
     except SystemExit as error:
         raise refused(cell) from error
-
-
-def _refuse_foreign(folder: Path) -> None:
-    if folder.is_file():
-        raise InputError(
-            "a file stands where the folder should go", path=folder, remedy="Choose another --out"
-        )
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).exists():
-        raise InputError(
-            f"the folder is not empty and holds no {MARKER}, so nothing is written into it",
-            path=folder,
-            remedy="Choose another --out or empty the folder yourself",
-        )
-
-
-@contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    """Hold the folder for this process, and clear away what a killed one left behind."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / MARKER).exists():
-        atomic_write(folder / MARKER, "{}")
-    for place in ("cells", "encoders"):
-        (folder / place).mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(
-                "another process is running this ablation", path=folder, remedy="Wait for it, or end it first"
-            ) from error
-        for pattern in (".*.new-*", ".*.old-*"):
-            for place in ("cells", "encoders"):
-                for leftover in (folder / place).glob(pattern):
-                    shutil.rmtree(leftover)
-        yield
-
-
-def _done(folder: Path) -> bool:
-    """Whether a cell has usable predictions; what is left of one that was damaged is cleared away."""
-    if not (folder / "cell.json").is_file() or not (folder / PREDICTIONS).is_file():
-        if folder.is_dir():
-            shutil.rmtree(folder)
-        return False
-    try:
-        check_predictions(_read_predictions(folder))
-    except (InputError, UnusablePredictions) as error:
-        console.say(f"A stored cell cannot be used and is trained again: {error}")
-        shutil.rmtree(folder)
-        return False
-    return True
-
-
-def _read_predictions(folder: Path) -> pl.DataFrame:
-    file = folder / PREDICTIONS
-    try:
-        return pl.read_parquet(file)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise UnusablePredictions(f"{file.name} is missing or unreadable: {error}") from error
-
-
-def _record(folder: Path) -> dict[str, Any] | None:
-    try:
-        document = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None  # optional: without it the table has no number of parameters
-    return document if isinstance(document, dict) else None

@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -110,6 +111,22 @@ def run_cells(task: Task, cells: Sequence[Cell], workers: int) -> Iterator[tuple
             worker.stop()
 
 
+@contextmanager
+def shared_threads(workers: int) -> Iterator[None]:
+    """Give each process that is started here its share of the threads, unless their number was set outside.
+
+    Args:
+        workers: How many processes there will be.
+    """
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = before or str(max(1, (os.cpu_count() or 1) // workers))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
+
+
 class _Worker:
     """One process and the pipe to it."""
 
@@ -117,14 +134,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, far = context.Pipe()
         self.process: SpawnProcess = context.Process(target=_serve, args=(far, task), daemon=True)
-        share = str(max(1, (os.cpu_count() or 1) // workers))
-        before = os.environ.get("OMP_NUM_THREADS")
-        os.environ["OMP_NUM_THREADS"] = before or share
-        try:
+        with shared_threads(workers):
             self.process.start()
-        finally:
-            if before is None:
-                del os.environ["OMP_NUM_THREADS"]
         far.close()
         self.cell: Cell | None = None
         self.alive = True

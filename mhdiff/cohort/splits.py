@@ -3,6 +3,9 @@
     stored         the split that the cohort's folder holds
     site:<name>    all patients of one site are held out; tuning is carved from the others
     fold:<i>/<k>   fold i of k (i = 0 .. k-1) is held out; tuning is carved from the others
+    nested:<j>/<m>:<outer>
+                   what the outer split (any of the above) holds out is left out altogether, and of the rest fold j of m
+                   is held out: for choosing settings without a look at the outer patients
 
 Folds are dealt like cards: groups are shuffled within the stratum of their rarest label, the strata follow
 each other from rare to common, and the dealer goes round the folds. So every fold gets its share of every
@@ -20,7 +23,7 @@ import polars as pl
 from ontology.errors import InputError
 
 TUNING_PARTS = 5  # one part in five of what is not held out becomes `tuning`
-_HOWS = "stored, site:<name> or fold:<i>/<k> with i from 0 to k-1"
+_HOWS = "stored, site:<name>, fold:<i>/<k> with i from 0 to k-1, or nested:<j>/<m>:<one of these>"
 
 
 def assign(
@@ -30,7 +33,7 @@ def assign(
 
     Args:
         samples: Columns subject_id, label, site, and split where `how` is "stored".
-        how: `stored`, `site:<name>` or `fold:<i>/<k>`.
+        how: `stored`, `site:<name>`, `fold:<i>/<k>` or `nested:<j>/<m>:<outer>`.
         seed: Seed of the dealing; the same for all folds of one cross-validation.
         groups: `Cohort.groups`: subjects of one group stay together. Without it each subject is a group.
 
@@ -41,6 +44,10 @@ def assign(
         if "split" not in samples.columns or samples["split"].null_count():
             raise InputError("not every sample has a stored split", remedy="Use fold:<i>/<k> or site:<name>")
         return samples
+    if match := re.fullmatch(r"nested:(\d+/\d+):(stored|site:.+|fold:.+)", how):
+        outer = assign(samples, match[2], seed, groups=groups)
+        inner = outer.filter(pl.col("split") != "held_out").drop("split")
+        return assign(inner, f"fold:{match[1]}", seed + 2, groups=groups)
     group_of = _group_of(samples, groups)
     members = sorted(set(group_of.values()))
     if how.startswith("site:"):

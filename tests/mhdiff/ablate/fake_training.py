@@ -48,7 +48,8 @@ def predictions(pattern, given, fold, folds, mode):
 
 def fit_cell(config: Path, overrides: list[str], out: Path, patterns=()) -> None:
     given = options(overrides)
-    fold, folds = map(int, given["data.split"].removeprefix("fold:").split("/"))
+    split = given["data.split"].removeprefix("nested:").removeprefix("fold:").partition(":")[0]
+    fold, folds = map(int, split.split("/"))
     mode = given.get("mode", "fine") if fold == 1 or "everywhere" in given else "fine"
     log = given.get("log")
     if log:

@@ -305,7 +305,7 @@ def test_an_ablation_is_refused_as_the_base_of_another(make, tmp_path, base):
     document = yaml.safe_load((tmp_path / "other.yaml").read_text())
     mine = tmp_path / "mine.yaml"
     mine.write_text(yaml.safe_dump(document | {"base": base.format(folder=tmp_path)}))
-    with pytest.raises(InputError, match="is an ablation itself"):
+    with pytest.raises(InputError, match="is an ablation or a search itself"):
         Ablation.load(mine)
 
 

@@ -87,3 +87,33 @@ def test_splits_that_cannot_be_made(how, message):
 def test_the_only_site_cannot_be_held_out():
     with pytest.raises(InputError, match="too few patients"):
         assign(SAMPLES.with_columns(pl.lit("a").alias("site")), "site:a")
+
+
+@pytest.mark.parametrize("outer", ["site:b", "fold:1/3", "stored"])
+def test_a_nested_split_leaves_the_outer_patients_out_and_parts_the_rest(outer):
+    samples = SAMPLES
+    if outer == "stored":
+        samples = assign(SAMPLES, "fold:2/4", 7, groups=GROUPS)
+    whole = assign(samples, outer, 3, groups=GROUPS)
+    away = set(whole.filter(pl.col("split") == "held_out")["subject_id"])
+    held = []
+    for fold in range(3):
+        inner = assign(samples, f"nested:{fold}/3:{outer}", 3, groups=GROUPS)
+        assert not away & set(inner["subject_id"])
+        assert set(inner["split"]) == {"train", "tuning", "held_out"}
+        held += inner.filter(pl.col("split") == "held_out")["subject_id"].unique().to_list()
+    assert sorted(held) == sorted(set(samples["subject_id"]) - away)
+
+
+def test_what_the_outer_patients_have_decides_nothing_within():
+    spoilt = SAMPLES.with_columns(label=pl.when(pl.col("site") == "b").then(7).otherwise("label"))
+    inner, other = (assign(s, "nested:0/3:site:b", 3).drop("label") for s in (SAMPLES, spoilt))
+    assert inner.equals(other)
+
+
+@pytest.mark.parametrize(
+    "how", ["nested:0/3", "nested:3/3:stored", "nested:0/3:nested:0/3:stored", "nested:x"]
+)
+def test_a_nested_split_that_is_none_is_refused(how):
+    with pytest.raises(InputError):
+        assign(SAMPLES.with_columns(split=pl.lit("train")), how, 0)

@@ -1,0 +1,237 @@
+"""Running a search: trials of settings on the patients that the outer split does not hold out.
+
+    OUT/search.yaml        what is searched; marks the folder as ours
+    OUT/journal.log        Optuna's journal, unless a database was named
+    OUT/cells/<key>/       predictions.parquet and run.json of every training, found again by whoever asks for the same
+    OUT/search.json        the trials, best first
+    OUT/best.yaml          the base configuration with the best settings and the outer split, for `mhdiff fit`
+
+The best value is the best of many and flatters: what the settings are worth is measured by training them on the outer
+split. A search goes on where it was: what finished is kept, and trials that were running when it was killed are tried
+again.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from mhdiff import console
+from mhdiff.ablate.store import claimed, refuse_foreign
+from mhdiff.ablate.workers import FitCell, shared_threads
+from mhdiff.tune.objective import Objective, TrialFailed
+from mhdiff.tune.search import METRICS, Search
+from mhdiff.tune.space import options_of
+from mhdiff.tune.study import FAILURE, counts, ended, lay_out, open_study, try_again
+from ontology.errors import InputError
+from ontology.files import atomic_write
+
+MARKER, RESULT, BEST = "search.yaml", "search.json", "best.yaml"
+#: Writes a base configuration with options as YAML.
+Resolve = Callable[[Path, list[str]], str]
+
+
+def run(
+    search: Search,
+    out: str | Path,
+    fit_cell: FitCell,
+    *,
+    workers: int = 1,
+    prepare: Callable[[Path, list[str]], None] | None = None,
+    resolve: Resolve | None = None,
+) -> dict[str, Any]:
+    """Run a search, or what is left of it, and write its result.
+
+    Args:
+        search: What to search.
+        out: Its folder; may hold an earlier, unfinished run of it.
+        fit_cell: Trains one cell, see `mhdiff.ablate.run`; with several workers it must be importable by name.
+        workers: How many trials at once, each in a process of its own.
+        prepare: Called once before anything is trained, with base configuration and overrides: makes data that are not
+            there yet.
+        resolve: Writes configuration and overrides as one YAML, for best.yaml.
+
+    Returns:
+        The document that is also written to OUT/search.json.
+
+    Raises:
+        InputError: If the input is wrong, `out` is somebody else's folder, or another process works in it.
+    """
+    folder = Path(out)
+    if workers < 1:
+        raise InputError(f"{workers} workers cannot train anything", remedy="Give 1 or more")
+    refuse_foreign(folder, MARKER)
+    if prepare is not None:
+        prepare(search.base, [*search.common, f"--data.split=nested:0/{search.inner}:{search.split}"])
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with claimed(folder, MARKER):
+        _same_search(search, folder)
+        study = open_study(search, folder)
+        if search.storage is None:  # with a database another machine may be at them
+            try_again(study)
+        if search.method == "grid":
+            lay_out(search, study)
+        over = sum(ended(trial) for trial in study.get_trials(deepcopy=False))
+        console.say(
+            f"Search '{search.name}': {search.trials} trials by {search.method}, {over} already ended"
+        )
+        task = _Serve(search, folder, fit_cell)
+        if workers == 1:
+            task()
+        else:
+            _side_by_side(task, min(workers, max(search.trials - over, 1)))
+        document = summarise(search, study.get_trials(deepcopy=False))
+        atomic_write(folder / RESULT, json.dumps(document, indent=2))
+        if document["best"] is not None and resolve is not None:
+            options = [*search.common, *document["best"]["options"], f"--data.split={search.split}"]
+            atomic_write(folder / BEST, resolve(search.base, options))
+    return document
+
+
+@dataclass(frozen=True)
+class _Serve:
+    """One process of a search."""
+
+    search: Search
+    folder: Path
+    fit_cell: FitCell
+
+    def __call__(self, worker: int = 0, lock: AbstractContextManager[Any] | None = None) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        study = open_study(self.search, self.folder, worker)
+        objective = Objective(self.search, self.folder, self.fit_cell)
+        while (trial := self._next(study, lock or nullcontext())) is not None:
+            try:
+                study.tell(trial, objective(trial))
+            except optuna.TrialPruned:
+                study.tell(trial, state=TrialState.PRUNED)
+            except TrialFailed as error:
+                trial.set_user_attr(FAILURE, str(error))
+                study.tell(trial, state=TrialState.FAIL)
+            told = study.trials[trial.number]
+            value = "" if told.value is None else f" {self.search.metric} {told.value:.4f}"
+            why = f": {told.user_attrs[FAILURE]}" if FAILURE in told.user_attrs else ""
+            settings = ", ".join(f"{name}={value}" for name, value in told.params.items())
+            console.say(f"trial {trial.number}: {told.state.name.lower()}{value}{why}  {settings}")
+
+    def _next(self, study: optuna.Study, lock: AbstractContextManager[Any]) -> optuna.Trial | None:
+        """Give the next trial, or None where enough are ended or under way."""
+        with lock:
+            if sum(counts(trial) for trial in study.get_trials(deepcopy=False)) >= self.search.trials:
+                return None
+            return study.ask()
+
+    def serve(self, worker: int, lock: AbstractContextManager[Any], errors: Any) -> None:
+        """Serve in a process of its own.
+
+        Args:
+            worker: Its number.
+            lock: Held by who takes the next trial.
+            errors: A queue for what stops the search.
+        """
+        try:
+            self(worker, lock)
+        except InputError as error:
+            errors.put(error)
+
+
+def _side_by_side(task: _Serve, workers: int) -> None:
+    """Serve in several processes; one that dies leaves its trial to the next start."""
+    context = multiprocessing.get_context("spawn")
+    errors, lock = context.Queue(), context.Lock()
+    processes = [
+        context.Process(target=task.serve, args=(i, lock, errors), daemon=True) for i in range(workers)
+    ]
+    with shared_threads(workers):
+        for process in processes:
+            process.start()
+    wrong: InputError | None = None
+    try:
+        while any(process.is_alive() for process in processes) and wrong is None:
+            for process in processes:
+                process.join(0.5)
+            if not errors.empty():
+                wrong = errors.get()
+    finally:
+        for process in processes:
+            if process.is_alive() and wrong is not None:
+                process.terminate()
+            process.join(10)
+    if wrong is None and not errors.empty():
+        wrong = errors.get()
+    if wrong is not None:
+        raise wrong
+    if dead := [process.exitcode for process in processes if process.exitcode]:
+        console.say(f"{len(dead)} of {workers} processes died (exit code {dead[0]}); start it again to go on")
+
+
+def _same_search(search: Search, folder: Path) -> None:
+    """Refuse a folder of another search; more trials of the same one are welcome."""
+    here = _description(search)
+    old = (folder / MARKER).read_text()
+    if old not in ("{}", here):
+        raise InputError(
+            "the folder holds another search (its base, space, split, folds, seeds or metric differ)",
+            path=folder / MARKER,
+            remedy="Choose another --out; the number of trials, the method and pruning may change",
+        )
+    atomic_write(folder / MARKER, here)
+
+
+def _description(search: Search) -> str:
+    return json.dumps(
+        {
+            "name": search.name,
+            "base": search.base.read_text(),
+            "set": search.common,
+            "space": {name: str(entry) for name, entry in search.space.items()},
+            "split": search.split,
+            "inner": search.inner,
+            "seeds": search.seeds,
+            "metric": search.metric,
+        },
+        indent=1,
+    )
+
+
+def summarise(search: Search, trials: list[FrozenTrial]) -> dict[str, Any]:
+    """Tell every trial, the best first; those that failed and were stopped stay visible.
+
+    Args:
+        search: The search.
+        trials: Its trials.
+    """
+    sign = 1.0 if METRICS[search.metric] == "minimize" else -1.0
+    rows = [
+        {
+            "number": trial.number,
+            "state": trial.state.name.lower(),
+            "value": trial.value if trial.state == TrialState.COMPLETE else None,
+            "folds": trial.user_attrs.get("folds", []),
+            "settings": trial.params,
+            "options": options_of(trial.params),
+            "failure": trial.user_attrs.get(FAILURE),
+        }
+        for trial in trials
+        if ended(trial)
+    ]
+    rows.sort(key=lambda row: (row["value"] is None, sign * (row["value"] or 0.0), row["number"]))
+    complete = [row for row in rows if row["value"] is not None]
+    return {
+        "name": search.name,
+        "method": search.method,
+        "metric": search.metric,
+        "split": search.split,
+        "inner": search.inner,
+        "seeds": list(search.seeds),
+        "best": complete[0] if complete else None,
+        "trials": rows,
+    }
