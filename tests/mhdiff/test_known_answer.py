@@ -9,6 +9,7 @@ import yaml
 from mhdiff.ablate import Ablation, run
 from mhdiff.builtin import Builtin
 from mhdiff.config import find
+from mhdiff.training.embed import embed_cell
 from mhdiff.training.run import fit_cell
 
 # An effect of 4.5 points has an interval of about +-1 over this many patients, and of +-4 once the luck of the draw
@@ -41,9 +42,12 @@ def test_message_passing_beats_permuted_only_where_the_ontology_speaks(signal, t
     (tmp_path / "base.yaml").write_text(yaml.safe_dump(config))
     ablation = yaml.safe_load(find("ablations/demo.yaml").read_text()) | {"base": str(tmp_path / "base.yaml")}
     ablation["arms"] = {name: ablation["arms"][name] for name in ("message_passing", "permuted")}
+    # Encoders are trained once a fold and shared, and no prior stands between: it is the graph that is asked about.
+    ablation["set"].append("--model.prior=mhdiff.diffusion.imputers.NoPrior")
+    ablation["encoders"] = {"set": ["--model.guidance=mhdiff.guidance.NoGuidance"]}
     ablation |= {"reference": "permuted", "contrasts": [], "seeds": SEEDS}
     (tmp_path / "ablation.yaml").write_text(yaml.safe_dump(ablation))
-    document = run(Ablation.load(tmp_path / "ablation.yaml"), tmp_path / "out", fit_cell)
+    document = run(Ablation.load(tmp_path / "ablation.yaml"), tmp_path / "out", fit_cell, embed_cell=embed_cell)
     (difference,) = (row for row in document["differences"] if row["metric"] == "auroc")
     assert (difference["n"], difference["draws"]) == (PATIENTS, len(SEEDS))
     if signal:
