@@ -20,6 +20,7 @@ from typing import Any
 
 from mhdiff import __version__, console
 from mhdiff.ablate.cells import Cell, code_fingerprint, plan
+from mhdiff.ablate.clusters import Runner, here
 from mhdiff.ablate.config import Ablation
 from mhdiff.ablate.pool import Truth
 from mhdiff.ablate.store import (
@@ -34,7 +35,7 @@ from mhdiff.ablate.store import (
     refuse_foreign,
 )
 from mhdiff.ablate.summary import summarise_ablation
-from mhdiff.ablate.workers import Failure, FitCell, refused, run_cells
+from mhdiff.ablate.workers import Failure, FitCell, Task, refused
 from ontology.errors import InputError
 from ontology.files import atomic_write
 
@@ -48,6 +49,7 @@ def run(
     fit_cell: FitCell,
     *,
     workers: int = 1,
+    runner: Runner | None = None,
     prepare: Prepare | None = None,
     embed_cell: EmbedCell | None = None,
 ) -> dict[str, Any]:
@@ -60,6 +62,7 @@ def run(
             offer beside the fullest, it writes predictions.parquet and, if it can, run.json with the number of
             parameters and the seconds.
         workers: How many processes train at once.
+        runner: Where cells are run, see `mhdiff.ablate.clusters`; by default in `workers` processes here.
         prepare: Called once for each arm before anything is trained, with base configuration, overrides, names of
             patterns and of rare classes: refuses wrong ones, and makes the data that are not there yet, so that they
             can be fingerprinted.
@@ -72,7 +75,7 @@ def run(
     Raises:
         InputError: If the input is wrong, `out` is somebody else's folder, or another process works in it.
     """
-    folder = Path(out)
+    folder, runner = Path(out), runner or here(workers)
     if workers < 1:
         raise InputError(f"{workers} workers cannot train anything", remedy="Give 1 or more")
     refuse_foreign(folder, MARKER)
@@ -110,13 +113,13 @@ def run(
                 if key is not None and not (embeddings_of(folder, key) / "embeddings.json").is_file()
             ]
             work = Embed(embed_cell, ablation.base, folder / "encoders")
-            lost = dict(_outcomes(work, needed, workers, folder, ablation.folds))
+            lost = dict(_outcomes(work, needed, runner, folder, ablation.folds))
             for cell in todo:
                 if cell.encoders in lost:
                     failures[cell.key] = Failure(f"its encoders failed: {lost[cell.encoders].message}")
             todo = [cell for cell in todo if cell.key not in failures]
         train = Train(fit_cell, ablation.base, store, ablation.offered)
-        failures |= dict(_outcomes(train, todo, workers, folder, ablation.folds))
+        failures |= dict(_outcomes(train, todo, runner, folder, ablation.folds))
         document = summarise_ablation(
             ablation,
             cells,
@@ -133,10 +136,10 @@ def run(
 
 
 def _outcomes(
-    task: Callable[[Cell], None], todo: Sequence[Cell], workers: int, folder: Path, folds: int | None
+    task: Task, todo: Sequence[Cell], runner: Runner, folder: Path, folds: int | None
 ) -> Iterator[tuple[str, Failure]]:
     """Run cells, say how each ended, and yield those that failed by their key."""
-    for count, (cell, failure) in enumerate(run_cells(task, todo, workers), start=1):
+    for count, (cell, failure) in enumerate(runner(task, todo), start=1):
         note = folder / "failed" / f"{cell.key}.txt"
         note.unlink(missing_ok=True)
         if failure is not None:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mhdiff.commands import Verb
+from mhdiff.commands import Verb, where
 from mhdiff.commands.ablate_patterns import pattern_lines
 from mhdiff.commands.figures import with_interval
 
@@ -26,7 +26,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="override for all cells, such as --set trainer.max_epochs=2; may be repeated",
     )
-    parser.add_argument("--workers", type=int, default=1, help="how many processes train at once (default 1)")
+    where.configure(parser)
     parser.add_argument("--json", action="store_true", help="print ablation.json on stdout")
 
 
@@ -39,8 +39,18 @@ def _run(arguments: argparse.Namespace) -> None:
 
     common = [entry if entry.startswith("--") else f"--{entry}" for entry in arguments.set]
     ablation = Ablation.load(arguments.config).with_overrides(common)
+    if arguments.dry_run:
+        console.out(where.planned(ablation, arguments))
+        return
+    runner = where.runner(arguments)
     document = run(
-        ablation, arguments.out, fit_cell, workers=arguments.workers, prepare=_prepare, embed_cell=embed_cell
+        ablation,
+        arguments.out,
+        fit_cell,
+        workers=arguments.workers,
+        runner=runner,
+        prepare=_prepare,
+        embed_cell=embed_cell,
     )
     if arguments.json:
         console.out_json(document)

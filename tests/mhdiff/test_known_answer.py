@@ -47,7 +47,9 @@ def test_message_passing_beats_permuted_only_where_the_ontology_speaks(signal, t
     ablation["encoders"] = {"set": ["--model.guidance=mhdiff.guidance.NoGuidance"]}
     ablation |= {"reference": "permuted", "contrasts": [], "seeds": SEEDS}
     (tmp_path / "ablation.yaml").write_text(yaml.safe_dump(ablation))
-    document = run(Ablation.load(tmp_path / "ablation.yaml"), tmp_path / "out", fit_cell, embed_cell=embed_cell)
+    document = run(
+        Ablation.load(tmp_path / "ablation.yaml"), tmp_path / "out", fit_cell, embed_cell=embed_cell
+    )
     (difference,) = (row for row in document["differences"] if row["metric"] == "auroc")
     assert (difference["n"], difference["draws"]) == (PATIENTS, len(SEEDS))
     if signal:

@@ -1,0 +1,157 @@
+"""Running cells on many machines: under Ray, or as a Slurm array. What comes out is what local processes give.
+
+All machines must see the same files under the same paths: the ablation's folder, cohort, graph, ontology and the code.
+A cell appears in its folder whole or not at all, so whatever dies with a machine is trained again elsewhere, and the
+same command goes on after the driver itself was killed.
+
+- Ray: a cell is a task. One whose machine died is started again on another, up to `RETRIES` times; an error of the
+  training itself is not, and is told as a failed cell.
+- Slurm: a cell is a task of an array, by submitit. One that is preempted or runs into its time limit is queued again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mhdiff import console
+from mhdiff.ablate.cells import Cell
+from mhdiff.ablate.workers import Failure, Task, attempt, run_cells
+from ontology.errors import InputError
+
+Runner = Callable[[Task, Sequence[Cell]], Iterator[tuple[Cell, Failure | None]]]
+#: How often a cell is started again after its machine died.
+RETRIES = 5
+_EXTRA = "pip install 'mh-diff[{0}]'"
+
+
+def here(workers: int = 1) -> Runner:
+    """Run cells in processes of this machine.
+
+    Args:
+        workers: How many.
+    """
+    return partial(run_cells, workers=workers)
+
+
+def on_ray(address: str | None = None, cpus: float = 1, gpus: float = 0) -> Runner:
+    """Run cells as tasks of a Ray cluster.
+
+    Args:
+        address: Of the cluster, or `auto` for the one this machine belongs to; None starts one here.
+        cpus: Processors that a cell takes; they are its threads too.
+        gpus: GPUs that a cell takes.
+
+    Raises:
+        InputError: If Ray is not installed.
+    """
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise InputError("ray is not installed", remedy=_EXTRA.format("ray")) from error
+
+    def run(task: Task, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Failure | None]]:
+        mine = not ray.is_initialized()
+        if mine:
+            try:
+                ray.init(address=address, log_to_driver=True, include_dashboard=False)
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                raise InputError(
+                    f"there is no Ray cluster at {address}: {error}",
+                    remedy="Start one with ray start --head, or leave --address out",
+                ) from error
+        train = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)(attempt)
+        running = {train.remote(task, cell): cell for cell in cells}
+        try:
+            while running:
+                (ready,), _ = ray.wait(list(running), num_returns=1)
+                cell = running.pop(ready)
+                try:
+                    outcome = ray.get(ready)
+                except ray.exceptions.RayError as error:
+                    lines = str(error).strip().splitlines()
+                    outcome = Failure(f"{type(error).__name__}: {lines[0] if lines else ''}", str(error))
+                if isinstance(outcome, InputError):
+                    raise outcome
+                yield cell, outcome
+        finally:
+            for left in running:
+                ray.cancel(left, force=True)
+            if mine:
+                ray.shutdown()
+
+    return run
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A cell as a job that may be queued again."""
+
+    task: Task
+
+    def __call__(self, cell: Cell) -> Failure | InputError | None:
+        return attempt(self.task, cell)
+
+    def checkpoint(self, cell: Cell) -> Any:
+        """Say what is queued when this is preempted: the same again.
+
+        Args:
+            cell: The cell.
+        """
+        import submitit
+
+        return submitit.helpers.DelayedSubmission(self, cell)
+
+
+def on_slurm(
+    folder: Path, parallel: int, parameters: Mapping[str, Any], cluster: str | None = None
+) -> Runner:
+    """Run cells as an array of Slurm jobs.
+
+    Args:
+        folder: Where submission files and logs go.
+        parallel: How many tasks of the array run at once.
+        parameters: Of submitit's executor, such as timeout_min, mem_gb, cpus_per_task, gpus_per_node, slurm_partition.
+        cluster: `local` runs the jobs here, to try it.
+
+    Raises:
+        InputError: If submitit is not installed, there is no Slurm here, or it does not know a parameter.
+    """
+    try:
+        import submitit
+    except ModuleNotFoundError as error:
+        raise InputError("submitit is not installed", remedy=_EXTRA.format("slurm")) from error
+
+    def run(task: Task, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Failure | None]]:
+        if not cells:
+            return
+        try:
+            executor = submitit.AutoExecutor(folder=folder, cluster=cluster or "slurm")
+            executor.update_parameters(slurm_array_parallelism=parallel, **parameters)
+            jobs = executor.map_array(_Job(task), list(cells))
+        except (RuntimeError, NameError, ValueError, submitit.core.utils.FailedJobError) as error:
+            raise InputError(
+                f"Slurm did not take the jobs: {error}",
+                remedy="Start this where sbatch is at hand; --slurm takes the names of submitit's parameters",
+            ) from error
+        cell_of = {id(job): cell for job, cell in zip(jobs, cells, strict=True)}
+        console.say(f"{len(jobs)} jobs, {jobs[0].job_id} and following; logs in {folder}")
+        left = list(jobs)
+        try:
+            for job in submitit.helpers.as_completed(jobs, poll_frequency=5 if cluster is None else 0.2):
+                left.remove(job)
+                try:
+                    outcome = job.result()
+                except Exception as error:
+                    outcome = Failure(f"{type(error).__name__}: job {job.job_id} gave no result", str(error))
+                if isinstance(outcome, InputError):
+                    raise outcome
+                yield cell_of[id(job)], outcome
+        finally:
+            for job in left:
+                job.cancel(check=False)
+
+    return run

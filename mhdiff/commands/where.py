@@ -1,0 +1,125 @@
+"""The options that say where cells are trained: in processes here, under Ray, or as a Slurm array."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+import yaml
+
+from ontology.errors import InputError
+
+if TYPE_CHECKING:
+    from mhdiff.ablate.clusters import Runner
+    from mhdiff.ablate.config import Ablation
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options.
+
+    Args:
+        parser: The verb's parser.
+    """
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        help="how many cells are trained at once, here or of an array (default 1)",
+    )
+    parser.add_argument(
+        "--on",
+        choices=["here", "ray", "slurm"],
+        default="here",
+        help="where cells are trained (default here)",
+    )
+    parser.add_argument(
+        "--address", help="of the Ray cluster, or auto for this machine's; by default one is started here"
+    )
+    parser.add_argument("--gpus", type=float, default=0, help="GPUs that a cell takes under Ray (default 0)")
+    parser.add_argument(
+        "--slurm",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a parameter of submitit, such as slurm_partition=gpu, timeout_min=120, gpus_per_node=1; may be repeated",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say which trainings would be started, and start none"
+    )
+
+
+def runner(arguments: argparse.Namespace) -> Runner:
+    """Give what runs the cells.
+
+    Args:
+        arguments: The parsed options.
+
+    Raises:
+        InputError: If the options do not fit together, or an extra is missing.
+    """
+    from mhdiff.ablate.clusters import here, on_ray, on_slurm
+
+    parameters = slurm_parameters(arguments)
+    if arguments.on == "ray":
+        return on_ray(arguments.address, gpus=arguments.gpus)
+    if arguments.on == "slurm":
+        return on_slurm(arguments.out / "slurm", arguments.workers, parameters)
+    return here(arguments.workers)
+
+
+def slurm_parameters(arguments: argparse.Namespace) -> dict[str, object]:
+    """Read KEY=VALUE of --slurm, values as YAML.
+
+    Args:
+        arguments: The parsed options.
+
+    Raises:
+        InputError: If one is no KEY=VALUE, or an option is of another place than --on names.
+    """
+    for option, given, place in (
+        ("--slurm", arguments.slurm, "slurm"),
+        ("--address", arguments.address, "ray"),
+        ("--gpus", arguments.gpus, "ray"),
+    ):
+        if given and arguments.on != place:
+            raise InputError(f"{option} goes with --on {place}", remedy=f"Add --on {place}, or leave it out")
+    found: dict[str, object] = {}
+    for entry in arguments.slurm:
+        key, sign, value = entry.partition("=")
+        if not sign or not key:
+            raise InputError(f"--slurm {entry} is no KEY=VALUE", remedy="Such as --slurm timeout_min=120")
+        found[key] = yaml.safe_load(value)
+    return found
+
+
+def planned(ablation: Ablation, arguments: argparse.Namespace) -> str:
+    """Say what would be trained where, a line each; what is done already is not among it.
+
+    Args:
+        ablation: The ablation.
+        arguments: The parsed options.
+    """
+    from mhdiff.ablate.cells import plan
+
+    slurm_parameters(arguments)
+    made = plan(ablation)
+    folder = arguments.out
+    cells = {cell.key: cell for cell in made.cells}
+    todo = [cell for key, cell in cells.items() if not (folder / "cells" / key / "cell.json").is_file()]
+    encoders = [
+        made.encoders[key]
+        for key in dict.fromkeys(cell.encoders for cell in todo)
+        if key is not None and not (folder / "encoders" / key / "embeddings").is_dir()
+    ]
+    place = {
+        "here": f"{arguments.workers} processes here",
+        "ray": f"Ray at {arguments.address or 'this machine'}",
+    }
+    told = (
+        place.get(arguments.on) or f"a Slurm array, {arguments.workers} at once, {' '.join(arguments.slurm)}"
+    )
+    lines = [
+        f"{len(encoders) + len(todo)} trainings on {told}; {len(cells) - len(todo)} of {len(cells)} cells are done"
+    ]
+    lines += [f"  {c.key}  {c.arm}, {c.place}: {' '.join(c.overrides)}" for c in (*encoders, *todo)]
+    return "\n".join(lines)
