@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mhdiff.commands import Verb
+from mhdiff.commands import Verb, where
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--split", help="the outer split, in place of the file's, such as fold:1/5")
     parser.add_argument("--trials", type=int, help="how many trials, in place of the file's number")
-    parser.add_argument("--workers", type=int, default=1, help="how many trials at once (default 1)")
+    where.configure(parser, "trials", dry=False)
     parser.add_argument("--json", action="store_true", help="print search.json on stdout")
 
 
@@ -49,7 +49,13 @@ def _run(arguments: argparse.Namespace) -> None:
             raise InputError(f"{arguments.trials} trials are none", remedy="Give --trials 1 or more")
         search = replace(search, trials=arguments.trials)
     document = run(
-        search, arguments.out, fit_cell, workers=arguments.workers, prepare=_prepare, resolve=_resolve
+        search,
+        arguments.out,
+        fit_cell,
+        workers=arguments.workers,
+        runner=where.runner(arguments),
+        prepare=_prepare,
+        resolve=_resolve,
     )
     if arguments.json:
         console.out_json(document)

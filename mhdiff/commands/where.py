@@ -14,28 +14,32 @@ if TYPE_CHECKING:
     from mhdiff.ablate.config import Ablation
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: argparse.ArgumentParser, what: str = "cells", dry: bool = True) -> None:
     """Add the options.
 
     Args:
         parser: The verb's parser.
+        what: What is trained.
+        dry: Whether it can be said beforehand what will be trained.
     """
     parser.add_argument(
         "--workers",
         type=int,
         default=1,
-        help="how many cells are trained at once, here or of an array (default 1)",
+        help=f"how many {what} are trained at once, here or of an array (default 1)",
     )
     parser.add_argument(
         "--on",
         choices=["here", "ray", "slurm"],
         default="here",
-        help="where cells are trained (default here)",
+        help=f"where {what} are trained (default here)",
     )
     parser.add_argument(
         "--address", help="of the Ray cluster, or auto for this machine's; by default one is started here"
     )
-    parser.add_argument("--gpus", type=float, default=0, help="GPUs that a cell takes under Ray (default 0)")
+    parser.add_argument(
+        "--gpus", type=float, default=0, help=f"GPUs that one of the {what} takes under Ray (default 0)"
+    )
     parser.add_argument(
         "--slurm",
         action="append",
@@ -43,9 +47,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="a parameter of submitit, such as slurm_partition=gpu, timeout_min=120, gpus_per_node=1; may be repeated",
     )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="say which trainings would be started, and start none"
-    )
+    if dry:
+        parser.add_argument(
+            "--dry-run", action="store_true", help="say which trainings would be started, and start none"
+        )
 
 
 def runner(arguments: argparse.Namespace) -> Runner:

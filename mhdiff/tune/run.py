@@ -14,9 +14,8 @@ again.
 from __future__ import annotations
 
 import json
-import multiprocessing
+import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,10 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from mhdiff import console
+from mhdiff.ablate.cells import Cell
+from mhdiff.ablate.clusters import Runner, here
 from mhdiff.ablate.store import claimed, refuse_foreign
-from mhdiff.ablate.workers import FitCell, shared_threads
+from mhdiff.ablate.workers import FitCell
 from mhdiff.tune.objective import Objective, TrialFailed
 from mhdiff.tune.search import METRICS, Search
 from mhdiff.tune.space import options_of
@@ -45,6 +46,7 @@ def run(
     fit_cell: FitCell,
     *,
     workers: int = 1,
+    runner: Runner | None = None,
     prepare: Callable[[Path, list[str]], None] | None = None,
     resolve: Resolve | None = None,
 ) -> dict[str, Any]:
@@ -55,6 +57,7 @@ def run(
         out: Its folder; may hold an earlier, unfinished run of it.
         fit_cell: Trains one cell, see `mhdiff.ablate.run`; with several workers it must be importable by name.
         workers: How many trials at once, each in a process of its own.
+        runner: Where these processes run, see `mhdiff.ablate.clusters`; by default here.
         prepare: Called once before anything is trained, with base configuration and overrides: makes data that are not
             there yet.
         resolve: Writes configuration and overrides as one YAML, for best.yaml.
@@ -83,11 +86,11 @@ def run(
         console.say(
             f"Search '{search.name}': {search.trials} trials by {search.method}, {over} already ended"
         )
-        task = _Serve(search, folder, fit_cell)
-        if workers == 1:
-            task()
-        else:
-            _side_by_side(task, min(workers, max(search.trials - over, 1)))
+        many = min(workers, max(search.trials - over, 1))
+        processes = [Cell(f"process {i + 1} of {many}", None, i, (), f"process {i}") for i in range(many)]
+        for process, failure in (runner or here(many))(_Serve(search, folder, fit_cell), processes):
+            if failure is not None:
+                console.say(f"{process.arm} ended early: {failure.message}; start the search again to go on")
         document = summarise(search, study.get_trials(deepcopy=False))
         atomic_write(folder / RESULT, json.dumps(document, indent=2))
         if document["best"] is not None and resolve is not None:
@@ -98,17 +101,17 @@ def run(
 
 @dataclass(frozen=True)
 class _Serve:
-    """One process of a search."""
+    """One process of a search: takes trials until there are enough. A runner of cells runs it like one."""
 
     search: Search
     folder: Path
     fit_cell: FitCell
 
-    def __call__(self, worker: int = 0, lock: AbstractContextManager[Any] | None = None) -> None:
+    def __call__(self, cell: Cell) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        study = open_study(self.search, self.folder, worker)
+        study = open_study(self.search, self.folder, cell.seed)
         objective = Objective(self.search, self.folder, self.fit_cell)
-        while (trial := self._next(study, lock or nullcontext())) is not None:
+        while (trial := self._next(study)) is not None:
             try:
                 study.tell(trial, objective(trial))
             except optuna.TrialPruned:
@@ -122,55 +125,19 @@ class _Serve:
             settings = ", ".join(f"{name}={value}" for name, value in told.params.items())
             console.say(f"trial {trial.number}: {told.state.name.lower()}{value}{why}  {settings}")
 
-    def _next(self, study: optuna.Study, lock: AbstractContextManager[Any]) -> optuna.Trial | None:
+    def _next(self, study: optuna.Study) -> optuna.Trial | None:
         """Give the next trial, or None where enough are ended or under way."""
-        with lock:
-            if sum(counts(trial) for trial in study.get_trials(deepcopy=False)) >= self.search.trials:
-                return None
-            return study.ask()
 
-    def serve(self, worker: int, lock: AbstractContextManager[Any], errors: Any) -> None:
-        """Serve in a process of its own.
+        def before(number: int) -> int:
+            return sum(counts(t) for t in study.get_trials(deepcopy=False) if t.number < number)
 
-        Args:
-            worker: Its number.
-            lock: Held by who takes the next trial.
-            errors: A queue for what stops the search.
-        """
-        try:
-            self(worker, lock)
-        except InputError as error:
-            errors.put(error)
-
-
-def _side_by_side(task: _Serve, workers: int) -> None:
-    """Serve in several processes; one that dies leaves its trial to the next start."""
-    context = multiprocessing.get_context("spawn")
-    errors, lock = context.Queue(), context.Lock()
-    processes = [
-        context.Process(target=task.serve, args=(i, lock, errors), daemon=True) for i in range(workers)
-    ]
-    with shared_threads(workers):
-        for process in processes:
-            process.start()
-    wrong: InputError | None = None
-    try:
-        while any(process.is_alive() for process in processes) and wrong is None:
-            for process in processes:
-                process.join(0.5)
-            if not errors.empty():
-                wrong = errors.get()
-    finally:
-        for process in processes:
-            if process.is_alive() and wrong is not None:
-                process.terminate()
-            process.join(10)
-    if wrong is None and not errors.empty():
-        wrong = errors.get()
-    if wrong is not None:
-        raise wrong
-    if dead := [process.exitcode for process in processes if process.exitcode]:
-        console.say(f"{len(dead)} of {workers} processes died (exit code {dead[0]}); start it again to go on")
+        if before(sys.maxsize) >= self.search.trials:
+            return None
+        trial = study.ask()
+        if before(trial.number) >= self.search.trials:  # another process took the last one at the same moment
+            study.tell(trial, state=TrialState.FAIL)
+            return None
+        return trial
 
 
 def _same_search(search: Search, folder: Path) -> None:
