@@ -29,7 +29,7 @@ from mhdiff.evaluate.compare import reason_for
 from mhdiff.evaluate.metrics import OVERALL, undefined_reasons
 from mhdiff.evaluate.patterns import modalities_of, order_patterns, parse_pattern, pattern_name
 from mhdiff.evaluate.predictions import check_predictions, probability_columns
-from mhdiff.evaluate.summary import describe_classes
+from mhdiff.evaluate.described import describe_classes
 from ontology.errors import InputError
 
 
