@@ -54,7 +54,7 @@ class MultimodalData(LightningDataModule):
         ontology: The ontology's folder; where given, its fingerprint must be the one that the graph was built from.
         builtin: Make all three from the built-in terminology where they are not there yet.
         modalities: Which of the task's modalities are used; None for all.
-        split: `stored`, `site:<name>` or `fold:<i>/<k>`.
+        split: `stored`, `site:<name>`, `after:<date>` or `fold:<i>/<k>`.
         split_seed: Seed of the folds.
         null: `none`, or a control in place of the real graph: a name in `graph_builders.NULLS`, such as `permuted`,
             `rewired`, `random`, `cooccurrence`, `shuffled` or `severed`.
