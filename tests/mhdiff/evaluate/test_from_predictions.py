@@ -100,10 +100,8 @@ def test_sex_age_and_what_is_there_go_with_the_predictions(run, small_data):
 
     main(["predict", str(run)])
     found = read_predictions(run)
-    assert (
-        found.about.classes == ("no_pneumonia", "bacterial", "viral", "fungal")
-        or len(found.about.classes) > 1
-    )
+    assert found.about.classes == tuple(Task.load("pneumonia").classes)
+    assert found.about.modalities == ("image", "note", "labs", "codes")
     assert sum(found.about.counts) > 0
     cohort = Cohort.open(small_data / "cohort")
     told = people(cohort, Task.load("pneumonia").samples(cohort))
@@ -119,14 +117,12 @@ def test_sex_age_and_what_is_there_go_with_the_predictions(run, small_data):
 def test_ages_are_whole_years_capped_and_contradictions_are_unknown():
     class Made:
         def scan(self):
-            day = pl.datetime
             rows = [
                 (1, "MEDS_BIRTH", "1980-06-01"), (1, "GENDER//F", None),
                 (2, "MEDS_BIRTH", "1900-01-01"), (2, "GENDER//F", None), (2, "GENDER//M", None),
                 (3, "MEDS_BIRTH", "2030-01-01"), (3, "GENDER//M", None),
             ]  # fmt: skip
             frame = pl.DataFrame(rows, schema=["subject_id", "code", "time"], orient="row")
-            assert day is not None
             return frame.with_columns(pl.col("time").str.to_datetime()).lazy()
 
     samples = pl.DataFrame(
