@@ -41,7 +41,8 @@ def graph_of_cohort(
         task: The task: which events may be read, and what is blinded.
         view: Which part of the ontology to keep, where there is no recipe.
         recipe: The view, and the edits and features that follow.
-        split: Whose training samples count where the recipe prunes: `stored`, `site:<name>` or `fold:<i>/<k>`.
+        split: Whose training samples count where the recipe prunes: `stored`, `site:<name>`, `after:<date>` or
+            `fold:<i>/<k>`.
         split_seed: Seed of the folds.
         workers: How many processes read events.
         chunk: How many subjects' events are read at once.
@@ -86,7 +87,7 @@ def training_samples(cohort: Cohort, task: Task, split: str, seed: int) -> list[
     Args:
         cohort: The cohort.
         task: The task.
-        split: `stored`, `site:<name>` or `fold:<i>/<k>`.
+        split: `stored`, `site:<name>`, `after:<date>` or `fold:<i>/<k>`.
         seed: Seed of the folds.
 
     Raises:

@@ -111,7 +111,7 @@ class Pretrained:
         Args:
             cohort: The cohort's folder.
             graph: The folder of the graph built from it.
-            split: `stored`, `site:<name>` or `fold:<i>/<k>`.
+            split: `stored`, `site:<name>`, `after:<date>` or `fold:<i>/<k>`.
 
         Returns:
             A data module that is set up. Evidence for concepts that the model does not know is dropped.

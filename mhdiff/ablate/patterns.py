@@ -62,7 +62,9 @@ class Figures:
             resamples: The draws of patients.
             rare: The rare classes.
         """
-        results = bootstrap({arm: pooled.runs for arm, pooled in pools.items() if pooled.runs}, resamples)
+        results = bootstrap(
+            {arm: pooled.runs for arm, pooled in pools.items() if pooled.runs}, resamples, accelerated=True
+        )
         single = {
             f"{arm}|{seed}": [run]
             for arm, pooled in pools.items()
@@ -77,7 +79,9 @@ class Figures:
             if isinstance(scored, Scored)
         }
         once = {same[arm]: [scored] for arm, scored in exact.items() if isinstance(scored, Scored)}
-        best = {key: rare.added(result) for key, result in bootstrap(once, resamples).items()}
+        best = {
+            key: rare.added(result) for key, result in bootstrap(once, resamples, accelerated=True).items()
+        }
         return cls(
             pools,
             {arm: rare.added(result) for arm, result in results.items()},
@@ -105,7 +109,7 @@ def describe_patterns(
     document: dict[str, Any] = {}
     for name in names:
         here = figures[name]
-        rows, _ = differences(ablation, here.pools, here.results, here.seeds, rare.classes, metrics)
+        rows, _ = differences(ablation, here.pools, here.results, here.seeds, rare.classes, metrics, rare)
         arms = {arm: _describe(arm, name, names[0], figures, rare, metrics) for arm in ablation.arms}
         document[name] = {"arms": arms, "differences": rows}
     return document

@@ -29,11 +29,16 @@ class Pooled:
         runs: One set a seed; none if the arm has no figures.
         untuned: By class, why it has no threshold.
         reason: Why there are no figures.
+        by_fold: For each seed its predictions fold by fold, in the order of the folds.
+        sizes: Patients that each fold trains on and holds out. Everybody is held out once, so those that a fold trains
+            on are the others without its tuning patients.
     """
 
     runs: list[Scored]
     untuned: dict[str, str]
     reason: str = ""
+    by_fold: tuple[tuple[Scored, ...], ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,13 +129,18 @@ def pool(
             [], {}, f"{len(failed)} of {len(own)} cells failed ({places}): {failures[failed[0].key]}"
         )
     runs: list[Scored] = []
+    by_fold: list[tuple[Scored, ...]] = []
+    tuned: list[int] = []
     untuned: dict[str, str] = {}
     own_seeds = ablation.seeds_of(arm)
     for seed in own_seeds:
         parts: list[Scored] = []
+        tuned = []
         for cell in (c for c in own if c.seed == seed):
             frame = frames[cell.key].filter(pl.col("pattern") == pattern)
-            limits = tuned_thresholds(frame.filter(pl.col("split") == "tuning"), classes)
+            tuning = frame.filter(pl.col("split") == "tuning")
+            limits = tuned_thresholds(tuning, classes)
+            tuned.append(tuning["subject_id"].n_unique())
             untuned |= limits.reasons
             held_out = frame.filter(pl.col("split") == "held_out")
             if held_out.is_empty():
@@ -141,7 +151,11 @@ def pool(
             refuse_different_patients(runs[0], runs[-1], (f"seed {own_seeds[0]}", f"seed {seed}"))
         except InputError as error:
             return Pooled([], {}, str(error))
-    return Pooled(runs, untuned)
+        by_fold.append(tuple(parts))
+    everybody = len(np.unique(runs[0].subjects))
+    tested = [len(np.unique(part.subjects)) for part in by_fold[0]]
+    sizes = tuple((everybody - n - m, n) for n, m in zip(tested, tuned, strict=True))
+    return Pooled(runs, untuned, by_fold=tuple(by_fold), sizes=sizes)
 
 
 def pool_ceiling(

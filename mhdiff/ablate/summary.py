@@ -21,15 +21,18 @@ import polars as pl
 from mhdiff.ablate.cells import Cell
 from mhdiff.ablate.config import Ablation
 from mhdiff.ablate.differences import differences
+from mhdiff.ablate.families import adjust
 from mhdiff.ablate.patterns import Figures, describe_patterns
 from mhdiff.ablate.pool import Pooled, Truth, pool, pool_ceiling
 from mhdiff.ablate.rare import Rare
 from mhdiff.evaluate.bootstrap import LEVEL, Resamples, Result
 from mhdiff.evaluate.compare import reason_for
+from mhdiff.evaluate.described import describe_classes
 from mhdiff.evaluate.metrics import OVERALL, undefined_reasons
 from mhdiff.evaluate.patterns import modalities_of, order_patterns, parse_pattern, pattern_name
+from mhdiff.evaluate.power import expected
 from mhdiff.evaluate.predictions import check_predictions, probability_columns
-from mhdiff.evaluate.summary import describe_classes
+from mhdiff.evaluate.summary import INTERVAL
 from ontology.errors import InputError
 
 
@@ -76,12 +79,22 @@ def summarise_ablation(
             figures[name] = Figures.of(ablation, pooled, exact, resamples, rare)
     arms, results, seeds = figures[pattern].pools, figures[pattern].results, figures[pattern].seeds
     overall, by_class = differences(ablation, arms, results, seeds, classes)
+    patterns = {} if rare is None else describe_patterns(ablation, names, figures, rare)
+    everywhere = [row for pattern in patterns.values() for row in pattern["differences"]]
     return {
         "name": ablation.name,
         "classes": classes,
         "pattern": pattern,
         "reference": ablation.reference,
         "level": LEVEL,
+        "interval": INTERVAL,
+        "families": {
+            "adjustment": "holm",
+            "differences": adjust(overall),
+            "patterns": adjust(everywhere),
+            "differences_per_class": adjust(by_class),
+        },
+        "power": expected(usable[0].labels, usable[0].subjects, classes) if usable else None,
         "replicates": ablation.replicates,
         "folds": ablation.folds,
         "seeds": list(ablation.seeds),
@@ -91,7 +104,7 @@ def summarise_ablation(
         },
         "differences": overall,
         "differences_per_class": by_class,
-        "patterns": {} if rare is None else describe_patterns(ablation, names, figures, rare),
+        "patterns": patterns,
         "rare": None if rare is None else rare.describe(),
         "cells": [
             {

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from mhdiff.cohort.cohort import Cohort
+from mhdiff.cohort.people import sexes
 from mhdiff.cohort.task import Task
 
 SMALL = 5
@@ -28,13 +29,7 @@ def describe(cohort: Cohort, task: Task | None = None) -> dict[str, Any]:
         cohort: The cohort.
         task: Its labels, samples and modality patterns are described too.
     """
-    sexes = (
-        cohort.scan()
-        .filter(pl.col("code").str.starts_with("GENDER//"))
-        .select("subject_id", pl.col("code").str.strip_prefix("GENDER//").alias("sex"))
-        .unique("subject_id")
-        .collect()
-    )
+    stated = sexes(cohort)
     sites = cohort.sites.join(cohort.splits, on="subject_id", how="left")
     document: dict[str, Any] = {
         "name": cohort.name,
@@ -45,7 +40,7 @@ def describe(cohort: Cohort, task: Task | None = None) -> dict[str, Any]:
         "subjects": len(sites),
         "subjects_by_split": _counts(sites["split"]),
         "subjects_by_site": _counts(sites["site"]),
-        "subjects_by_sex": {**_counts(sexes["sex"]), "not stated": cell(len(sites) - len(sexes))},
+        "subjects_by_sex": {**_counts(stated["sex"]), "not stated": cell(len(sites) - len(stated))},
         "labels": cohort.label_names,
     }
     if task is not None:

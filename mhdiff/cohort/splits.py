@@ -2,6 +2,8 @@
 
     stored         the split that the cohort's folder holds
     site:<name>    all patients of one site are held out; tuning is carved from the others
+    after:<date>   all patients with a sample at or after the date (2020-03-31) are held out; likewise: whoever is
+                   trained on was predicted before it, so the future never trains (not for cohorts with shifted dates)
     fold:<i>/<k>   fold i of k (i = 0 .. k-1) is held out; tuning is carved from the others
     nested:<j>/<m>:<outer>
                    what the outer split (any of the above) holds out is left out altogether, and of the rest fold j of m
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Sequence
+from datetime import datetime
 
 import numpy as np
 import polars as pl
@@ -23,7 +26,9 @@ import polars as pl
 from ontology.errors import InputError
 
 TUNING_PARTS = 5  # one part in five of what is not held out becomes `tuning`
-_HOWS = "stored, site:<name>, fold:<i>/<k> with i from 0 to k-1, or nested:<j>/<m>:<one of these>"
+_HOWS = (
+    "stored, site:<name>, after:<date>, fold:<i>/<k> with i from 0 to k-1, or nested:<j>/<m>:<one of these>"
+)
 
 
 def assign(
@@ -32,8 +37,8 @@ def assign(
     """Give the samples with their column `split` set to train, tuning or held_out.
 
     Args:
-        samples: Columns subject_id, label, site, and split where `how` is "stored".
-        how: `stored`, `site:<name>`, `fold:<i>/<k>` or `nested:<j>/<m>:<outer>`.
+        samples: Columns subject_id, label, site, split where `how` is "stored", and prediction_time where it is a date.
+        how: `stored`, `site:<name>`, `after:<date>`, `fold:<i>/<k>` or `nested:<j>/<m>:<outer>`.
         seed: Seed of the dealing; the same for all folds of one cross-validation.
         groups: `Cohort.groups`: subjects of one group stay together. Without it each subject is a group.
 
@@ -44,7 +49,7 @@ def assign(
         if "split" not in samples.columns or samples["split"].null_count():
             raise InputError("not every sample has a stored split", remedy="Use fold:<i>/<k> or site:<name>")
         return samples
-    if match := re.fullmatch(r"nested:(\d+/\d+):(stored|site:.+|fold:.+)", how):
+    if match := re.fullmatch(r"nested:(\d+/\d+):(stored|site:.+|after:.+|fold:.+)", how):
         outer = assign(samples, match[2], seed, groups=groups)
         inner = outer.filter(pl.col("split") != "held_out").drop("split")
         return assign(inner, f"fold:{match[1]}", seed + 2, groups=groups)
@@ -52,6 +57,8 @@ def assign(
     members = sorted(set(group_of.values()))
     if how.startswith("site:"):
         held = _site(samples, group_of, how.removeprefix("site:"))
+    elif how.startswith("after:"):
+        held = _after(samples, group_of, how.removeprefix("after:"))
     elif match := re.fullmatch(r"fold:(\d+)/(\d+)", how):
         fold, folds = int(match[1]), int(match[2])
         if folds < 2 or fold >= folds:
@@ -148,4 +155,22 @@ def _site(samples: pl.DataFrame, group_of: dict[int, int], site: str) -> set[int
     if subjects.is_empty():
         known = ", ".join(sorted(samples["site"].unique()))
         raise InputError(f"no sample is from the site '{site}'", remedy=f"Sites of this task: {known}")
+    return {group_of[subject] for subject in subjects}
+
+
+def _after(samples: pl.DataFrame, group_of: dict[int, int], date: str) -> set[int]:
+    """Give the groups with a sample at or after the beginning of a date: one on both sides of it is held out whole."""
+    try:
+        moment = datetime.fromisoformat(date)
+    except ValueError as error:
+        raise InputError(
+            f"split 'after:{date}' names no date", remedy="Write it as after:2020-03-31"
+        ) from error
+    first, last = samples["prediction_time"].min(), samples["prediction_time"].max()
+    subjects = samples.filter(pl.col("prediction_time") >= moment)["subject_id"]
+    if subjects.is_empty():
+        raise InputError(
+            f"no sample is from {date} or later",
+            remedy=f"The samples of this task are from {str(first)[:10]} to {str(last)[:10]}",
+        )
     return {group_of[subject] for subject in subjects}

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mhdiff.commands import Verb, where
 from mhdiff.commands.ablate_patterns import pattern_lines
 from mhdiff.commands.figures import with_interval
+
+if TYPE_CHECKING:
+    from mhdiff.training.data import MultimodalData
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -43,13 +46,22 @@ def _run(arguments: argparse.Namespace) -> None:
         console.out(where.planned(ablation, arguments))
         return
     runner = where.runner(arguments)
+    told: set[str] = set()
+
+    def prepare(base: Path, overrides: list[str], patterns: tuple[str, ...], rare: tuple[str, ...]) -> None:
+        data = _prepare(base, overrides, patterns, rare)
+        for line in [] if data is None else expectations(data):
+            if line not in told:  # once, not for every arm on the same patients
+                console.say(line)
+                told.add(line)
+
     document = run(
         ablation,
         arguments.out,
         fit_cell,
         workers=arguments.workers,
         runner=runner,
-        prepare=_prepare,
+        prepare=prepare,
         embed_cell=embed_cell,
     )
     if arguments.json:
@@ -62,7 +74,9 @@ def _run(arguments: argparse.Namespace) -> None:
         raise SystemExit(1)
 
 
-def _prepare(base: Path, overrides: list[str], patterns: tuple[str, ...], rare: tuple[str, ...]) -> None:
+def _prepare(
+    base: Path, overrides: list[str], patterns: tuple[str, ...], rare: tuple[str, ...]
+) -> MultimodalData | None:
     from mhdiff.ablate.rare import check_rare
     from mhdiff.cohort import Task
     from mhdiff.evaluate.patterns import asked_patterns
@@ -72,6 +86,33 @@ def _prepare(base: Path, overrides: list[str], patterns: tuple[str, ...], rare: 
     asked_patterns(patterns, data.used_modalities())  # a wrong name is refused before anything is trained
     check_rare(rare, Task.load(data.task_name).classes)
     data.prepare_data()
+    return data
+
+
+def expectations(data: MultimodalData) -> list[str]:
+    """Say before anything is trained how wide intervals will be, class by class, at the patients that there are.
+
+    Args:
+        data: The data module of an arm, whose folders are there; it need not be set up.
+    """
+    import polars as pl
+
+    from mhdiff.cohort import Cohort, Task
+    from mhdiff.cohort.splits import assign
+    from mhdiff.evaluate.power import expectation, patients_of
+
+    task = Task.load(data.task_name)
+    cohort = Cohort.open(data.cohort_path)
+    samples = task.samples(cohort)
+    if not data.split.startswith("fold:"):  # of folds everybody is held out once
+        cohort_groups = None if data.split == "stored" else cohort.groups
+        samples = assign(samples, data.split, data.split_seed, groups=cohort_groups)
+        samples = samples.filter(pl.col("split") == "held_out")
+    counts = patients_of(samples["label"].to_numpy(), samples["subject_id"].to_numpy(), task.classes)
+    return [
+        f"what {samples['subject_id'].n_unique()} held-out patients can show, by class:",
+        *(f"  {name:16} {expectation(*pair)}" for name, pair in counts.items()),
+    ]
 
 
 def table(document: dict[str, Any], metric: str = "auroc") -> str:
@@ -81,7 +122,7 @@ def table(document: dict[str, Any], metric: str = "auroc") -> str:
         document: What `mhdiff.ablate.run` returned.
         metric: Which metric to show.
     """
-    level = f"{100 * document['level']:.0f}% interval over patients"
+    level = f"{100 * document['level']:.0f}% BCa interval over patients"
     folds = f"{document['folds']} folds" if document["folds"] else "one split"
     lines = [f"{metric}, {level}, pattern {document['pattern']}, {folds}, seeds {document['seeds']}"]
     width = max(map(len, document["arms"]))
@@ -94,7 +135,8 @@ def table(document: dict[str, Any], metric: str = "auroc") -> str:
         if row["metric"] == metric:
             of = f" over {row['draws']} draws of the null" if row.get("draws", 1) > 1 else ""
             if row.get("rank_p") is not None:
-                of += f", rank p {row['rank_p']:.3f}"
+                of += f", rank p {row['rank_p']:.3f} (Holm {row['rank_p_holm']:.3f})"
+            of += _over_folds(row["folds"])
             remark = f"; {row['remark']}" if row.get("remark") else ""
             lines.append(
                 f"  {row['arm']} - {row['reference']}: {with_interval(row, signed=True)}{of}{remark}"
@@ -102,6 +144,13 @@ def table(document: dict[str, Any], metric: str = "auroc") -> str:
     if len(document["patterns"]) > 1 or document["rare"]:
         lines += pattern_lines(document, metric)
     return "\n".join(lines)
+
+
+def _over_folds(test: dict[str, Any]) -> str:
+    """Write the corrected t over folds, or why there is none."""
+    if test["p"] is None:
+        return "" if test["folds"] is None else f"; over folds: {test['reason']}"
+    return f"; over {test['folds']} folds p {test['p']:.3f} (Holm {test['p_holm']:.3f})"
 
 
 VERB = Verb("run an ablation: arms x folds x seeds, compared on the same patients", _configure, _run)

@@ -41,7 +41,8 @@ def demo(out: Path, patients: int | None = None, epochs: int | None = None, work
 
     from mhdiff.ablate import Ablation, run
     from mhdiff.builtin import Builtin, build_cohort_graph, build_ontology, synthesize_cohort
-    from mhdiff.commands.evaluate import evaluate, table
+    from mhdiff.commands.evaluate import evaluate
+    from mhdiff.commands.evaluate_text import table
     from mhdiff.commands.explain import choose, explain
     from mhdiff.config import find
     from mhdiff.report import write_report

@@ -1,4 +1,4 @@
-"""`mhdiff evaluate`: metrics of a run on held-out patients, for every pattern of present modalities."""
+"""`mhdiff evaluate`: every figure of a run, or of stored predictions, on held-out patients."""
 
 from __future__ import annotations
 
@@ -10,17 +10,45 @@ from typing import TYPE_CHECKING, Any
 
 from mhdiff import console
 from mhdiff.commands import Verb
-from mhdiff.commands.figures import with_interval
 from ontology.errors import InputError
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from mhdiff.evaluate.stored import About, Stored
+
+METRICS = "metrics.json"
+
 
 def _configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, help="folder of a run made by mhdiff fit")
+    parser.add_argument("run", type=Path, nargs="?", help="folder of a run made by mhdiff fit")
+    parser.add_argument(
+        "--from",
+        dest="stored",
+        type=Path,
+        metavar="PREDICTIONS",
+        help="in place of a run: a predictions.parquet, from which alone everything is computed",
+    )
+    parser.add_argument(
+        "--out", type=Path, help="folder for metrics.json (default: the run's; with --from none is written)"
+    )
+    parser.add_argument(
+        "--against",
+        nargs="+",
+        default=[],
+        type=Path,
+        metavar="RUN",
+        help="other runs, or predictions, for the same patients: paired differences from each",
+    )
     parser.add_argument("--replicates", type=int, default=1000, help="bootstrap resamples of patients")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the resamples")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the resamples and of what is missing")
+    parser.add_argument(
+        "--missing",
+        type=float,
+        default=0.5,
+        metavar="SHARE",
+        help="share of what is there that is hidden at random, by what is known, and by what is not (default .5)",
+    )
     parser.add_argument(
         "--corrupt",
         "--corruptions",
@@ -40,22 +68,37 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     document = evaluate(
-        arguments.run, arguments.replicates, arguments.seed, arguments.corrupt, arguments.latents
+        arguments.run,
+        arguments.replicates,
+        arguments.seed,
+        arguments.corrupt,
+        arguments.latents,
+        stored=arguments.stored,
+        against=arguments.against,
+        out=arguments.out,
+        rate=arguments.missing,
     )
     if arguments.json:
         console.out_json(document)
     else:
+        from mhdiff.commands.evaluate_text import table
+
         console.out(table(document))
 
 
 def evaluate(
-    run: Path,
+    run: Path | None,
     replicates: int = 1000,
     seed: int = 0,
     corrupt: Sequence[str] = (),
     latents: bool = False,
+    *,
+    stored: Path | None = None,
+    against: Sequence[Path] = (),
+    out: Path | None = None,
+    rate: float = 0.5,
 ) -> dict[str, Any]:
-    """Evaluate a run and write its metrics.json.
+    """Evaluate a run, or stored predictions, and write metrics.json.
 
     Args:
         run: The run's folder.
@@ -63,42 +106,97 @@ def evaluate(
         seed: Seed of the resamples.
         corrupt: How records are spoilt, see `mhdiff.corruption`; those that were predicted before are told again.
         latents: Whether the prior's draws are judged; where they were before, that is told again.
-    """
-    import polars as pl
-    import yaml
+        stored: Predictions in place of a run; then the model and the cohort are not asked for.
+        against: Runs or predictions for the same patients.
+        out: Folder for metrics.json, in place of the run's; stored predictions have no other.
+        rate: Share of what is there that the regimes of missingness hide.
 
+    Raises:
+        InputError: If neither or both of run and predictions are given, or one of them cannot be used.
+    """
+    _check(run, stored, replicates, seed, [*corrupt, *(["latents"] if latents else [])])
+    from mhdiff.corruption import corruptions
+    from mhdiff.evaluate.against import compare
+    from mhdiff.evaluate.summary import summarise_stored
+    from ontology.files import atomic_write
+
+    corruptions(corrupt)  # a wrong name or severity is refused before anything is predicted
+    place = run or stored
+    assert place is not None
+    found, about, ceiling = _open(place, stored is not None)
+    rivals = [(str(path), *_open(path, not path.is_dir())[:2]) for path in against]
+    document = summarise_stored(found, about, ceiling=ceiling, replicates=replicates, seed=seed, rate=rate)
+    if run is not None:
+        if spoilt := _corrupted(run, corrupt, found.frame, about, replicates, seed):
+            document["corruptions"] = spoilt
+        if judged := _latents(run, latents, replicates, seed):
+            document["latents"] = judged
+    if rivals:
+        document["against"] = {
+            name: compare(found, rival, (about, of), (str(place), name), replicates=replicates, seed=seed)
+            for name, rival, of in rivals
+        }
+    if (folder := out or run) is not None:
+        atomic_write(folder / METRICS, json.dumps(document, indent=1))
+    return document
+
+
+def _check(
+    run: Path | None, stored: Path | None, replicates: int, seed: int, needs_model: Sequence[str]
+) -> None:
+    if (run is None) == (stored is None):
+        raise InputError(
+            "evaluate takes a run's folder, or --from with predictions, and not both",
+            remedy="mhdiff evaluate RUN, or mhdiff evaluate --from predictions.parquet",
+        )
+    if stored is not None and needs_model:
+        raise InputError(
+            f"stored predictions say nothing of {', '.join(needs_model)}, which needs the model",
+            path=stored,
+            remedy="Give the run's folder in place of --from",
+        )
     if replicates < 0 or seed < 0:
         raise InputError(
             f"cannot evaluate with --replicates {replicates} and --seed {seed}",
             remedy="Give 0 or more of both",
         )
-    from mhdiff.corruption import corruptions
-    from mhdiff.evaluate.ceiling import truth_of
-    from mhdiff.evaluate.summary import summarise
-    from mhdiff.training.run import predict_run
-    from ontology.files import atomic_write
 
-    corruptions(corrupt)  # a wrong name or severity is refused before anything is predicted
-    predictions = pl.read_parquet(predict_run(run))
-    facts = json.loads((run / "run.json").read_text())
-    config = yaml.safe_load((run / "config.yaml").read_text())
-    truth = truth_of(run)
-    ceiling = pl.read_parquet(truth) if truth is not None else None
-    document = summarise(
-        predictions,
-        facts["classes"],
-        ceiling=ceiling,
-        replicates=replicates,
-        seed=seed,
-        modalities=facts["modalities"],
+
+def _open(place: Path, alone: bool) -> tuple[Stored, About, pl.DataFrame | None]:
+    """Give predictions, what they are of, and exact posteriors where the file itself holds none."""
+    from mhdiff.evaluate.stored import read_predictions
+
+    if alone:
+        found = read_predictions(place, alone=True)
+        assert found.about is not None
+        return found, found.about, None
+    from mhdiff.training.run import predict_run
+
+    found = read_predictions(predict_run(place))
+    if found.about is not None:
+        return found, found.about, None
+    console.say(
+        f"{found.path}: written by an earlier version, without sex, age, what each sample has and what it is of; "
+        f"delete it and it is predicted anew with them"
     )
-    document |= {"task": facts["task"], "held_out": config["data"]["split"]}
-    if spoilt := _corrupted(run, corrupt, predictions, facts, replicates, seed):
-        document["corruptions"] = spoilt
-    if judged := _latents(run, latents, replicates, seed):
-        document["latents"] = judged
-    atomic_write(run / "metrics.json", json.dumps(document, indent=1))
-    return document
+    return _of_run(place, found)
+
+
+def _of_run(run: Path, found: Stored) -> tuple[Stored, About, pl.DataFrame | None]:
+    """Ask the run what predictions of an earlier version do not say."""
+    import polars as pl
+    import yaml
+
+    from mhdiff.evaluate.ceiling import truth_of
+    from mhdiff.evaluate.stored import About
+
+    facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    truth = truth_of(run)
+    about = About(
+        facts["task"], tuple(facts["classes"]), tuple(facts["modalities"]), str(config["data"]["split"])
+    )
+    return found, about, pl.read_parquet(truth) if truth is not None else None
 
 
 def _latents(run: Path, wanted: bool, replicates: int, seed: int) -> dict[str, Any]:
@@ -120,12 +218,7 @@ def _latents(run: Path, wanted: bool, replicates: int, seed: int) -> dict[str, A
 
 
 def _corrupted(
-    run: Path,
-    corrupt: Sequence[str],
-    predictions: pl.DataFrame,
-    facts: dict[str, Any],
-    replicates: int,
-    seed: int,
+    run: Path, corrupt: Sequence[str], predictions: pl.DataFrame, about: About, replicates: int, seed: int
 ) -> dict[str, Any]:
     import polars as pl
 
@@ -143,74 +236,11 @@ def _corrupted(
     return summarise_corruptions(
         frame,
         predictions.filter(pl.col("split") == "tuning"),
-        facts["classes"],
-        acting_on(run, facts["modalities"], names),
+        about.classes,
+        acting_on(run, about.modalities, names),
         replicates=replicates,
         seed=seed,
     )
 
 
-def table(document: dict[str, Any]) -> str:
-    """Write the metrics as text: one line a pattern, AUROC beside its ceiling.
-
-    Args:
-        document: What `summarise` gave.
-    """
-    lines = [
-        f"task {document['task']}, held out: {document['n_subjects']} patients, {document['n_samples']} samples; "
-        f"{100 * document['level']:.0f}% intervals by bootstrap over patients",
-    ]
-    full = next(iter(document["patterns"].values()))
-    for name, figure in full["metrics"].items():
-        lines.append(f"  {name:12} {_figure(figure)}")
-    lines.append(f"\n{'modalities offered':28} {'AUROC':24} {'ceiling':24} {'Brier':24} n")
-    for name, pattern in document["patterns"].items():
-        ceiling = (pattern.get("ceiling") or {}).get("auroc")
-        lines.append(
-            f"{name:28} {_figure(pattern['metrics']['auroc']):24} {_figure(ceiling):24} "
-            f"{_figure(pattern['metrics']['brier']):24} {pattern['n']}"
-        )
-    lines.append("\nby class, everything offered: n of the class, AUROC, average precision")
-    for name, figures in full["per_class"].items():
-        ranks = "  ".join(_figure(figures[metric]) for metric in ("auroc", "auprc"))
-        lines.append(f"  {name:16} {figures['n_positive']:5d}  {ranks}")
-    if "corruptions" in document:
-        lines += corruption_lines(document["corruptions"])
-    if "latents" in document:
-        from mhdiff.commands.latents_text import latent_lines
-
-        lines += latent_lines(document["latents"])
-    return "\n".join(lines)
-
-
-def corruption_lines(spoilt: dict[str, Any]) -> list[str]:
-    """Write what corruption costs: one line each, and one for each score by which it is flagged.
-
-    Args:
-        spoilt: What `summarise_corruptions` gave.
-    """
-    columns = ("AUROC", "AUROC minus clean", "Brier minus clean", "AUROC of the flag")
-    lines = [f"\n{'records spoilt by':20} {' '.join(f'{name:26}' for name in columns)} changed"]
-    for name, row in spoilt.items():
-        flags = list(row["flags"].items())
-        told = [row["metrics"]["auroc"], row["difference"]["auroc"], row["difference"]["brier"]]
-        told += [figure for _, figure in flags[:1]]
-        figures = " ".join(f"{_brief(figure):26}" for figure in told)
-        lines.append(f"{name:20} {figures} {row['changed']} of {row['n']}")
-        lines += [f"{'flagged by ' + score:>100} {_brief(figure)}" for score, figure in flags[1:]]
-    scores = [score for row in spoilt.values() for score in row["flags"]]
-    lines.append(
-        f"the flag is {scores[0] if scores else 'none'}: it tells changed records from the same records unchanged"
-    )
-    return lines
-
-
-def _brief(figure: dict[str, Any]) -> str:
-    return "undefined" if figure["value"] is None else _figure(figure)
-
-
-def _figure(figure: dict[str, Any] | None) -> str:
-    return with_interval(figure, narrow=True)
-
-
-VERB = Verb("metrics with intervals and n on patients that training never saw", _configure, _run)
+VERB = Verb("every metric with intervals and n on patients that training never saw", _configure, _run)

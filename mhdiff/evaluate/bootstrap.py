@@ -8,6 +8,13 @@ than half undefined there is no interval.
 Intervals are percentiles of the replicates; with `accelerated` they are BCa's, from the same replicates and from the
 figures without one patient, or one group of them, after the other (`mhdiff.evaluate.bca`). A difference of two
 results is a figure like any other: replicates and left-out figures are subtracted pair by pair.
+
+Calibration errors are sums of absolute values: a sample's is above the population's, and a resample's above the
+sample's, so that percentiles and BCa, which look at replicates alone, may lie wholly on the wrong side (in simulated
+studies of 100 and 500 patients, 1.5 times overconfident, they covered the top label's in 22 to 84 % where 95 was said).
+Theirs is the basic interval, the replicates reflected at the figure t, [2 t - t_(.975), 2 t - t_(.025)], cut at 0 and
+stretched to hold t (86 to 90 %). What an error is for calibrated probabilities stands beside it, see
+`mhdiff.evaluate.calibration_error.floor`.
 """
 
 from __future__ import annotations
@@ -23,7 +30,7 @@ from jaxtyping import Float64, Int64
 from threadpoolctl import threadpool_limits
 
 from mhdiff.evaluate.bca import bca, left_out
-from mhdiff.evaluate.metrics import Metrics, WeightedMetrics, average, concatenate
+from mhdiff.evaluate.metrics import CALIBRATION_ERRORS, Metrics, WeightedMetrics, average, concatenate
 from mhdiff.evaluate.predictions import Scored
 from ontology.errors import InputError
 
@@ -105,16 +112,18 @@ class Result:
         point: On the data as they are: one replicate.
         draws: On the resamples.
         without: With one group of patients after the other left out; None where intervals are percentiles.
+        difference: Whether the figures are differences, which may be below 0.
     """
 
     point: Metrics
     draws: Metrics | None
     without: Metrics | None = None
+    difference: bool = False
 
     def __sub__(self, other: Result) -> Result:
         draws = None if self.draws is None or other.draws is None else self.draws - other.draws
         without = None if self.without is None or other.without is None else self.without - other.without
-        return Result(self.point - other.point, draws, without)
+        return Result(self.point - other.point, draws, without, difference=True)
 
     def overall(self, name: str, reason: str = "") -> Estimate:
         """Give one overall metric with its interval.
@@ -125,7 +134,7 @@ class Result:
         """
         draws = None if self.draws is None else self.draws.overall[name]
         without = None if self.without is None else self.without.overall[name]
-        return estimate(float(self.point.overall[name][0]), draws, reason, without)
+        return self._estimate(name, float(self.point.overall[name][0]), draws, reason, without)
 
     def per_class(self, name: str, index: int, reason: str = "") -> Estimate:
         """Give one metric of one class with its interval.
@@ -137,7 +146,24 @@ class Result:
         """
         draws = None if self.draws is None else self.draws.per_class[name][:, index]
         without = None if self.without is None else self.without.per_class[name][:, index]
-        return estimate(float(self.point.per_class[name][0, index]), draws, reason, without)
+        return self._estimate(name, float(self.point.per_class[name][0, index]), draws, reason, without)
+
+    def _estimate(
+        self,
+        name: str,
+        value: float,
+        draws: Float64[np.ndarray, " replicates"] | None,
+        reason: str,
+        without: Float64[np.ndarray, " groups"] | None,
+    ) -> Estimate:
+        found = estimate(value, draws, reason, without)
+        if name not in CALIBRATION_ERRORS or found["low"] is None or draws is None:
+            return found
+        low, high = 2 * value - np.nanquantile(draws, [(1 + LEVEL) / 2, (1 - LEVEL) / 2])
+        if not self.difference:
+            low, high = max(float(low), 0.0), max(float(high), value)
+        found.pop("remark", None)
+        return found | {"low": float(low), "high": float(high)}
 
 
 def estimate(

@@ -11,7 +11,8 @@ Over bins b, with scores s and outcomes o of n samples, ``ECE = \sum_b |\sum_{i 
 The top-label figure is blind to how wrong the other classes' probabilities are, the class-wise one of many rare classes
 is small because most p_c are: they are told apart by name, never compared. torchmetrics has equal-width bins of the top
 label only, and puts a confidence of 1 into a bin of its own (`mhdiff.evaluate.calibration`); scikit-learn draws a
-curve and has no figure. All are biased upwards by about sqrt(B / n): compare them at equal n.
+curve and has no figure. All are biased upwards by about sqrt(B / n): compare them at equal n, and with their `floor`,
+what they are on average were the probabilities right: with labels drawn from them anew (Broecker and Smith 2007).
 """
 
 from __future__ import annotations
@@ -73,6 +74,46 @@ class CalibrationErrors:
         return Metrics(
             dict(zip(OVERALL, overall, strict=True)), dict(zip(PER_CLASS, (equal, adaptive), strict=True))
         )
+
+
+def floor(
+    probabilities: Float64[np.ndarray, "n classes"], *, draws: int = 100, seed: int = 0, bins: int = BINS
+) -> dict[str, dict[str, float]]:
+    """Give what each calibration error is where labels follow the probabilities exactly.
+
+    Args:
+        probabilities: One row a sample, sorted by sample, so that no order decides the draws.
+        draws: How often labels are drawn.
+        seed: Of the draws.
+        bins: How many bins.
+
+    Returns:
+        By error {mean, high}: the mean over draws and their .95 quantile; an error above that speaks of
+        miscalibration.
+    """
+    p = probabilities
+    u = np.random.default_rng(seed).random((len(p), 1, draws))
+    labels = (u > p.cumsum(axis=1)[:, :-1, None]).sum(axis=1)
+    top, guess = p.max(axis=1), p.argmax(axis=1)
+    found = {
+        name: _error(place(top, bins), top[:, None] - (labels == guess[:, None]), bins)
+        for name, place in (("ece", bin_of), ("ece_adaptive", adaptive_bin_of))
+    }
+    for name, place in (("ece_classwise", bin_of), ("ece_classwise_adaptive", adaptive_bin_of)):
+        each = [_error(place(p[:, c], bins), p[:, c, None] - (labels == c), bins) for c in range(p.shape[1])]
+        found[name] = np.mean(each, axis=0)
+    return {
+        name: {"mean": float(values.mean()), "high": float(np.quantile(values, 0.95))}
+        for name, values in found.items()
+    }
+
+
+def _error(
+    place: Int64[np.ndarray, " n"], gaps: Float64[np.ndarray, "n draws"], bins: int
+) -> Float64[np.ndarray, " draws"]:
+    rows = sparse.csr_array((np.ones(len(place)), (place, np.arange(len(place)))), shape=(bins, len(place)))
+    error: Float64[np.ndarray, " draws"] = np.abs(rows @ gaps).sum(axis=0) / len(place)
+    return error
 
 
 def _spread(place: Int64[np.ndarray, " n"], gap: Float64[np.ndarray, " n"], bins: int) -> sparse.csr_array:

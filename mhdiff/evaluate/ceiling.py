@@ -69,14 +69,15 @@ def with_posterior(rows: pl.DataFrame, posterior: pl.DataFrame, pattern: str) ->
 
     Args:
         rows: Predictions.
-        posterior: subject_id and the probabilities, of one pattern.
+        posterior: subject_id and the probabilities, of one pattern; or of each row's own, with the column pattern.
         pattern: Its name, for the message.
 
     Raises:
         InputError: If a patient has no posterior.
     """
     columns = probability_columns(rows)
-    joined = rows.drop(columns).join(posterior, on="subject_id", how="left")
+    keys = [key for key in ("subject_id", "pattern") if key in posterior.columns]
+    joined = rows.drop(columns).join(posterior, on=keys, how="left")
     lost = joined.filter(pl.col("p_0").is_null())
     if lost.height:
         raise InputError(

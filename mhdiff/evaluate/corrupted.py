@@ -57,7 +57,7 @@ def summarise_corruptions(
     for name in names:
         refuse_different_patients(scored[name], scored[CLEAN], (name, CLEAN))
     resamples = Resamples.of(scored[CLEAN].subjects, replicates, seed)
-    results = bootstrap({name: [one] for name, one in scored.items()}, resamples)
+    results = bootstrap({name: [one] for name, one in scored.items()}, resamples, accelerated=True)
     absent = undefined_reasons(scored[CLEAN], classes)
     reasons = {metric: reason_for(metric, absent, tuned.reasons) for metric in OVERALL}
     scores = [column for column in frame.columns if column.startswith(SCORE)]

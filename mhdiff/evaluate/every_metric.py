@@ -12,8 +12,11 @@ from mhdiff.evaluate.metrics import AT_SPECIFICITY, Metrics, WeightedMetrics
 from mhdiff.evaluate.predictions import Scored
 from mhdiff.evaluate.recalibration import Recalibration
 
-EVERY_OVERALL = (*metrics.OVERALL, AT_SPECIFICITY, *calibration_error.OVERALL, *recalibration.OVERALL)
-EVERY_PER_CLASS = (*metrics.PER_CLASS, AT_SPECIFICITY, *calibration_error.PER_CLASS, *recalibration.PER_CLASS)
+# What can be resampled a thousand times under every pattern: all but slope and intercept, which are fitted each time.
+RESAMPLED_OVERALL = (*metrics.OVERALL, AT_SPECIFICITY, *calibration_error.OVERALL)
+RESAMPLED_PER_CLASS = (*metrics.PER_CLASS, AT_SPECIFICITY, *calibration_error.PER_CLASS)
+EVERY_OVERALL = (*RESAMPLED_OVERALL, *recalibration.OVERALL)
+EVERY_PER_CLASS = (*RESAMPLED_PER_CLASS, *recalibration.PER_CLASS)
 
 
 class EveryMetric:
@@ -23,13 +26,14 @@ class EveryMetric:
 
     Args:
         scored: The predictions.
+        fitted: Whether slope and intercept are among them, which take some twenty times as long as all the others.
     """
 
-    def __init__(self, scored: Scored) -> None:
+    def __init__(self, scored: Scored, fitted: bool = True) -> None:
         self._parts = (
             WeightedMetrics(scored),
             CalibrationErrors(scored),
-            Recalibration(scored),
+            *((Recalibration(scored),) if fitted else ()),
             NetBenefit(scored),
         )
 

@@ -31,7 +31,8 @@ from mhdiff.evaluate.predictions import Scored
 PER_CLASS = ("auroc", "auprc", "f1", "sensitivity", "specificity")
 OVERALL = ("auroc", "auprc", "accuracy", "f1", "sensitivity", "specificity", "ece", "brier")
 THRESHOLDED = ("sensitivity", "specificity")
-LOWER_IS_BETTER = ("ece", "brier")
+CALIBRATION_ERRORS = ("ece", "ece_adaptive", "ece_classwise", "ece_classwise_adaptive")
+LOWER_IS_BETTER = (*CALIBRATION_ERRORS, "brier")
 SPECIFICITY = 0.9
 AT_SPECIFICITY = "sensitivity_at_90"
 

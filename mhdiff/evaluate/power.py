@@ -18,7 +18,11 @@ patients. A true difference must exceed 1.43 half-widths to be found with a powe
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+from jaxtyping import Int64
 from scipy import stats
 
 from mhdiff.evaluate.bootstrap import LEVEL
@@ -85,7 +89,55 @@ def difference_half_width(
     return z * math.sqrt(max(variance, 0.0)) if not math.isnan(variance) else math.nan
 
 
-def expectation(positives: int, negatives: int, *, auroc: float = 0.85, correlation: float = 0.7) -> str:
+AUROC, CORRELATION = 0.85, 0.7  # assumed where nothing better is known
+
+
+def patients_of(
+    labels: Int64[np.ndarray, " n"], subjects: Int64[np.ndarray, " n"], classes: Sequence[str]
+) -> dict[str, tuple[int, int]]:
+    """Count, by class, the patients who have it in a sample and those who do not.
+
+    Args:
+        labels: Of each sample.
+        subjects: Whose it is.
+        classes: Names of the classes.
+    """
+    everybody = len(np.unique(subjects))
+    with_it = {name: len(np.unique(subjects[labels == i])) for i, name in enumerate(classes)}
+    return {name: (n, everybody - n) for name, n in with_it.items()}
+
+
+def expected(
+    labels: Int64[np.ndarray, " n"], subjects: Int64[np.ndarray, " n"], classes: Sequence[str]
+) -> dict[str, Any]:
+    """Give the half-widths to expect at each class's n+, as plain data.
+
+    Args:
+        labels: Of each sample that will be held out.
+        subjects: Whose it is.
+        classes: Names of the classes.
+    """
+
+    def told(positives: int, negatives: int) -> dict[str, Any]:
+        alone = auroc_half_width(AUROC, positives, negatives)
+        paired = difference_half_width(AUROC, AUROC, positives, negatives, correlation=CORRELATION)
+        return {
+            "n_positive": positives,
+            "n_negative": negatives,
+            "auroc": None if math.isnan(alone) else alone,
+            "difference": None if math.isnan(paired) else paired,
+        }
+
+    counts = patients_of(labels, subjects, classes)
+    return {
+        "assumed": {"auroc": AUROC, "correlation": CORRELATION},
+        "half_width": {name: told(*pair) for name, pair in counts.items()},
+    }
+
+
+def expectation(
+    positives: int, negatives: int, *, auroc: float = AUROC, correlation: float = CORRELATION
+) -> str:
     """Say in one line what a run on so many patients can show.
 
     Args:

@@ -27,7 +27,7 @@ from mhdiff.evaluate.predictions import Scored
 
 OVERALL = PER_CLASS = ("calibration_slope", "calibration_intercept")
 GROUPS = 1024
-_STEPS, _SETTLED = 40, 1e-9
+_STEPS, _SETTLED = 40, 1e-6  # a step of Newton errs by the square of the one before
 _FARTHEST = 100.0  # of slope or intercept: reached only where the likelihood has no maximum
 
 
@@ -67,6 +67,9 @@ class _Class:
         self._x = values
         self._all = sparse.csr_array((np.ones(len(x)), (group, rows)), shape=shape)
         self._positive = sparse.csr_array((positive.astype(float), (group, rows)), shape=shape)
+        # Replicates lie around the fit to the samples as they are: from there Newton needs half as many steps.
+        self._near: dict[bool, tuple[float, float]] = {}
+        self(np.ones((len(x), 1)))
 
     def __call__(
         self, columns: Float64[np.ndarray, "n replicates"]
@@ -74,8 +77,12 @@ class _Class:
         n, k = (self._all @ columns).T, (self._positive @ columns).T
         some = (k.sum(axis=1) > 0) & (k.sum(axis=1) < n.sum(axis=1))
         overlap = some & _overlaps(self._x, n, k)
-        slope = _fit(self._x, n, k, overlap, free=True)
-        return slope, _fit(self._x, n, k, some, free=False)
+        alpha, slope = _fit(self._x, n, k, overlap, self._near.get(True), free=True)
+        intercept, one = _fit(self._x, n, k, some, self._near.get(False), free=False)
+        if columns.shape[1] == 1 and not self._near:
+            pairs = {True: (alpha[0], slope[0]), False: (intercept[0], one[0])}
+            self._near = {free: pair for free, pair in pairs.items() if np.isfinite(pair).all()}
+        return slope, intercept
 
 
 def _overlaps(x: np.ndarray, n: np.ndarray, k: np.ndarray) -> np.ndarray:
@@ -90,17 +97,28 @@ def _ends(x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(there, x, np.inf).min(axis=1), np.where(there, x, -np.inf).max(axis=1)
 
 
-def _fit(x: np.ndarray, n: np.ndarray, k: np.ndarray, which: np.ndarray, *, free: bool) -> np.ndarray:
-    """Maximise the likelihood; give the slope where it is free, else the intercept."""
-    found = np.full(len(n), np.nan)
+def _fit(
+    x: np.ndarray,
+    n: np.ndarray,
+    k: np.ndarray,
+    which: np.ndarray,
+    near: tuple[float, float] | None,
+    *,
+    free: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Maximise the likelihood of a + b x, from `near` where it is known; give a and b, which is 1 if not free."""
+    found = np.full((2, len(n)), np.nan)
     at = np.flatnonzero(which)
     if not at.size:
-        return found
+        return found[0], found[1]
     n, k = n[at], k[at]
     centre = (n @ x) / n.sum(axis=1)
     shifted = x - centre[:, None]  # keeps the two unknowns apart, so that Newton's steps are good
     start = np.log(k.sum(axis=1) / (n - k).sum(axis=1))
-    a, b = (start, np.zeros(len(at))) if free else (centre, np.ones(len(at)))
+    if near is not None:
+        a, b = near[0] + near[1] * centre, np.full(len(at), near[1])
+    else:
+        a, b = (start, np.zeros(len(at))) if free else (centre, np.ones(len(at)))
     previous = _likelihood(a, b, shifted, n, k)
     done = np.zeros(len(at), dtype=bool)
     for _ in range(_STEPS):
@@ -126,10 +144,10 @@ def _fit(x: np.ndarray, n: np.ndarray, k: np.ndarray, which: np.ndarray, *, free
         done |= longest < _SETTLED * (1 + np.abs(b))
         if done.all():
             break
-    intercept = a - centre  # with b = 1; the slope's own intercept is not told
-    result = b if free else intercept
-    found[at] = np.where(done & (np.abs(result) < _FARTHEST), result, np.nan)
-    return found
+    intercept = a - b * centre
+    fine = done & (np.abs(b if free else intercept) < _FARTHEST)
+    found[:, at] = np.where(fine, (intercept, b), np.nan)
+    return found[0], found[1]
 
 
 def _likelihood(a: np.ndarray, b: np.ndarray, x: np.ndarray, n: np.ndarray, k: np.ndarray) -> np.ndarray:

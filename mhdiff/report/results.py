@@ -6,7 +6,18 @@ from typing import Any
 
 from mhdiff.report.collect import Document, Sources
 from mhdiff.report.figures import Forest, Row, score_axis
-from mhdiff.report.text import METRICS, count, figure, number, percent, plural, signed_figure, span, words
+from mhdiff.report.text import (
+    HEADLINE,
+    METRICS,
+    count,
+    figure,
+    number,
+    percent,
+    plural,
+    signed_figure,
+    span,
+    words,
+)
 
 BY_CLASS = ("auroc", "auprc", "f1", "sensitivity", "specificity")
 EMPTY = "none"  # the pattern in which nothing is offered
@@ -83,6 +94,7 @@ def overall(found: Sources) -> Forest:
             else {},
         )
         for name, estimate in full["metrics"].items()
+        if name in METRICS  # all of them between 0 and 1 or 2, unlike a slope
     ]
     axis = score_axis([e for row in rows for e in (row.estimate, row.ceiling)], start=0.0, chance=False)
     columns = ("value", "ceiling", "ceiling \N{MINUS SIGN} model") if ceiling else ("value",)
@@ -137,7 +149,7 @@ def pattern_table(found: Sources, spread: dict[str, str]) -> dict[str, Any]:
         found: What the report is made from.
         spread: By pattern the spread over imputations; empty where nothing was imputed.
     """
-    names = list(fullest(found.metrics)[1]["metrics"])
+    names = [name for name in HEADLINE if name in fullest(found.metrics)[1]["metrics"]]
     rows = []
     for name, pattern in found.metrics["patterns"].items():
         drop, least, own = (pattern.get(f"{kind}drop") for kind in ("", "irreducible_", "excess_"))

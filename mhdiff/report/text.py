@@ -7,6 +7,7 @@ from typing import Any
 
 MINUS, NONE = "\N{MINUS SIGN}", "\N{EN DASH}"
 
+HEADLINE = ("auroc", "auprc", "accuracy", "f1", "sensitivity", "specificity", "ece", "brier")
 METRICS = {
     "auroc": ("AUROC", "macro, one class against the rest; 0.5 is chance"),
     "auprc": ("AUPRC", "macro average precision; chance is the class's share"),
@@ -14,10 +15,17 @@ METRICS = {
     "f1": ("F1", "macro"),
     "sensitivity": ("Sensitivity", "macro, at thresholds from the tuning split"),
     "specificity": ("Specificity", "macro, at thresholds from the tuning split"),
-    "ece": ("ECE", "top-label calibration error; lower is better"),
+    "sensitivity_at_90": ("Sensitivity at 90% specificity", "macro, read off the held-out ROC curve"),
+    "ece": ("ECE", "top-label calibration error, bins of equal width; lower is better"),
+    "ece_adaptive": ("ECE, adaptive", "top-label, bins of equally many samples"),
+    "ece_classwise": ("ECE, class-wise", "mean over classes, bins of equal width"),
+    "ece_classwise_adaptive": (
+        "ECE, class-wise, adaptive",
+        "mean over classes, bins of equally many samples",
+    ),
     "brier": ("Brier", "sum over classes, 0 to 2; lower is better"),
 }
-LOWER_IS_BETTER = ("ece", "brier")
+LOWER_IS_BETTER = ("ece", "ece_adaptive", "ece_classwise", "ece_classwise_adaptive", "brier")
 
 
 def number(value: float | None, digits: int = 3) -> str:

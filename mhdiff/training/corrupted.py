@@ -17,11 +17,12 @@ from mhdiff.corruption import Corruption, corruption
 from mhdiff.encoders.preprocess import reader_class
 from mhdiff.evaluate.corrupted import CLEAN, SCORE
 from mhdiff.evaluate.patterns import all_patterns, pattern_name
+from mhdiff.evaluate.stored import write_predictions
 from mhdiff.inference import Inference, diagnose
 from mhdiff.model import MHDiff, Output
 from mhdiff.training.data import MultimodalData
 from mhdiff.training.module import Diagnosis
-from mhdiff.training.run import open_run, write_predictions
+from mhdiff.training.run import open_run
 from mhdiff.training.settle import settled
 from ontology.errors import InputError
 

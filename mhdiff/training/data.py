@@ -54,7 +54,8 @@ class MultimodalData(LightningDataModule):
         ontology: The ontology's folder; where given, its fingerprint must be the one that the graph was built from.
         builtin: Make all three from the built-in terminology where they are not there yet.
         modalities: Which of the task's modalities are used; None for all.
-        split: `stored`, `site:<name>`, `fold:<i>/<k>` or `nested:<j>/<m>:<outer>`, see `mhdiff.cohort.splits`.
+        split: `stored`, `site:<name>`, `after:<date>`, `fold:<i>/<k>` or `nested:<j>/<m>:<outer>`, see
+            `mhdiff.cohort.splits`.
         split_seed: Seed of the folds.
         null: `none`, or a control in place of the real graph: a name in `graph_builders.NULLS`, such as `permuted`,
             `rewired`, `random`, `cooccurrence`, `shuffled` or `severed`.

@@ -47,7 +47,7 @@ def strangers(split: str) -> str:
     Args:
         split: The run's `data.split`.
     """
-    return "tuning" if split.startswith("site:") else "held_out"
+    return "tuning" if split.startswith(("site:", "after:")) else "held_out"
 
 
 def modelled(prior: Prior) -> slice:

@@ -32,7 +32,9 @@ from safetensors.torch import load_file, save_file
 from mhdiff import __version__, console
 from mhdiff.diffusion.effort import Effort
 from mhdiff.evaluate.patterns import all_patterns, asked_patterns, pattern_name
+from mhdiff.evaluate.stored import write_predictions
 from mhdiff.inference import Inference, diagnose
+from mhdiff.training.accompany import accompanied
 from mhdiff.training.checkpoint import RunCheckpoint
 from mhdiff.training.cli import FitCLI, config_text, parse, saved_config
 from mhdiff.training.data import MultimodalData, announce
@@ -206,7 +208,7 @@ def predict(
         inference: How they are diagnosed; by default by denoising at the prior's own time.
 
     Returns:
-        The predictions frame of `mhdiff.evaluate.predictions`.
+        The predictions frame of `mhdiff.evaluate.predictions`, with the modalities that each sample has.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     module.to(device).eval()
@@ -219,6 +221,10 @@ def predict(
         for _, batch in dataset.batches(4 * data.batch_size, "predicting"):
             moved = batch.to(device)
             features = module.net.features(moved)
+            there = [
+                pattern_name([m for m, has in zip(data.modalities, row, strict=True) if has], data.modalities)
+                for row in batch.present.tolist()
+            ]
             for pattern in offered:
                 here = torch.tensor([m in pattern for m in data.modalities])
                 shown = moved.offering(here)
@@ -232,6 +238,7 @@ def predict(
                             "sample_id": batch.sample_id.numpy(),
                             "pattern": [pattern_name(pattern, data.modalities)] * len(batch),
                             "label": batch.label.numpy(),
+                            "present": there,
                         }
                         | {f"p_{i}": probability[:, i] for i in range(probability.shape[1])}
                         | {"spread": spread.max(1)}
@@ -240,18 +247,6 @@ def predict(
     if effort is not None:
         console.say(f"imputing took {effort}")
     return pl.concat(frames).join(meta, on="sample_id", how="left").sort("pattern", "sample_id")
-
-
-def write_predictions(frame: pl.DataFrame, path: Path) -> None:
-    """Write predictions whole or not at all.
-
-    Args:
-        frame: The predictions.
-        path: The file.
-    """
-    fresh = path.with_suffix(".new")
-    frame.write_parquet(fresh)
-    fresh.replace(path)
 
 
 def predict_run(run: str | Path) -> Path:
@@ -269,7 +264,8 @@ def predict_run(run: str | Path) -> Path:
 
         module, data = open_run(run)
         inference = settled(Path(run), module, data, all_patterns(data.modalities))
-        write_predictions(predict(module, data, inference=inference), path)
+        frame, about = accompanied(predict(module, data, inference=inference), data)
+        write_predictions(frame, path, about)
     return path
 
 
@@ -289,8 +285,8 @@ def fit_cell(config: Path, overrides: list[str], out: Path, patterns: Sequence[s
     module, data = open_run(out)
     offered = asked_patterns(patterns, data.modalities)
     inference = settled(out, module, data, offered)
-    frame = predict(module, data, patterns=offered, inference=inference)
-    write_predictions(frame, out / "predictions.parquet")
+    frame, about = accompanied(predict(module, data, patterns=offered, inference=inference), data)
+    write_predictions(frame, out / "predictions.parquet", about)
     shutil.rmtree(out / "checkpoints", ignore_errors=True)  # a finished cell is never resumed
 
 

