@@ -17,7 +17,8 @@
     rare: null                        # rare classes, told apart: their names, or the largest share of the samples
 
 Overrides are a list of command-line options or a mapping of dotted keys; {seed}, {fold} and {folds} are
-filled in. With seeds of its own a null arm can be drawn often, and an arm that nothing is drawn for trained once.
+filled in, and `--config=baselines/gated_fusion.yaml` stands for all that this file sets. With seeds of its own a null
+arm can be drawn often, and an arm that nothing is drawn for trained once.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from typing import Any
 
 import yaml
 
+from mhdiff.ablate.fragments import expanded
 from mhdiff.config import find
 from mhdiff.evaluate.patterns import EMPTY, EVERY
 from ontology.errors import InputError
@@ -227,7 +229,7 @@ def _overrides(value: object, key: str, source: Path | None) -> tuple[str, ...]:
             f"not {value!r}",
             path=source,
         )
-    return tuple(value)
+    return tuple(option for given in value for option in expanded(given, source))
 
 
 def _text(value: object) -> str:

@@ -90,7 +90,7 @@ def evaluate(
         ceiling=ceiling,
         replicates=replicates,
         seed=seed,
-        modalities=facts["modalities"],
+        modalities=facts.get("offered", facts["modalities"]),
     )
     document |= {"task": facts["task"], "held_out": config["data"]["split"]}
     if spoilt := _corrupted(run, corrupt, predictions, facts, replicates, seed):

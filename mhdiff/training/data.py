@@ -54,6 +54,8 @@ class MultimodalData(LightningDataModule):
         ontology: The ontology's folder; where given, its fingerprint must be the one that the graph was built from.
         builtin: Make all three from the built-in terminology where they are not there yet.
         modalities: Which of the task's modalities are used; None for all.
+        among: Over which modalities patterns are named, if over more than are used: a model of one modality is then
+            predicted under every pattern of all, as if it had been offered the rest, and stands in a table with others.
         split: `stored`, `site:<name>` or `fold:<i>/<k>`.
         split_seed: Seed of the folds.
         null: `none`, or a control in place of the real graph: a name in `graph_builders.NULLS`, such as `permuted`,
@@ -82,6 +84,7 @@ class MultimodalData(LightningDataModule):
         ontology: str | None = None,
         builtin: Builtin | None = None,
         modalities: list[str] | None = None,
+        among: list[str] | None = None,
         split: str = "stored",
         split_seed: int = 0,
         null: str = "none",
@@ -102,7 +105,8 @@ class MultimodalData(LightningDataModule):
         super().__init__()
         self.cohort_path, self.graph_path, self.ontology_path = cohort, graph, ontology
         self.task_name, self.builtin = task, builtin
-        self.chosen, self.split, self.split_seed = modalities, split, split_seed
+        self.chosen, self.among = modalities, among
+        self.split, self.split_seed = split, split_seed
         if null != "none":
             find_null(null)  # a wrong name is refused before any data are read
         self.null, self.null_seed, self.null_within = null, null_seed, null_within
@@ -205,6 +209,24 @@ class MultimodalData(LightningDataModule):
         split = {n: self.samples.filter(pl.col("split") == n)["sample_id"].to_list() for n in names}
         self.control = make_null(self.null, self.null_seed, within=self.null_within, split=split)
         return graph.transform(self.control)
+
+    @property
+    def offered(self) -> list[str]:
+        """The modalities that patterns are named over, in the task's order: those that are used, or `among`.
+
+        Raises:
+            InputError: If `among` names one that the task does not have, or leaves out one that is used.
+        """
+        used = self.used_modalities()
+        if self.among is None:
+            return used
+        known = list(Task.load(self.task_name).modalities)
+        if not set(used) <= set(self.among) <= set(known):
+            raise InputError(
+                f"data.among names {', '.join(self.among)}, and {', '.join(used)} are used",
+                remedy=f"Name those and others of {', '.join(known)}",
+            )
+        return [m for m in known if m in self.among]
 
     def used_modalities(self) -> list[str]:
         """Give the modalities that are used, in the task's order; of all data only the task is read.

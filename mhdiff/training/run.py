@@ -211,7 +211,8 @@ def predict(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     module.to(device).eval()
     dataset = data.dataset(splits)
-    offered = list(patterns) if patterns is not None else all_patterns(data.modalities)
+    offered = list(patterns) if patterns is not None else all_patterns(data.offered)
+    named = data.offered
     frames: list[pl.DataFrame] = []
     effort: Effort | None = None
     meta = data.samples.select("sample_id", "subject_id", "site", "split")
@@ -230,7 +231,7 @@ def predict(
                     pl.DataFrame(
                         {
                             "sample_id": batch.sample_id.numpy(),
-                            "pattern": [pattern_name(pattern, data.modalities)] * len(batch),
+                            "pattern": [pattern_name(pattern, named)] * len(batch),
                             "label": batch.label.numpy(),
                         }
                         | {f"p_{i}": probability[:, i] for i in range(probability.shape[1])}
@@ -268,7 +269,7 @@ def predict_run(run: str | Path) -> Path:
         from mhdiff.training.settle import settled
 
         module, data = open_run(run)
-        inference = settled(Path(run), module, data, all_patterns(data.modalities))
+        inference = settled(Path(run), module, data, all_patterns(data.offered))
         write_predictions(predict(module, data, inference=inference), path)
     return path
 
@@ -287,7 +288,7 @@ def fit_cell(config: Path, overrides: list[str], out: Path, patterns: Sequence[s
     from mhdiff.training.settle import settled
 
     module, data = open_run(out)
-    offered = asked_patterns(patterns, data.modalities)
+    offered = asked_patterns(patterns, data.offered)
     inference = settled(out, module, data, offered)
     frame = predict(module, data, patterns=offered, inference=inference)
     write_predictions(frame, out / "predictions.parquet")
@@ -367,6 +368,7 @@ def _facts(data: MultimodalData, module: Diagnosis) -> dict[str, Any]:
         "task": data.task.name,
         "classes": list(data.task.classes),
         "modalities": data.modalities,
+        "offered": data.offered,
         "parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
         "fingerprints": {
             "ontology": data.graph.meta["ontology"]["fingerprint"],

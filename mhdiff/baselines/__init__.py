@@ -1,0 +1,12 @@
+"""What MH-Diff is compared with: other fusions, other heads, other networks of the prior, and other models altogether.
+
+Each takes one part's place under that part's contract, so that encoders, masking, data, training and evaluation are
+the same; `configs/baselines/` has a YAML for each. Paper baselines are written anew from their formulas and say in what
+they differ.
+"""
+
+from mhdiff.baselines.concatenation import Concatenation
+from mhdiff.baselines.gated import GatedFusion
+from mhdiff.baselines.late import LateFusion
+
+__all__ = ["Concatenation", "GatedFusion", "LateFusion"]
