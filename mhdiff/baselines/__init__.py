@@ -6,7 +6,20 @@ they differ.
 """
 
 from mhdiff.baselines.concatenation import Concatenation
+from mhdiff.baselines.diffmic import LabelDiffusion
 from mhdiff.baselines.gated import GatedFusion
 from mhdiff.baselines.late import LateFusion
+from mhdiff.baselines.medcodim import Prompted
+from mhdiff.baselines.medm2g import CrossGuided
+from mhdiff.baselines.practice import GradientBoosting, LogisticRegression
 
-__all__ = ["Concatenation", "GatedFusion", "LateFusion"]
+__all__ = [
+    "Concatenation",
+    "CrossGuided",
+    "GatedFusion",
+    "GradientBoosting",
+    "LabelDiffusion",
+    "LateFusion",
+    "LogisticRegression",
+    "Prompted",
+]

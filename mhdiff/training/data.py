@@ -254,7 +254,12 @@ class MultimodalData(LightningDataModule):
     def _groups(self) -> pl.DataFrame | None:
         return None if self.split == "stored" else self.cohort.groups
 
-    def _events(self, modality: str) -> pl.DataFrame:
+    def events(self, modality: str) -> pl.DataFrame:
+        """Give a modality's events of all samples: at or before prediction_time, and none that defines the label.
+
+        Args:
+            modality: Its name.
+        """
         return self.window.filter(pl.col("modality") == modality)
 
     def _fit(self) -> Fitted:
@@ -264,7 +269,7 @@ class MultimodalData(LightningDataModule):
             if self._is_stored(modality):
                 continue
             reader = self.readers[modality]
-            events = self._events(modality).filter(pl.col("sample_id").is_in(train.implode()))
+            events = self.events(modality).filter(pl.col("sample_id").is_in(train.implode()))
             reader.learn(events, train.to_list())
             fitted.preprocessors[modality] = reader
             if isinstance(reader, EventReader):
@@ -335,7 +340,7 @@ class MultimodalData(LightningDataModule):
                 tensors[modality], present[:, column] = self.stored.rows(modality, ids)
                 continue
             tool = self.fitted.preprocessors[modality]
-            events = self._spoilt(corruption, modality, ids).events if corruption else self._events(modality)
+            events = self._spoilt(corruption, modality, ids).events if corruption else self.events(modality)
             if isinstance(tool, FileReader):
                 names = latest_text(events, ids)
                 if isinstance(tool, ImageReader):
@@ -384,7 +389,7 @@ class MultimodalData(LightningDataModule):
     def _spoilt(self, corruption: Corruption, modality: str, ids: Sequence[int]) -> Record:
         """Give the events and evidence of some samples as a corruption leaves them."""
         table = self.graph.evidence.table.filter(pl.col("modality") == modality)
-        source = Source(self._events(modality), table, self.samples)
+        source = Source(self.events(modality), table, self.samples)
         record = Record(source.events, table).of(ids)
         if isinstance(corruption, EventCorruption) and corruption.acts_on(self.readers[modality]):
             return corruption.record(record, source) if corruption.severity else record

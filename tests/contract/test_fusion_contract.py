@@ -11,6 +11,7 @@ import torch
 
 import mhdiff.baselines
 import mhdiff.fusion
+from mhdiff.explain.bias import mean_lambda
 from mhdiff.fusion import Fusion
 from mhdiff.guidance import NoGuidance
 from ontology.errors import InputError
@@ -117,3 +118,10 @@ def test_what_is_not_read_is_refused(fusion):
         small.module(guidance=NoGuidance, granularity="concept", **settings)
     with pytest.raises(InputError, match="NoGuidance"):
         small.module(granularity="modality", **settings)
+
+
+def test_lambda_is_told_of_a_model_with_it(fusion):
+    net = small.module(
+        fusion=lambda d, h: type(fusion)(d, h), guidance=NoGuidance, granularity="modality"
+    ).net
+    assert bool(mean_lambda(net).any()) == fusion.reads_bias
