@@ -191,3 +191,13 @@ def test_it_learns_by_heart_a_batch_of_a_few_patients(name, module):
         if reached > -0.7:
             break
     assert reached > -0.7
+
+
+def test_the_classifier_of_equal_size_is_of_equal_size():
+    """As its YAML has it at the demo's size; the graph is smaller here, and with it what MH-Diff has of concepts."""
+    sizes = []
+    for more in ([], ["-c", str(YAMLS["modality_dropout"])]):
+        built = parse(["-c", str(CONFIGS / "demo.yaml"), *more]).model
+        built.build(small.spec())
+        sizes.append(sum(p.numel() for p in built.parameters() if p.requires_grad))
+    assert 0.85 < sizes[1] / sizes[0] < 1.15
