@@ -248,7 +248,7 @@ def logits_of(
                 completing = _as_drawn if way.via == "shared" else partial(_fused_again, net, batch, rows)
                 whole[*effort, way.via] = completing(latents, drawn[effort])
             completed = whole[*effort, way.via]
-        logits: Tensor = net.head(net.prior.denoise(completed, way.time))
+        logits = net.diagnose(completed, way.time)
         found.append(logits.unflatten(0, (max(way.draws, 1), len(latents.shared))))
     return found
 

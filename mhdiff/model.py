@@ -10,7 +10,9 @@ which lets the model know what is missing without its input having any influence
 prior's mean.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import torch
@@ -21,8 +23,9 @@ from mhdiff.attended import Attended, InGroups
 from mhdiff.batch import Batch, EvidenceBatch
 from mhdiff.diffusion.prior import Latents, Prior
 from mhdiff.encoders.base import Encoder
-from mhdiff.fusion.fusion import CrossModalFusion
+from mhdiff.fusion.base import Fusion, refuse_unread
 from mhdiff.guidance.base import Guidance, Local
+from mhdiff.head import Head, Perceptron
 
 #: How many patients are fused together in training, about, where the processor does it: they are put with others who
 #: have as many concepts, and padded to the fullest of these. A GPU would rather have one large batch.
@@ -49,7 +52,10 @@ class Output:
 
     @property
     def attention(self) -> Float[Tensor, "batch heads token key"]:
-        """The last fusion layer's attention over all tokens (modalities first), then over guidance's anchors."""
+        """The last fusion layer's attention over all tokens (modalities first), then over guidance's anchors.
+
+        0 where the fusion has no attention.
+        """
         return self.attended.whole.attention
 
     @property
@@ -86,12 +92,12 @@ class MHDiff(nn.Module):
     Args:
         encoders: One encoder a modality, in the order of the batch's modality axis.
         guidance: Concept graph to concept tokens and bias.
-        fusion: Cross-modal attention.
+        fusion: From tokens to a latent; by its default cross-modal attention.
         prior: Prior over the latents.
         dim: Width of every latent.
         classes: Number of classes.
         granularity: `modality`: one token a modality; `concept`: the evidence's concepts are tokens too.
-        dropout: Dropout before the head's last layer.
+        dropout: Dropout before the last layer of the head, where none is given.
         hide_latents: Probability that, in a training step, a patient's own latents z_m are hidden wherever the modality
             has concept tokens, so that these must carry the diagnosis too. Encoders learn the codes that they have
             seen by heart long before the graph has taught what the others mean. One rate, or one by modality
@@ -103,15 +109,18 @@ class MHDiff(nn.Module):
         self,
         encoders: dict[str, Encoder],
         guidance: Guidance,
-        fusion: CrossModalFusion,
+        fusion: Fusion,
         prior: Prior,
         dim: int,
         classes: int,
         granularity: Literal["modality", "concept"] = "concept",
         dropout: float = 0.1,
         hide_latents: float | dict[str, float] = 0.0,
+        head: Callable[[int, int, int], Head] | None = None,
     ) -> None:
         super().__init__()
+        refuse_unread(fusion, guidance.gives_bias, granularity)
+        fusion.build(len(encoders))
         rates = hide_latents if isinstance(hide_latents, dict) else dict.fromkeys(encoders, hide_latents)
         self.hide_latents = [float(rates.get(name, 0.0)) for name in encoders]
         self.encoders = nn.ModuleDict(encoders)
@@ -119,8 +128,8 @@ class MHDiff(nn.Module):
         self.dim, self.granularity = dim, granularity
         self.kind = nn.Parameter(torch.randn(len(encoders), dim) * 0.02)
         self.absence = nn.Parameter(torch.zeros(len(encoders), dim))
-        self.head = nn.Sequential(
-            nn.Linear(dim, dim), nn.SiLU(), nn.Dropout(dropout), nn.Linear(dim, classes)
+        self.head = (partial(Perceptron, dropout=dropout) if head is None else head)(
+            dim, len(encoders), classes
         )
         # What cannot influence the output is not trained: DDP refuses parameters without a gradient.
         if not guidance.gives_bias:
@@ -173,8 +182,18 @@ class MHDiff(nn.Module):
         if complete is not None:
             with torch.set_grad_enabled(torch.is_grad_enabled() and not self.prior.stop_gradient):
                 output.complete = self.fuse(encoded, evidence, found, complete, False).latents
-        output.logits = self.head(self.prior.denoise(output.latents))
+        output.logits = self.diagnose(output.latents)
         return output
+
+    def diagnose(self, latents: Latents, t: float | None = None) -> Float[Tensor, "batch classes"]:
+        """Go from fused latents to logits.
+
+        Args:
+            latents: What was fused, perhaps completed.
+            t: How much of it is taken for noise, see `Prior.denoise`.
+        """
+        logits: Tensor = self.head(self.prior.denoise(latents, t), latents)
+        return logits
 
     def fuse(
         self,
@@ -251,7 +270,10 @@ class MHDiff(nn.Module):
         fused = self.fusion(tokens, bias, mask, anchors=guided.anchors, toward=toward)
         absent = (~present)[..., None] * self.absence
         latents = Latents(fused.latent + absent.mean(1), modality, present)
-        return latents, Attended(fused.attention[-1], mask, bias, toward)
+        if fused.attention:
+            return latents, Attended(fused.attention[-1], mask, bias, toward)
+        nothing = latents.shared.new_zeros(len(mask), 1, mask.shape[1], mask.shape[1])
+        return latents, Attended(nothing, mask, bias, toward)
 
     def _hidden(self, batch: int, device: torch.device, draw: bool) -> Bool[Tensor, "batch modality"] | None:
         """Say whose latents are hidden: drawn in a training step, else those that always are; None for nobody's."""
@@ -268,18 +290,16 @@ class MHDiff(nn.Module):
 
             W z~ + b = W' z~' + b',   W' = W s' / s,   b' = b + W (m' - m) / s
 
-        W and b are of the head's first layer, m' and s' the new statistics. What the prior has learned is not taken
-        along: it goes on learning on the new scale. A patient of whom nothing is present is put at the new mean.
+        W and b are of the maps in the head that read z, m' and s' the new statistics. What the prior has learned is not
+        taken along: it goes on learning on the new scale. A patient of whom nothing is present is put at the new mean.
 
         Args:
             latents: The patients of the training fold, each once, with nothing masked.
         """
-        scale, first = self.prior.scale, self.head[0]
-        assert isinstance(first, nn.Linear)
+        scale = self.prior.scale
         mean, std = scale.mean.clone(), scale.std
         self.prior.restandardise(latents)
-        first.bias.add_(first.weight @ ((scale.mean - mean) / std).to(first.weight.dtype))
-        first.weight.mul_((scale.std / std).to(first.weight.dtype))
+        self.head.moved((scale.mean - mean) / std, scale.std / std)
 
     def score(
         self, features: dict[str, Tensor], batch: Batch, evidence_weight: Tensor

@@ -165,7 +165,7 @@ def save_pretrained(run: str | Path, out: str | Path) -> Path:
         "concept_graph": _shape(graph),
         "counts": list(data.spec.counts),  # losses of rare classes are built from them
     }
-    inference = settled(run, module, data, all_patterns(data.modalities))
+    inference = settled(run, module, data, all_patterns(data.offered))
     with atomic_directory(out, marker=MARKER) as folder:
         config = _config(run)
         states = {m: p.state() for m, p in data.fitted.preprocessors.items()}

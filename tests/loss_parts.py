@@ -14,6 +14,7 @@ import mhdiff.losses
 from mhdiff.diffusion.denoiser import VDenoiser
 from mhdiff.diffusion.loss import denoising_loss
 from mhdiff.diffusion.prior import NoPrior
+from mhdiff.head import Perceptron
 from mhdiff.losses import (
     Adversarial,
     ClassBalanced,
@@ -21,6 +22,7 @@ from mhdiff.losses import (
     CrossEntropy,
     ExpectedGradients,
     Focal,
+    HeadLoss,
     LogitAdjusted,
     Loss,
     LossContext,
@@ -36,6 +38,7 @@ MADE = {
     Focal: [Focal],
     LogitAdjusted: [LogitAdjusted],
     PriorLoss: [PriorLoss],
+    HeadLoss: [HeadLoss],
     Adversarial: [Adversarial, lambda **o: Adversarial(spectral=True, r1_every=1, **o)],
     Contrastive: [Contrastive],
     ExpectedGradients: [
@@ -100,9 +103,19 @@ class BlockPrior(NoPrior):
         )
 
 
+class NoisyHead(Perceptron):
+    """A head with a loss of its own: the diagnosis of patients whose latent is a little off."""
+
+    def loss(self, z, latents, label, generator=None):
+        noise = torch.randn(z.shape, generator=generator, dtype=torch.float32)
+        scores = self[3](self[1](self[0](z + 0.1 * noise))).float()
+        each = nn.functional.cross_entropy(scores, label, reduction="none")
+        return each.masked_fill(~latents.known, 0.0).mean()
+
+
 def module(losses=None, **options):
-    """A whole small module with a prior over blocks."""
-    return small.module(**{"prior": BlockPrior, "losses": losses} | options)
+    """A whole small module with a prior over blocks and a head that has a loss."""
+    return small.module(**{"prior": BlockPrior, "head": NoisyHead, "losses": losses} | options)
 
 
 def made(kind, number=0, **options):

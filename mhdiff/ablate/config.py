@@ -18,7 +18,8 @@
     encoders: null                    # or {set: [...], seeds: first}: trained once, shared by all arms, see `encoders`
 
 Overrides are a list of command-line options or a mapping of dotted keys; {seed}, {fold} and {folds} are
-filled in. With seeds of its own a null arm can be drawn often, and an arm that nothing is drawn for trained once.
+filled in, and `--config=baselines/gated_fusion.yaml` stands for all that this file sets. With seeds of its own a null
+arm can be drawn often, and an arm that nothing is drawn for trained once.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from mhdiff.ablate.fragments import expanded
 from mhdiff.config import find
 from ontology.errors import InputError
 
@@ -71,7 +72,7 @@ def read_overrides(value: object, key: str, source: Path | None) -> tuple[str, .
             f"not {value!r}",
             path=source,
         )
-    return tuple(value)
+    return tuple(option for given in value for option in expanded(given, source))
 
 
 def _text(value: object) -> str:

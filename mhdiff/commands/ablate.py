@@ -83,7 +83,7 @@ def _prepare(
     from mhdiff.training.cli import parse
 
     data = parse(["--config", str(base), *overrides]).datamodule
-    asked_patterns(patterns, data.used_modalities())  # a wrong name is refused before anything is trained
+    asked_patterns(patterns, data.offered)  # a wrong name is refused before anything is trained
     check_rare(rare, Task.load(data.task_name).classes)
     data.prepare_data()
     return data

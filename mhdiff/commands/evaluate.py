@@ -194,7 +194,10 @@ def _of_run(run: Path, found: Stored) -> tuple[Stored, About, pl.DataFrame | Non
     config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
     truth = truth_of(run)
     about = About(
-        facts["task"], tuple(facts["classes"]), tuple(facts["modalities"]), str(config["data"]["split"])
+        facts["task"],
+        tuple(facts["classes"]),
+        tuple(facts.get("offered", facts["modalities"])),
+        str(config["data"]["split"]),
     )
     return found, about, pl.read_parquet(truth) if truth is not None else None
 

@@ -66,7 +66,7 @@ def explain(
     from mhdiff.training.settle import settled
     from ontology.files import atomic_write
 
-    inference = settled(run, module, data, all_patterns(data.modalities))
+    inference = settled(run, module, data, all_patterns(data.offered))
     explanation = explain_sample(module, data, sample, steps, inference)
     atomic_write(run / "explanations" / f"{sample}.json", explanation.to_json())
     return explanation.to_dict()

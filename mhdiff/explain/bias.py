@@ -30,12 +30,13 @@ RELATIONS = 5  # told alone; the others count as one
 
 
 def mean_lambda(net: MHDiff) -> Float[Tensor, " heads"]:
-    """Give lambda by head, the mean over the layers.
+    """Give lambda by head, the mean over the layers; one 0 where the fusion reads no bias.
 
     Args:
         net: The model.
     """
-    return torch.stack(net.fusion.lambdas).mean(0)
+    lambdas = net.fusion.lambdas
+    return torch.stack(lambdas).mean(0) if lambdas else net.kind.new_zeros(1)
 
 
 @torch.no_grad()

@@ -124,7 +124,7 @@ def _posterior(data: MultimodalData, subject: int) -> dict[str, float] | None:
     if not path.exists():
         return None
     rows = pl.read_parquet(path).filter(
-        (pl.col("subject_id") == subject) & (pl.col("pattern") == "+".join(data.modalities))
+        (pl.col("subject_id") == subject) & (pl.col("pattern") == "+".join(data.offered))
     )
     if rows.is_empty():
         return None

@@ -14,29 +14,14 @@ mean avoids. A token that is neither key nor pooled query is set to 0 on entry, 
 included, cannot reach the output, nor a gradient reach it.
 """
 
-from dataclasses import dataclass
 from typing import Literal, cast
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mhdiff.fusion.attention import OntologyBiasedAttention
+from mhdiff.fusion.base import Fusion, FusionOutput
 from ontology.errors import InputError
-
-
-@dataclass(frozen=True)
-class FusionOutput:
-    """What the fusion gives.
-
-    Attributes:
-        latent: The fused latent.
-        tokens: z' after the last layer.
-        attention: alpha of each layer, over the tokens and then the anchors.
-    """
-
-    latent: Float[Tensor, "batch dim"]
-    tokens: Float[Tensor, "batch tokens dim"]
-    attention: list[Float[Tensor, "batch heads tokens keys"]]
 
 
 class FusionLayer(nn.Module):
@@ -82,7 +67,7 @@ class FusionLayer(nn.Module):
         return tokens + self.perceptron(tokens), attention
 
 
-class CrossModalFusion(nn.Module):
+class CrossModalFusion(Fusion):
     """Ontology-biased attention between the tokens of a patient, then pooling.
 
     Args:
@@ -96,6 +81,8 @@ class CrossModalFusion(nn.Module):
         dropout: Dropout on what the layers add.
     """
 
+    reads_bias = reads_concepts = True
+
     def __init__(
         self,
         dim: int,
@@ -107,12 +94,12 @@ class CrossModalFusion(nn.Module):
         lambda_per_head: bool = True,
         dropout: float = 0.0,
     ) -> None:
-        super().__init__()
+        super().__init__(dim)
         if pooling not in ("mean", "sum"):
             raise InputError(f"there is no pooling '{pooling}'", remedy="Choose mean or sum.")
         if layers < 1:
             raise InputError(f"fusion cannot have {layers} layers", remedy="Give 1 or more.")
-        self.dim, self.pooling = dim, pooling
+        self.pooling = pooling
         self.layers = nn.ModuleList(
             FusionLayer(dim, heads, lambda_init, learn_lambda, lambda_per_head, dropout)
             for _ in range(layers)

@@ -4,6 +4,7 @@ from mhdiff.guidance.base import Guidance, GuidanceOutput, NoGuidance
 from mhdiff.guidance.convolutions import GIN
 from mhdiff.guidance.distance import Distance
 from mhdiff.guidance.free import Free
+from mhdiff.guidance.gram import OntologyAttention
 from mhdiff.guidance.linked import Linked
 from mhdiff.guidance.message_passing import MessagePassing
 from mhdiff.guidance.similarity import Similarity
@@ -17,5 +18,6 @@ __all__ = [
     "Linked",
     "MessagePassing",
     "NoGuidance",
+    "OntologyAttention",
     "Similarity",
 ]

@@ -5,6 +5,7 @@ from mhdiff.losses.attribution import ExpectedGradients
 from mhdiff.losses.base import Loss, LossContext
 from mhdiff.losses.classification import ClassBalanced, Classification, CrossEntropy, Focal, LogitAdjusted
 from mhdiff.losses.contrastive import Contrastive
+from mhdiff.losses.head import HeadLoss
 from mhdiff.losses.objective import Objective
 from mhdiff.losses.prior import PriorLoss
 from mhdiff.losses.schedule import Constant, Cosine, LinearWarmup, Schedule
@@ -20,6 +21,7 @@ __all__ = [
     "CrossEntropy",
     "ExpectedGradients",
     "Focal",
+    "HeadLoss",
     "LinearWarmup",
     "LogitAdjusted",
     "Loss",

@@ -2,7 +2,8 @@ r"""Contrastive alignment: a patient's modalities find each other among the pati
 
     L = mean_{(i,j), b} -log softmax_c( s <z_i^b, z_j^c> )_b,        s = min(exp(theta), 100)
 
-- z_i^b: the latent of modality i of patient b, at length 1; (i, j): every ordered pair of two modalities;
+- z_i^b: the latent of modality i of patient b, at length 1; (i, j): every ordered pair of two modalities, or with a
+  `center` those that it is one of: M - 1 pairs, and their reverses, in the place of M (M - 1) / 2;
 - b, c: patients who have both i and j, at least two of them: a patient with one modality has no part;
 - theta: learned, log(1 / temperature).
 
@@ -35,12 +36,17 @@ class Contrastive(Loss):
         weight: See `Loss`.
         log_only: See `Loss`.
         temperature: What is learned starts here.
+        center: Name of the modality that every other one is aligned with; None aligns all pairs.
     """
 
     name = "contrastive"
 
     def __init__(
-        self, weight: float | Schedule = 1.0, log_only: bool = False, temperature: float = 0.07
+        self,
+        weight: float | Schedule = 1.0,
+        log_only: bool = False,
+        temperature: float = 0.07,
+        center: str | None = None,
     ) -> None:
         super().__init__(weight, log_only)
         if not temperature >= 1 / _LARGEST_SCALE:
@@ -48,6 +54,7 @@ class Contrastive(Loss):
                 f"temperature is {temperature}", remedy=f"Give {1 / _LARGEST_SCALE} or more, such as 0.07"
             )
         self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
+        self.center, self.place = center, None if center is None else -1
 
     def build(self, spec: DataSpec, net: MHDiff) -> None:
         """Refuse data of one modality, see `Loss.build`."""
@@ -56,6 +63,14 @@ class Contrastive(Loss):
                 "mhdiff.losses.Contrastive aligns modalities, and there is one",
                 remedy="Take it out of model.losses",
             )
+        if self.center is None:
+            return
+        if self.center not in spec.modalities:
+            raise InputError(
+                f"mhdiff.losses.Contrastive has center '{self.center}', which is no modality of these data",
+                remedy=f"Name one of {', '.join(spec.modalities)}",
+            )
+        self.place = spec.modalities.index(self.center)
 
     def forward(self, context: LossContext) -> Float[Tensor, ""]:
         """Compute it, see `Loss.forward`."""
@@ -83,5 +98,8 @@ class Contrastive(Loss):
         log_p = logits.masked_fill(~(both[:, :, None, :] | own), -math.inf).log_softmax(dim=-1)
         of_own = log_p.diagonal(dim1=-2, dim2=-1)
         other = ~torch.eye(count, dtype=torch.bool, device=z.device)[..., None]
+        if self.place is not None:
+            central = torch.arange(count, device=z.device) == self.place
+            other = other & (central[:, None] | central)[..., None]
         part = both & other & (both.sum(dim=-1, keepdim=True) > 1)
         return -of_own.masked_fill(~part, 0.0).sum() / part.sum().clamp(min=1)

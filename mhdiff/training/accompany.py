@@ -26,7 +26,7 @@ def accompanied(frame: pl.DataFrame, data: MultimodalData) -> tuple[pl.DataFrame
     about = About(
         data.task.name,
         tuple(data.spec.classes),
-        tuple(data.modalities),
+        tuple(data.offered),
         data.split,
         tuple(data.spec.counts),
         reason,
@@ -40,7 +40,7 @@ def _exact(frame: pl.DataFrame, data: MultimodalData) -> tuple[pl.DataFrame | No
     if not truth.is_file():
         return None, "no exact posterior was given"
     try:
-        posterior = check_ceiling(pl.read_parquet(truth), data.spec.classes, data.modalities)
+        posterior = check_ceiling(pl.read_parquet(truth), data.spec.classes, data.offered)
     except InputError as error:
         return None, f"the cohort's exact posteriors cannot be used: {error}"
     columns = probability_columns(posterior)

@@ -15,6 +15,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from mhdiff import console
+from mhdiff.baselines.estimator import Estimator
 from mhdiff.training.data import MultimodalData
 from mhdiff.training.module import Diagnosis
 
@@ -75,10 +76,16 @@ class FitParser(LightningArgumentParser):
 
 
 class FitCLI(LightningCLI):
-    """LightningCLI with a run folder."""
+    """LightningCLI with a run folder, and with estimators that take the network's place."""
+
+    @property
+    def estimator(self) -> Estimator | None:
+        """What is fitted in the network's place, or None."""
+        found: Estimator | None = self.config_init.get("estimator")
+        return found
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the run folder.
+        """Add the run folder and the estimator.
 
         Args:
             parser: The parser.
@@ -88,6 +95,12 @@ class FitCLI(LightningCLI):
             type=str | None,
             default=None,
             help="folder of the run, resumed where it exists; by default runs/TASK-HASH, one for each set of settings",
+        )
+        parser.add_argument(
+            "--estimator",
+            type=Estimator | None,
+            default=None,
+            help="what is fitted in place of the network, see mhdiff.baselines; of model the masking is used alone",
         )
 
 

@@ -157,7 +157,7 @@ def predict_corrupted(
                 pl.DataFrame(
                     {
                         "sample_id": batch.sample_id.numpy(),
-                        "pattern": [pattern_name(data.modalities, data.modalities)] * len(batch),
+                        "pattern": [pattern_name(data.offered, data.offered)] * len(batch),
                         "corruption": [CLEAN if spoiler is None else str(spoiler)] * len(batch),
                         "seed": [0 if spoiler is None else spoiler.seed] * len(batch),
                         "changed": changed.numpy(),
@@ -199,7 +199,7 @@ def predict_run_corrupted(run: str | Path, spoilers: Sequence[Corruption], every
         if every:
             missing = [one for one in missing if (on := data.corruptible(one)) and not data.are_stored(on)]
     if missing:
-        inference = settled(Path(run), module, data, all_patterns(data.modalities))
+        inference = settled(Path(run), module, data, all_patterns(data.offered))
         fresh = predict_corrupted(module, data, missing, inference=inference)
         if old is not None:
             replaced = pl.col("corruption").is_in([CLEAN, *map(str, missing)])

@@ -54,6 +54,8 @@ class MultimodalData(LightningDataModule):
         ontology: The ontology's folder; where given, its fingerprint must be the one that the graph was built from.
         builtin: Make all three from the built-in terminology where they are not there yet.
         modalities: Which of the task's modalities are used; None for all.
+        among: Over which modalities patterns are named, if over more than are used: a model of one modality is then
+            predicted under every pattern of all, as if it had been offered the rest, and stands in a table with others.
         split: `stored`, `site:<name>`, `after:<date>`, `fold:<i>/<k>` or `nested:<j>/<m>:<outer>`, see
             `mhdiff.cohort.splits`.
         split_seed: Seed of the folds.
@@ -83,6 +85,7 @@ class MultimodalData(LightningDataModule):
         ontology: str | None = None,
         builtin: Builtin | None = None,
         modalities: list[str] | None = None,
+        among: list[str] | None = None,
         split: str = "stored",
         split_seed: int = 0,
         null: str = "none",
@@ -103,7 +106,8 @@ class MultimodalData(LightningDataModule):
         super().__init__()
         self.cohort_path, self.graph_path, self.ontology_path = cohort, graph, ontology
         self.task_name, self.builtin = task, builtin
-        self.chosen, self.split, self.split_seed = modalities, split, split_seed
+        self.chosen, self.among = modalities, among
+        self.split, self.split_seed = split, split_seed
         if null != "none":
             find_null(null)  # a wrong name is refused before any data are read
         self.null, self.null_seed, self.null_within = null, null_seed, null_within
@@ -207,6 +211,24 @@ class MultimodalData(LightningDataModule):
         self.control = make_null(self.null, self.null_seed, within=self.null_within, split=split)
         return graph.transform(self.control)
 
+    @property
+    def offered(self) -> list[str]:
+        """The modalities that patterns are named over, in the task's order: those that are used, or `among`.
+
+        Raises:
+            InputError: If `among` names one that the task does not have, or leaves out one that is used.
+        """
+        used = self.used_modalities()
+        if self.among is None:
+            return used
+        known = list(Task.load(self.task_name).modalities)
+        if not set(used) <= set(self.among) <= set(known):
+            raise InputError(
+                f"data.among names {', '.join(self.among)}, and {', '.join(used)} are used",
+                remedy=f"Name those and others of {', '.join(known)}",
+            )
+        return [m for m in known if m in self.among]
+
     def used_modalities(self) -> list[str]:
         """Give the modalities that are used, in the task's order; of all data only the task is read.
 
@@ -233,7 +255,12 @@ class MultimodalData(LightningDataModule):
     def _groups(self) -> pl.DataFrame | None:
         return None if self.split == "stored" else self.cohort.groups
 
-    def _events(self, modality: str) -> pl.DataFrame:
+    def events(self, modality: str) -> pl.DataFrame:
+        """Give a modality's events of all samples: at or before prediction_time, and none that defines the label.
+
+        Args:
+            modality: Its name.
+        """
         return self.window.filter(pl.col("modality") == modality)
 
     def _fit(self) -> Fitted:
@@ -243,7 +270,7 @@ class MultimodalData(LightningDataModule):
             if self._is_stored(modality):
                 continue
             reader = self.readers[modality]
-            events = self._events(modality).filter(pl.col("sample_id").is_in(train.implode()))
+            events = self.events(modality).filter(pl.col("sample_id").is_in(train.implode()))
             reader.learn(events, train.to_list())
             fitted.preprocessors[modality] = reader
             if isinstance(reader, EventReader):
@@ -314,7 +341,7 @@ class MultimodalData(LightningDataModule):
                 tensors[modality], present[:, column] = self.stored.rows(modality, ids)
                 continue
             tool = self.fitted.preprocessors[modality]
-            events = self._spoilt(corruption, modality, ids).events if corruption else self._events(modality)
+            events = self._spoilt(corruption, modality, ids).events if corruption else self.events(modality)
             if isinstance(tool, FileReader):
                 names = latest_text(events, ids)
                 if isinstance(tool, ImageReader):
@@ -363,7 +390,7 @@ class MultimodalData(LightningDataModule):
     def _spoilt(self, corruption: Corruption, modality: str, ids: Sequence[int]) -> Record:
         """Give the events and evidence of some samples as a corruption leaves them."""
         table = self.graph.evidence.table.filter(pl.col("modality") == modality)
-        source = Source(self._events(modality), table, self.samples)
+        source = Source(self.events(modality), table, self.samples)
         record = Record(source.events, table).of(ids)
         if isinstance(corruption, EventCorruption) and corruption.acts_on(self.readers[modality]):
             return corruption.record(record, source) if corruption.severity else record

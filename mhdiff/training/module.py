@@ -20,11 +20,13 @@ from mhdiff.diffusion.prior import DiffusionPrior, Prior
 from mhdiff.encoders.base import Encoder
 from mhdiff.encoders.embedded import Embedded
 from mhdiff.encoders.specs import EmbeddingSpec
+from mhdiff.fusion.base import Fusion
 from mhdiff.fusion.fusion import CrossModalFusion
 from mhdiff.fusion.influence import influence
 from mhdiff.fusion.masking import Masking, ModalityMasking
 from mhdiff.guidance import Guidance, MessagePassing
-from mhdiff.losses import CrossEntropy, Loss, LossContext, Objective, PriorLoss
+from mhdiff.head import Head, Perceptron
+from mhdiff.losses import CrossEntropy, HeadLoss, Loss, LossContext, Objective, PriorLoss
 from mhdiff.model import MHDiff, Output
 from mhdiff.training.gradients import EVERY, GradientGuard, set_aside
 from mhdiff.training.learning_rate import RateSchedule, by_step
@@ -54,6 +56,7 @@ class Diagnosis(LightningModule):
             `mhdiff.training.learning_rate`; None for the same in all steps.
         prior_steps: Steps that the prior alone goes on learning after training, see `mhdiff.training.refit`.
         inference: The ways to diagnose that a trained run tries on its tuning patients.
+        head: How to build the head from (dim, modalities, classes).
     """
 
     net: MHDiff
@@ -62,7 +65,7 @@ class Diagnosis(LightningModule):
         self,
         encoders: dict[str, Callable[[Any, int], Encoder]],
         guidance: Callable[[ConceptGraph, int, int], Guidance] = MessagePassing,
-        fusion: Callable[[int, int], CrossModalFusion] = CrossModalFusion,
+        fusion: Callable[[int, int], Fusion] = CrossModalFusion,
         prior: Callable[[int, int, int], Prior] = DiffusionPrior,
         masking: Masking | None = None,
         dim: int = 64,
@@ -75,6 +78,7 @@ class Diagnosis(LightningModule):
         learning_rate_schedule: RateSchedule | None = None,
         prior_steps: int = 0,
         inference: Candidates = CANDIDATES,
+        head: Callable[[int, int, int], Head] = Perceptron,
     ) -> None:
         super().__init__()
         self.seed = 0
@@ -83,7 +87,7 @@ class Diagnosis(LightningModule):
                 f"model.dim ({dim}) is not a multiple of model.heads ({heads})", remedy="Change one of them"
             )
         self.guidance_factory, self.fusion_factory, self.prior_factory = guidance, fusion, prior
-        self.encoder_factories = encoders
+        self.encoder_factories, self.head_factory = encoders, head
         self.masking = masking if masking is not None else ModalityMasking(0.3)
         self.dim, self.heads = dim, heads
         self.granularity: Literal["modality", "concept"] = granularity
@@ -104,7 +108,7 @@ class Diagnosis(LightningModule):
             spec: Modalities, classes, sizes and the concept graph.
 
         Raises:
-            InputError: If a modality of the data has no encoder.
+            InputError: If a modality of the data has no encoder, or parts do not go together.
         """
         stored = {m for m in spec.modalities if isinstance(spec.inputs[m], EmbeddingSpec)}
         missing = [m for m in spec.modalities if m not in self.encoder_factories and m not in stored]
@@ -133,7 +137,15 @@ class Diagnosis(LightningModule):
             len(spec.classes),
             self.granularity,
             hide_latents=self.hide_latents,
+            head=self.head_factory,
         )
+        if list(self.net.head.own()) and not any(
+            isinstance(loss, HeadLoss) and not loss.idle for loss in self.objective.losses.values()
+        ):
+            raise InputError(
+                f"{type(self.net.head).__name__} learns from a loss of its own, which model.losses lacks",
+                remedy="Add mhdiff.losses.HeadLoss, with a weight above 0",
+            )
         self.inference.of(self.net.prior, incomplete=True)  # what cannot be tried is refused before training
         self.objective.build(spec, self.net)
         leave_mapped(self)
@@ -236,6 +248,7 @@ class Diagnosis(LightningModule):
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         if taught:
             self.net.prior.update()
+        self.net.head.update()
         if (self.global_step + 1) % EVERY == 0:  # the step is counted after this
             self._guard.check()
 
@@ -287,7 +300,7 @@ class Diagnosis(LightningModule):
     def _guided(self, output: Output) -> dict[str, Tensor]:
         """Give lambda of every layer and head, and what the bias did to the last layer's attention, for the history."""
         lambdas = self.net.fusion.lambdas
-        told = {"lambda": torch.cat(lambdas).mean()}
+        told = {"lambda": torch.cat(lambdas).mean()} if lambdas else {}
         if output.bias is None:
             return told
         for layer, values in enumerate(lambdas):

@@ -30,14 +30,16 @@ from pytorch_lightning.callbacks import Callback
 from safetensors.torch import load_file, save_file
 
 from mhdiff import __version__, console
+from mhdiff.baselines.estimator import Estimator, Fitted
 from mhdiff.diffusion.effort import Effort
-from mhdiff.evaluate.patterns import all_patterns, asked_patterns, pattern_name
+from mhdiff.evaluate.patterns import EVERY, all_patterns, asked_patterns, pattern_name
 from mhdiff.evaluate.stored import write_predictions
 from mhdiff.inference import Inference, diagnose
 from mhdiff.training.accompany import accompanied
 from mhdiff.training.checkpoint import RunCheckpoint
 from mhdiff.training.cli import FitCLI, config_text, parse, saved_config
 from mhdiff.training.data import MultimodalData, announce
+from mhdiff.training.frame import names_of, prediction_frame, prediction_rows
 from mhdiff.training.module import Diagnosis
 from mhdiff.training.progress import EpochLines, quiet
 from mhdiff.training.refit import refit
@@ -58,11 +60,12 @@ _ELSEWHERE = (
 _DECIDE_STEPS = frozenset({"trainer.max_epochs", "trainer.max_steps"})
 
 
-def fit(arguments: Sequence[str]) -> Path:
+def fit(arguments: Sequence[str], patterns: Sequence[str] = (EVERY,)) -> Path:
     """Train, or go on training, or find that training was finished.
 
     Args:
         arguments: What stands after `mhdiff fit`.
+        patterns: Patterns of modalities that an estimator predicts, which keeps no model to ask later.
 
     Returns:
         The run's folder: `--out`, or runs/TASK-HASH by the settings, so that the same command goes on where it was
@@ -86,6 +89,8 @@ def fit(arguments: Sequence[str]) -> Path:
         return out
     data.prepare_data()
     data.setup()
+    if cli.estimator is not None:
+        return _fit_estimator(cli.estimator, data, module, out, text, asked_patterns(patterns, data.offered))
     module.build(data.spec)
     facts = _facts(data, module)
     if first:
@@ -121,6 +126,29 @@ def fit(arguments: Sequence[str]) -> Path:
     }
     atomic_write(out / "run.json", json.dumps(facts | done, indent=1))
     console.say(f"{out}: best epoch {checkpoint.best_epoch}, tuning loss {checkpoint.best:.4f}")
+    return out
+
+
+def _fit_estimator(
+    estimator: Estimator,
+    data: MultimodalData,
+    module: Diagnosis,
+    out: Path,
+    text: str,
+    patterns: Sequence[Sequence[str]],
+) -> Path:
+    """Fit what takes the network's place, and predict: it keeps no model to ask later."""
+    announce(data)
+    atomic_write(out / "config.yaml", text)
+    start = time.monotonic()
+    fitted = Fitted(estimator, data, module.masking, patterns, module.seed)
+    frame, about = accompanied(fitted.predict(), data)
+    write_predictions(frame, out / "predictions.parquet", about)
+    atomic_write(out / "preprocess.json", json.dumps(data.state(), indent=1))
+    facts = _facts(data, module) | fitted.facts()
+    facts |= {"finished": True, "seconds": round(time.monotonic() - start, 2)}
+    atomic_write(out / "run.json", json.dumps(facts, indent=1))
+    console.say(f"{out}: fitted and predicted")
     return out
 
 
@@ -164,6 +192,12 @@ def open_run(run: str | Path) -> tuple[Diagnosis, MultimodalData]:
     if not _finished(run):
         raise InputError(
             "training is not finished", path=run, remedy="Start the same mhdiff fit again: it goes on"
+        )
+    if fitted := json.loads((run / "run.json").read_text()).get("estimator"):
+        raise InputError(
+            f"{fitted['class']} of scikit-learn keeps its predictions and no model",
+            path=run,
+            remedy="Use its predictions.parquet, or fit it again into another folder",
         )
     cli = parse(saved_config(run))
     data: MultimodalData = cli.datamodule
@@ -213,18 +247,15 @@ def predict(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     module.to(device).eval()
     dataset = data.dataset(splits)
-    offered = list(patterns) if patterns is not None else all_patterns(data.modalities)
+    offered = list(patterns) if patterns is not None else all_patterns(data.offered)
+    named = data.offered
     frames: list[pl.DataFrame] = []
     effort: Effort | None = None
-    meta = data.samples.select("sample_id", "subject_id", "site", "split")
     with torch.inference_mode():
         for _, batch in dataset.batches(4 * data.batch_size, "predicting"):
             moved = batch.to(device)
             features = module.net.features(moved)
-            there = [
-                pattern_name([m for m, has in zip(data.modalities, row, strict=True) if has], data.modalities)
-                for row in batch.present.tolist()
-            ]
+            there = names_of(batch.present, data)
             for pattern in offered:
                 here = torch.tensor([m in pattern for m in data.modalities])
                 shown = moved.offering(here)
@@ -233,20 +264,18 @@ def predict(
                     effort = found.effort if effort is None else effort + found.effort
                 probability, spread = found.probabilities.cpu().numpy(), found.spread.cpu().numpy()
                 frames.append(
-                    pl.DataFrame(
-                        {
-                            "sample_id": batch.sample_id.numpy(),
-                            "pattern": [pattern_name(pattern, data.modalities)] * len(batch),
-                            "label": batch.label.numpy(),
-                            "present": there,
-                        }
-                        | {f"p_{i}": probability[:, i] for i in range(probability.shape[1])}
-                        | {"spread": spread.max(1)}
+                    prediction_rows(
+                        batch.sample_id.numpy(),
+                        batch.label.numpy(),
+                        pattern_name(pattern, named),
+                        probability,
+                        spread.max(1),
+                        there,
                     )
                 )
     if effort is not None:
         console.say(f"imputing took {effort}")
-    return pl.concat(frames).join(meta, on="sample_id", how="left").sort("pattern", "sample_id")
+    return prediction_frame(frames, data.samples)
 
 
 def predict_run(run: str | Path) -> Path:
@@ -263,7 +292,7 @@ def predict_run(run: str | Path) -> Path:
         from mhdiff.training.settle import settled
 
         module, data = open_run(run)
-        inference = settled(Path(run), module, data, all_patterns(data.modalities))
+        inference = settled(Path(run), module, data, all_patterns(data.offered))
         frame, about = accompanied(predict(module, data, inference=inference), data)
         write_predictions(frame, path, about)
     return path
@@ -279,11 +308,13 @@ def fit_cell(config: Path, overrides: list[str], out: Path, patterns: Sequence[s
         patterns: Names of the patterns of modalities that are offered, or `all`, beside the fullest one. How patients
             are diagnosed is settled for these.
     """
-    fit(["--config", str(config), *overrides, "--out", str(out)])
+    fit(["--config", str(config), *overrides, "--out", str(out)], patterns)
+    if (out / "predictions.parquet").is_file():
+        return  # an estimator's
     from mhdiff.training.settle import settled
 
     module, data = open_run(out)
-    offered = asked_patterns(patterns, data.modalities)
+    offered = asked_patterns(patterns, data.offered)
     inference = settled(out, module, data, offered)
     frame, about = accompanied(predict(module, data, patterns=offered, inference=inference), data)
     write_predictions(frame, out / "predictions.parquet", about)
@@ -363,6 +394,7 @@ def _facts(data: MultimodalData, module: Diagnosis) -> dict[str, Any]:
         "task": data.task.name,
         "classes": list(data.task.classes),
         "modalities": data.modalities,
+        "offered": data.offered,
         "parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
         "fingerprints": {
             "ontology": data.graph.meta["ontology"]["fingerprint"],

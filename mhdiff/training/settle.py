@@ -160,7 +160,7 @@ def settled(
     """
     path = run / FILE
     asked = {
-        "patterns": sorted(pattern_name(pattern, data.modalities) for pattern in patterns),
+        "patterns": sorted(pattern_name(pattern, data.offered) for pattern in patterns),
         "configuration": module.inference.as_dict(),
         "seed": module.seed,
     }

@@ -33,7 +33,17 @@ from torch_geometric.nn import (
 import mhdiff.guidance
 from graph_builders import ConceptGraph
 from mhdiff.batch import EvidenceBatch
-from mhdiff.guidance import GIN, Distance, Free, Guidance, Linked, MessagePassing, NoGuidance, Similarity
+from mhdiff.guidance import (
+    GIN,
+    Distance,
+    Free,
+    Guidance,
+    Linked,
+    MessagePassing,
+    NoGuidance,
+    OntologyAttention,
+    Similarity,
+)
 from tests import small_model as small
 
 
@@ -53,6 +63,7 @@ PARTS = {
     "similarity resnik": lambda g, d, h: Similarity(g, d, h, measure="resnik", ic="seco"),
     "similarity wu_palmer": lambda g, d, h: Similarity(g, d, h, measure="wu_palmer"),
     "distance": Distance,
+    "attention over ancestors": OntologyAttention,
     "no rounds": passing(layers=0),
     "inherited alone": passing(layers=0, inherit="all", anchors=5),
     "inherited bias": passing(layers=0, inherit="is_a", channels="bias"),

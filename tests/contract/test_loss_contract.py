@@ -13,6 +13,7 @@ from mhdiff.losses import (
     Contrastive,
     CrossEntropy,
     ExpectedGradients,
+    HeadLoss,
     LinearWarmup,
     PriorLoss,
     SyntheticLatents,
@@ -25,6 +26,7 @@ from tests import small_model as small
 TRAINS = {
     Classification: {"encoders", "guidance", "fusion", "head", "absence", "kind"},
     PriorLoss: {"prior"},
+    HeadLoss: {"encoders", "guidance", "fusion", "head", "absence", "kind"},
     Adversarial: {"prior", "own"},
     Contrastive: {"encoders", "own"},
     ExpectedGradients: {"encoders", "guidance", "fusion", "head", "kind", "absence"},

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import mhdiff.diffusion
+from mhdiff.baselines import CrossGuided, Prompted
 from mhdiff.diffusion import (
     BlockTransformer,
     DiffusionPrior,
@@ -29,6 +30,12 @@ FORMS = {
     "DiffusionPrior-repaint": partial(DiffusionPrior, imputing="repaint", repaint_rounds=2),
     "DiffusionPrior-transformer": partial(
         DiffusionPrior, backbone=partial(BlockTransformer, width=16, depth=1)
+    ),
+    "DiffusionPrior-cross_guided": partial(
+        DiffusionPrior, hierarchy="no_shared", backbone=partial(CrossGuided, width=16, depth=1)
+    ),
+    "DiffusionPrior-prompted": partial(
+        DiffusionPrior, hierarchy="no_shared", backbone=partial(Prompted, width=16, depth=1)
     ),
 }
 

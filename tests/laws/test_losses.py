@@ -269,3 +269,17 @@ def test_contrastive_is_small_where_modalities_find_each_other():
     assert Contrastive().of(z.roll(1, 0) * 0.5 + z * 0.5, here) < Contrastive().of(
         torch.stack([z[:, 0], z[:, 1].roll(1, 0), z[:, 2]], 1), here
     )
+
+
+def test_around_a_centre_only_pairs_with_it_are_aligned():
+    loss, spec = Contrastive(center="note"), small.spec()
+    loss.build(spec, None)
+    here = torch.ones(6, 4, dtype=torch.bool)
+    z = torch.nn.functional.normalize(
+        torch.randn(6, 4, 5, generator=torch.Generator().manual_seed(0)), dim=-1
+    )
+    pairs = [loss.of(z[:, [1, other]], here[:, :2]) for other in (0, 2, 3)]
+    torch.testing.assert_close(loss.of(z, here), sum(pairs) / 3)
+    assert not torch.allclose(loss.of(z, here), Contrastive().of(z, here))
+    with pytest.raises(InputError, match="no modality of these data"):
+        Contrastive(center="heart").build(spec, None)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mhdiff.ablate import Ablation
+from mhdiff.ablate import Ablation, run
+from mhdiff.ablate.cells import plan
+from mhdiff.ablate.fragments import expanded
 from mhdiff.training.cli import parse
+from mhdiff.training.run import fit_cell
+from ontology.errors import InputError
 
 SHIPPED = sorted((Path(__file__).parents[3] / "configs" / "ablations").glob("*.yaml"))
 
@@ -19,3 +24,52 @@ def test_every_arm_is_taken(path):
     for name, arm in ablation.arms.items():
         filled = [option.replace("{seed}", "1").replace("{draw}", "1") for option in (*ablation.common, *arm)]
         assert parse(["-c", str(ablation.base), *filled]).model is not None, name
+
+
+def test_every_baseline_is_an_arm_beside_the_demo():
+    ablation = Ablation.load("ablations/baselines.yaml")
+    shipped = sorted((SHIPPED[0].parents[1] / "baselines").glob("*.yaml"))
+    options = {expanded(f"--config={path}", None) for path in shipped}
+    assert options == {arm for arm in ablation.arms.values() if arm}
+    assert ablation.arms[ablation.reference] == ()
+    cells, _ = plan(ablation)
+    assert len({cell.key for cell in cells}) == (1 + len(shipped)) * ablation.folds
+
+
+def test_two_baselines_run_to_a_table(small_config, tmp_path):
+    shipped = Ablation.load("ablations/baselines.yaml")
+    arms = {
+        "gated": shipped.arms["gated"],
+        "structured": shipped.arms["structured"],
+        "logistic_regression": (
+            *shipped.arms["logistic_regression"],
+            "--estimator.init_args.looks=2",
+            "--estimator.init_args.copies=2",
+        ),
+    }
+    tiny = replace(
+        shipped, base=small_config, arms=arms, common=("--trainer.max_epochs=1",), folds=None, replicates=20,
+        reference="gated", contrasts=(("structured", "logistic_regression"),),
+    )  # fmt: skip
+    document = run(tiny, tmp_path / "out", fit_cell)
+    assert {name: arm["status"] for name, arm in document["arms"].items()} == dict.fromkeys(arms, "done")
+    assert document["pattern"] == "image+note+labs+codes"
+    assert len(document["patterns"]) == 15
+    for found in document["patterns"].values():
+        assert all(arm["metrics"]["brier"]["value"] is not None for arm in found["arms"].values())
+    assert all(arm["parameters"] > 0 for arm in document["arms"].values())
+    assert {(row["arm"], row["reference"]) for row in document["differences"]} == {
+        ("structured", "gated"), ("logistic_regression", "gated"), ("structured", "logistic_regression"),
+    }  # fmt: skip
+
+
+def test_a_file_that_is_no_part_of_a_configuration_is_named(tmp_path):
+    (tmp_path / "list.yaml").write_text("- a\n")
+    (tmp_path / "torn.yaml").write_text("a: [1\n")
+    for name, said in (
+        ("list.yaml", "sets no keys"),
+        ("torn.yaml", "no readable YAML"),
+        ("gone.yaml", "no such"),
+    ):
+        with pytest.raises(InputError, match=said):
+            expanded(f"--config={name}", tmp_path / "ablation.yaml")

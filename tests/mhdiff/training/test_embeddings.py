@@ -174,7 +174,7 @@ def test_a_frozen_network_is_stored_before_its_projection_and_gives_the_same_lat
     dataset = data.dataset(["held_out"])
     batch = dataset.collate(range(len(dataset)))
     here = batch.present[:, data.modalities.index("image")]
-    paths = data._events("image").sort("sample_id")
+    paths = data.events("image").sort("sample_id")
     files = dict(paths.select("sample_id", "text_value").iter_rows())
     pixels = ImageReader(32).transform([data.cohort.path / files[int(s)] for s in batch.sample_id[here]])
     with torch.no_grad():
