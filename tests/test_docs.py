@@ -63,6 +63,7 @@ def test_every_example_on_real_data_runs(shared, name, tmp_path, monkeypatch):
 def test_every_yaml_example_is_accepted(workplace, small_ablation_base):
     from mhdiff.ablate import Ablation
     from mhdiff.cohort import Task
+    from mhdiff.tune import Search
 
     for page in PAGES:
         for block in blocks(page, "yaml"):
@@ -71,6 +72,10 @@ def test_every_yaml_example_is_accepted(workplace, small_ablation_base):
                 path = workplace / "mine.yaml"
                 path.write_text(block.replace("demo.yaml", str(small_ablation_base)))
                 assert set(Ablation.load(path).arms) == set(content["arms"])
+            elif "space" in content:
+                path = workplace / "mine.yaml"
+                path.write_text(block.replace("demo.yaml", str(small_ablation_base)))
+                assert set(Search.load(path).space) == set(content["space"])
             elif "outcome" in content:
                 assert Task.from_dict(content).outcome is not None
             else:

@@ -32,7 +32,7 @@ def test_every_baseline_is_an_arm_beside_the_demo():
     options = {expanded(f"--config={path}", None) for path in shipped}
     assert options == {arm for arm in ablation.arms.values() if arm}
     assert ablation.arms[ablation.reference] == ()
-    cells, _ = plan(ablation)
+    cells = plan(ablation).cells
     assert len({cell.key for cell in cells}) == (1 + len(shipped)) * ablation.folds
 
 
