@@ -16,9 +16,11 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/mhdiff demo --out runs/demo
 
-# two at once, each of one thread: tests/__init__.py
+# two at once, each of one thread (tests/__init__.py), and neighbours together, which share what was trained for them
+TOGETHER := -n 2 --dist worksteal
+
 test: $(STAMP)
-	$(BIN)/python -m pytest -m 'not slow' -n 2 $(ARGS)
+	$(BIN)/python -m pytest -m 'not slow' $(TOGETHER) $(ARGS)
 
 slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow -n 2 $(ARGS)

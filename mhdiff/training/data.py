@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
@@ -144,7 +144,7 @@ class MultimodalData(LightningDataModule):
         """
         if self._ready:
             return
-        self.cohort, self.task = Cohort.open(self.cohort_path), Task.load(self.task_name)
+        self.cohort, self.task = Cohort.open(self.cohort_path), self._told
         self.graph = self._open_graph()
         self.modalities = self.used_modalities()
         samples = self.task.samples(self.cohort)
@@ -211,6 +211,11 @@ class MultimodalData(LightningDataModule):
         self.control = make_null(self.null, self.null_seed, within=self.null_within, split=split)
         return graph.transform(self.control)
 
+    @cached_property
+    def _told(self) -> Task:
+        """The task as its file says it: read once, since everything asks for it."""
+        return Task.load(self.task_name)
+
     @property
     def offered(self) -> list[str]:
         """The modalities that patterns are named over, in the task's order: those that are used, or `among`.
@@ -221,7 +226,7 @@ class MultimodalData(LightningDataModule):
         used = self.used_modalities()
         if self.among is None:
             return used
-        known = list(Task.load(self.task_name).modalities)
+        known = list(self._told.modalities)
         if not set(used) <= set(self.among) <= set(known):
             raise InputError(
                 f"data.among names {', '.join(self.among)}, and {', '.join(used)} are used",
@@ -235,7 +240,7 @@ class MultimodalData(LightningDataModule):
         Raises:
             InputError: If one is asked for that the task does not have, or that nothing reads.
         """
-        task = Task.load(self.task_name)
+        task = self._told
         known = list(task.modalities)
         unknown = sorted(set(self.chosen or []) - set(known))
         if unknown:

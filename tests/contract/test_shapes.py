@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = "mhdiff.model,mhdiff.batch,mhdiff.guidance,mhdiff.fusion,beartype.beartype"
 
 
+@pytest.mark.slow
 def test_the_annotated_shapes_hold():
     tests = ["tests/laws/test_model_laws.py", "tests/contract/test_guidance_contract.py"]
     command = [

@@ -57,7 +57,7 @@ def test_all_graphs_of_the_same_degrees_are_equally_likely():
     }
     rng = np.random.default_rng(0)
     group = np.zeros(5, dtype=np.int64)
-    draws = 4000
+    draws = 2000
     seen = Counter(
         tuple(
             sorted(

@@ -101,6 +101,7 @@ def test_doctor_finds_nothing_wrong_here(capsys):
     assert found["versions"]["torch"]
 
 
+@pytest.mark.slow
 def test_the_demo_at_toy_size(tmp_path, capsys):
     out = tmp_path / "demo"
     assert main(["demo", "--out", str(out), "--patients", "120", "--epochs", "1"]) == 0

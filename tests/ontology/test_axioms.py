@@ -6,6 +6,7 @@ from axiom_strategies import TOKENS, axioms, names, ordinary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
+from spoil import LENGTH
 
 from ontology import InputError
 from ontology.axioms import (
@@ -111,8 +112,8 @@ def test_axioms_go_to_text_and_back(axiom):
 
 @pytest.mark.slow
 @given(axioms())
-@settings(max_examples=10_000, deadline=None)
-def test_ten_thousand_axioms_go_to_text_and_back(axiom):
+@settings(max_examples=LENGTH, deadline=None)
+def test_axioms_go_to_text_and_back_at_length(axiom):
     _round_trip(axiom)
 
 
@@ -143,8 +144,8 @@ def test_garbage_is_an_input_error(axiom):
 
 @pytest.mark.slow
 @given(garbage)
-@settings(max_examples=10_000, deadline=None)
-def test_ten_thousand_pieces_of_garbage(axiom):
+@settings(max_examples=LENGTH, deadline=None)
+def test_pieces_of_garbage_at_length(axiom):
     _refused_or_read(axiom)
 
 

@@ -4,6 +4,7 @@ import pytest
 from dags import AGENT, DOSE, IS_A, REFSET, SITE, build, cases
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from spoil import LENGTH
 
 from ontology import ConceptNotFound, InputError
 from ontology.ecl import parse, select
@@ -154,7 +155,7 @@ def test_any_text_gives_concepts_or_an_input_error(text):
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=LENGTH, deadline=None)
 @given(TEXTS)
-def test_ten_thousand_texts_give_concepts_or_an_input_error(text):
+def test_texts_give_concepts_or_an_input_error_at_length(text):
     answered(text)

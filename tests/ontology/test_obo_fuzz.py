@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from spoil import LENGTH
 
 from ontology import InputError
 from ontology.parts import Parts
@@ -171,14 +172,14 @@ def test_a_graph_gives_parts_or_a_named_error(tmp_path, data):
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=LENGTH, deadline=None, suppress_health_check=QUIET)
 @given(DOCUMENTS)
-def test_obo_gives_parts_or_a_named_error_ten_thousand_times(tmp_path, data):
+def test_obo_gives_parts_or_a_named_error_at_length(tmp_path, data):
     check(obo, tmp_path / "x.obo", data)
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=LENGTH, deadline=None, suppress_health_check=QUIET)
 @given(graphs())
-def test_a_graph_gives_parts_or_a_named_error_ten_thousand_times(tmp_path, data):
+def test_a_graph_gives_parts_or_a_named_error_at_length(tmp_path, data):
     check(obograph, tmp_path / "x.json", data)

@@ -132,26 +132,26 @@ def test_rdf(disk, files):
 @pytest.mark.slow
 @MANY
 @given(spoiled(OMOP, [b"Is a", b"Subsumes", b"Maps to", b"SNOMED"]))
-def test_omop_ten_thousand_times(disk, files):
+def test_omop_at_length(disk, files):
     read_omop(disk, files, deep=False)
 
 
 @pytest.mark.slow
 @MANY
 @given(spoiled(TABLES, [b"MYLAB:1", b"is a"]))
-def test_tables_ten_thousand_times(disk, files):
+def test_tables_at_length(disk, files):
     read_tables(disk, files, deep=False)
 
 
 @pytest.mark.slow
 @MANY
 @given(spoiled(ICD, [b"J18", b"<diag>", b"</diag>", b"<name>", b"<!DOCTYPE x>", b"00001 J18"]))
-def test_icd10cm_ten_thousand_times(disk, files):
+def test_icd10cm_at_length(disk, files):
     read_each(disk, files, icd10cm, ICD, deep=False)
 
 
 @pytest.mark.slow
 @MANY
 @given(spoiled(RDF, RDF_PIECES))
-def test_rdf_ten_thousand_times(disk, files):
+def test_rdf_at_length(disk, files):
     read_each(disk, files, rdf, RDF, deep=False)

@@ -104,7 +104,7 @@ def test_a_spoiled_release_gives_an_ontology_or_an_input_error(disk, release):
 @pytest.mark.slow
 @MANY
 @given(releases())
-def test_ten_thousand_spoiled_releases(disk, release):
+def test_spoiled_releases_at_length(disk, release):
     check(disk, release, deep=False)
 
 

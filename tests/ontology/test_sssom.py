@@ -3,6 +3,7 @@ import csv
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from spoil import LENGTH
 
 from ontology import InputError, load_rf2
 from ontology.assemble import assemble
@@ -145,7 +146,7 @@ def test_a_spoiled_table_gives_maps_or_an_input_error(tmp_path_factory, place, p
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=LENGTH, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(*EDITS)
-def test_ten_thousand_spoiled_tables(tmp_path_factory, place, piece, cut):
+def test_spoiled_tables_at_length(tmp_path_factory, place, piece, cut):
     spoiled(tmp_path_factory, place, piece, cut)

@@ -11,7 +11,7 @@ import tiny_release
 from clean_release import DEPENDENCIES, DEPENDENCY, MEMBER, member, relationship
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from spoil import spoiled
+from spoil import LENGTH, spoiled
 from test_rf2_layers import extension_files
 from test_validate_planted import found
 from tiny_release import CONCEPT, DATE, DESCRIPTION, IDS, LANGUAGE, MODULE, RELATIONSHIP, content, write
@@ -284,7 +284,7 @@ def test_whatever_the_loader_refuses_is_an_error_at_the_same_place(files):
 
 
 @pytest.mark.slow
-@settings(max_examples=3_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=LENGTH // 2, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(spoiled(TINY), edited()))
 def test_whatever_the_loader_refuses_is_an_error_at_the_same_place_at_length(files):
     refused_is_reported(files)

@@ -9,6 +9,7 @@ import time
 
 import pytest
 import slow_training
+import submitit
 from fake_training import fit_cell
 
 from mhdiff.ablate import run
@@ -61,6 +62,9 @@ def test_what_sbatch_is_given(make, tmp_path, monkeypatch):
         file.write_text(f"#!/bin/sh\n{text}\n")
         file.chmod(file.stat().st_mode | stat.S_IEXEC)
     monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(
+        submitit.SlurmJob, "_results_timeout_s", 0.5
+    )  # how long a lost job's result is waited for
     asked = {"timeout_min": 90, "slurm_partition": "gpu", "gpus_per_node": 1}
     document = run(
         make(seeds=[1], folds=2), tmp_path / "out", fit_cell, runner=on_slurm(tmp_path / "logs", 3, asked)

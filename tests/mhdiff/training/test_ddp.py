@@ -31,6 +31,8 @@ from tests import small_model as small
 
 GUIDANCE = {"passing": MessagePassing, "distance": Distance, "free": Free}
 SIZE = 6
+EDGES = 1 << 20
+SMAPS = Path("/proc/self/smaps")
 
 
 def part(name, graph):
@@ -67,6 +69,9 @@ def group(rank, world, place):
     distributed.destroy_process_group()
 
 
+CUTS = {"halves": ((0, 3), (3, 6)), "uneven": ((0, 4), (4, 6))}
+
+
 def gradients_apart(rank, name, cuts):
     built = DistributedDataParallel(part(name, small.concept_graph()))
     mine = some(small.batch(SIZE), slice(*cuts[rank]))
@@ -74,28 +79,10 @@ def gradients_apart(rank, name, cuts):
     return {n: p.grad for n, p in built.module.named_parameters()}
 
 
-def train_apart(rank, world, place, name, cuts):
-    with group(rank, world, place):
-        torch.save(gradients_apart(rank, name, cuts), Path(place) / f"gradients{rank}")
-
-
-@pytest.mark.parametrize("cuts", [((0, 3), (3, 6)), ((0, 4), (4, 6))], ids=["halves", "uneven"])
-@pytest.mark.parametrize("name", GUIDANCE)
-def test_two_processes_have_the_gradients_of_one(name, cuts, tmp_path):
-    alone = part(name, small.concept_graph())
-    loss(alone, some(small.batch(SIZE), slice(None))).backward()
-    multiprocessing.spawn(train_apart, (2, str(tmp_path), name, cuts), nprocs=2)
-    for rank in (0, 1):
-        apart = torch.load(tmp_path / f"gradients{rank}")
-        assert any(gradient.abs().sum() > 0 for gradient in apart.values())
-        for which, parameter in alone.named_parameters():
-            torch.testing.assert_close(apart[which], parameter.grad, rtol=1e-4, atol=1e-6)
-
-
 def mapped(path):
     """Sum up, in KiB, what /proc/self/smaps says of the mappings of a file."""
     found, ours = {}, False
-    for line in Path("/proc/self/smaps").read_text().splitlines():
+    for line in SMAPS.read_text().splitlines():
         key, _, rest = line.partition(":")
         if " " in key:  # the head of a mapping
             ours = line.endswith(str(path))
@@ -110,28 +97,53 @@ def steps_over(graph, rank):
         loss(built, some(small.batch(SIZE), slice(3 * rank, 3 * rank + 3))).backward()
 
 
-def look_at_memory(rank, world, place):
+def look_at_memory(rank, place):
+    graph = PatientGraph.open(Path(place) / "graph").concept_graph()
+    steps_over(graph, rank)
+    distributed.barrier()  # both have the file before them when each looks
+    return mapped(Path(place) / "graph" / "graph.safetensors")
+
+
+def both(rank, world, place):
+    """All that is asked of a pair of processes, which take longer to start than to answer."""
     with group(rank, world, place):
-        graph = PatientGraph.open(Path(place) / "graph").concept_graph()
-        steps_over(graph, rank)
-        distributed.barrier()  # both have the file before them when each looks
-        told = mapped(Path(place) / "graph" / "graph.safetensors")
-        (Path(place) / f"memory{rank}.json").write_text(json.dumps(told))
+        told = {(name, cut): gradients_apart(rank, name, CUTS[cut]) for name in GUIDANCE for cut in CUTS}
+        torch.save(told, Path(place) / f"gradients{rank}")
+        if SMAPS.exists():
+            (Path(place) / f"memory{rank}.json").write_text(json.dumps(look_at_memory(rank, place)))
 
 
-@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="the system does not tell of mappings")
-def test_the_graph_is_in_memory_once_a_machine(small_data, tmp_path):
+@pytest.fixture(scope="module")
+def two(small_data, tmp_path_factory):
+    """The folder where two processes have left what they saw, with a graph of many edges in it."""
+    place = tmp_path_factory.mktemp("two")
     graph = PatientGraph.open(small_data / "graph")
-    data, edges = graph.data.clone(), 1 << 20
-    draw = torch.Generator().manual_seed(0)
-    ends = torch.randint(0, data["concept"].num_nodes, (2, edges), generator=draw)
+    data, draw = graph.data.clone(), torch.Generator().manual_seed(0)
+    ends = torch.randint(0, data["concept"].num_nodes, (2, EDGES), generator=draw)
     data["concept", "near", "concept"].edge_index = ends
     data["concept", "rev_near", "concept"].edge_index = ends.flip(0).contiguous()
-    PatientGraph(data, graph.evidence, graph.samples, graph.meta).save(tmp_path / "graph")
-    large = 2 * ends.numel() * 8 // 1024  # KiB
-    multiprocessing.spawn(look_at_memory, (2, str(tmp_path)), nprocs=2)
+    PatientGraph(data, graph.evidence, graph.samples, graph.meta).save(place / "graph")
+    multiprocessing.spawn(both, (2, str(place)), nprocs=2)
+    return place
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("name", GUIDANCE)
+def test_two_processes_have_the_gradients_of_one(name, cut, two):
+    alone = part(name, small.concept_graph())
+    loss(alone, some(small.batch(SIZE), slice(None))).backward()
     for rank in (0, 1):
-        told = json.loads((tmp_path / f"memory{rank}.json").read_text())
+        apart = torch.load(two / f"gradients{rank}")[name, cut]
+        assert any(gradient.abs().sum() > 0 for gradient in apart.values())
+        for which, parameter in alone.named_parameters():
+            torch.testing.assert_close(apart[which], parameter.grad, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.skipif(not SMAPS.exists(), reason="the system does not tell of mappings")
+def test_the_graph_is_in_memory_once_a_machine(two):
+    large = 2 * 2 * EDGES * 8 // 1024  # KiB
+    for rank in (0, 1):
+        told = json.loads((two / f"memory{rank}.json").read_text())
         assert told["Rss"] > 0.9 * large  # each process has all of it before it,
         assert told["Anonymous"] == told["Private_Dirty"] == 0  # none has written a copy of its own,
         assert told["Pss"] < 0.6 * told["Rss"]  # and both see the same pages

@@ -217,6 +217,7 @@ def test_codes_that_define_the_label_are_no_inputs(small_run, small_data):
     assert not tempting & set(state["preprocessors"]["codes"]["codes"])
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_it_ends_as_if_never_killed(small_config, tmp_path):
     """Kill after the first epoch's checkpoint, and once more at a moment chosen by the clock."""
     options = ["fit", "-c", str(small_config), "--trainer.max_epochs=4"]
@@ -241,17 +242,3 @@ def test_killed_and_started_again_it_ends_as_if_never_killed(small_config, tmp_p
         torch.testing.assert_close(killed[name], tensor, rtol=1e-5, atol=1e-6, msg=name)
     one, two = (json.loads((tmp_path / n / "history.json").read_text()) for n in ("whole", "killed"))
     assert [e["tuning/loss"] for e in one] == pytest.approx([e["tuning/loss"] for e in two], rel=1e-5)
-
-
-def test_two_processes_train_as_one_model(small_config, tmp_path):
-    """DDP with two gloo processes: it ends, and both ranks hold the same weights (rank 0 wrote them)."""
-    command = [
-        sys.executable, "-m", "mhdiff", "fit", "-c", str(small_config), "--out", str(tmp_path / "run"),
-        "--trainer.devices=2", "--trainer.strategy=ddp", "--trainer.max_epochs=1",
-    ]  # fmt: skip
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    result = subprocess.run(
-        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert result.returncode == 0, result.stderr[-2000:]
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["finished"]
