@@ -182,7 +182,12 @@ def _table(folder: Path, name: str, report: LoadReport) -> pl.DataFrame:
         raise InputError(
             f"the table cannot be read ({error})", path=file, remedy="Download it again"
         ) from error
-    frame = frame.rename({column: column.lower() for column in frame.columns})
+    lower = [column.lower() for column in frame.columns]
+    for column in lower:
+        if lower.count(column) > 1:
+            raise InputError("two columns have the same name but for upper and lower case", path=file, row=1,
+                             column=column, remedy="Keep one of them")  # fmt: skip
+    frame.columns = lower
     for column in _COLUMNS[name]:
         if column not in frame.columns:
             raise InputError(f"the table has no column '{column}'", path=file, row=1, column=column,

@@ -213,3 +213,11 @@ def test_bad_tables_are_refused(tmp_path, case):
     folder = write(tmp_path / "v", CONCEPT=concept, CONCEPT_RELATIONSHIP=relationship)
     with pytest.raises(InputError, match=message):
         load_omop(folder)
+
+
+def test_columns_that_differ_only_in_case_are_named(tmp_path):
+    reverses = "relationship_id\treverse_relationship_id\tNote\tnote\nHas finding site\tFinding site of\t\t\n"
+    folder = write(tmp_path / "v", CONCEPT=CONCEPT, CONCEPT_RELATIONSHIP=RELATIONSHIP, RELATIONSHIP=reverses)
+    with pytest.raises(InputError, match="same name but for upper and lower case") as told:
+        load(folder)
+    assert (told.value.path.name, told.value.row, told.value.column) == ("RELATIONSHIP.csv", 1, "note")
