@@ -97,6 +97,16 @@ TERMINOLOGY, COHORT, GRAPH = "the terminology's account", "the cohort's account"
 CONFIG, CURVE, WINDOW = "the configuration", "the training curve", "what was read, left out and blinded"
 PATIENT, ABLATION, COST = "one patient explained", "the ablation", "time and memory by stage"
 SPOILT, DRAWS = "predictions of spoilt records", "the judgement of the prior's draws"
+AGAINST = "a comparison with another run"
+# Parts of metrics.json that one of an earlier version does not have.
+PARTS = {
+    "subgroups": "subgroups and sites",
+    "regimes": "modalities missing by a mechanism",
+    "robustness": "robustness",
+    "decision_curves": "decision curves",
+    "presence_only": "whether missingness is a shortcut",
+}
+FREQUENCY, CALIBRATED = "figures by class frequency", "calibration by class"
 RELIABILITY = "the reliability diagram after temperature scaling"
 
 
@@ -115,10 +125,8 @@ def collect(run: Path, ablation: Path | None = None, stages: Path | None = None)
         raise InputError(
             "there is no such folder", path=run, remedy="Give the folder of a run: mhdiff evaluate RUN"
         )
-    facts = _needed(
-        run / "run.json", "Give the folder of a run made by mhdiff fit, then: mhdiff evaluate RUN"
-    )
-    metrics = _needed(run / "metrics.json", f"Make it first: mhdiff evaluate {run}")
+    facts = needed(run / "run.json", "Give the folder of a run made by mhdiff fit, then: mhdiff evaluate RUN")
+    metrics = needed(run / "metrics.json", f"Make it first: mhdiff evaluate {run}")
     for name in ("classes", "patterns", "n_subjects", "n_samples"):
         if not metrics.get(name):
             raise InputError(
@@ -135,23 +143,30 @@ def collect(run: Path, ablation: Path | None = None, stages: Path | None = None)
     found = Sources(run, facts, metrics)
     evaluate = f"mhdiff evaluate {run}"
     found.config = _config(found)
-    found.history = _list(found, CURVE, run / "history.json", f"Train again: mhdiff fit --out {run}")
+    if facts.get("estimator"):
+        found.lacks(
+            CURVE,
+            "an estimator has settings to choose from and no epochs: run.json has them",
+            f"{run / 'run.json'}",
+        )
+    else:
+        found.history = _list(found, CURVE, run / "history.json", f"Train again: mhdiff fit --out {run}")
     found.preprocess = _optional(
         found, WINDOW, run / "preprocess.json", f"Train again: mhdiff fit --out {run}"
     )
     found.explanation = _explanation(found)
     found.predictions = _predictions(found, evaluate)
     _data(found)
-    for part, entry, option in ((SPOILT, "corruptions", "--corrupt all"), (DRAWS, "latents", "--latents")):
-        if not metrics.get(entry):
-            found.lacks(part, f"metrics.json has no entry '{entry}'", f"{evaluate} {option}")
+    _metrics(found, evaluate)
     if ablation is None:
         found.lacks(ABLATION, "no ablation.json was given", f"mhdiff report {run} --ablation ablation.json")
     else:
-        found.ablation = _optional(
-            found, ABLATION, ablation, "mhdiff ablate -c configs/ablations/demo.yaml --out DIR"
-        )
-        found.places["ablation"] = ablation
+        path = ablation / "ablation.json" if ablation.is_dir() else ablation
+        again = "mhdiff ablate -c configs/ablations/demo.yaml --out DIR"
+        found.ablation = _optional(found, ABLATION, path, again)
+        if found.ablation is not None:
+            checked(found.ablation, path, again)
+        found.places["ablation"] = path
     if stages is None:
         found.lacks(COST, "no stages.json was given", f"mhdiff report {run} --stages stages.json")
     else:
@@ -160,7 +175,60 @@ def collect(run: Path, ablation: Path | None = None, stages: Path | None = None)
     return found
 
 
-def _needed(path: Path, remedy: str) -> Document:
+def _metrics(found: Sources, evaluate: str) -> None:
+    """Name what metrics.json does not tell, with what would bring it."""
+    metrics, fitted = found.metrics, found.facts.get("estimator")
+    for part, entry, option in ((SPOILT, "corruptions", "--corrupt all"), (DRAWS, "latents", "--latents")):
+        if metrics.get(entry):
+            continue
+        if fitted:
+            reason = f"{fitted.get('class', 'an estimator')} keeps its predictions and no model that could be asked"
+            found.lacks(part, reason, "mhdiff fit with a network, then mhdiff evaluate")
+        else:
+            found.lacks(part, f"metrics.json has no entry '{entry}'", f"{evaluate} {option}")
+    for entry, part in PARTS.items():
+        if not metrics.get(entry):
+            found.lacks(part, f"metrics.json has no entry '{entry}'", evaluate)
+    full: Document = next(iter(metrics["patterns"].values()))
+    if not full.get("by_frequency"):
+        found.lacks(FREQUENCY, "metrics.json has no entry 'by_frequency'", evaluate)
+    if not all("calibration_slope" in row for row in full["per_class"].values()):
+        found.lacks(CALIBRATED, "metrics.json has no slopes and intercepts", evaluate)
+    if not metrics.get("against"):
+        found.lacks(AGAINST, "metrics.json has no entry 'against'", f"{evaluate} --against OTHER_RUN")
+
+
+def checked(document: Document, path: Path, remedy: str) -> Document:
+    """Refuse an ablation.json that lacks what a report needs.
+
+    Args:
+        document: What the file holds.
+        path: The file.
+        remedy: What to do about it.
+
+    Raises:
+        InputError: If an entry is missing or of the wrong kind.
+    """
+    for name, kind in (("arms", dict), ("differences", list), ("reference", str)):
+        if not isinstance(document.get(name), kind) or not document[name]:
+            raise InputError(f"the entry '{name}' is missing or empty", path=path, remedy=remedy)
+    pairs = [(d.get("arm"), d.get("reference")) for d in document["differences"]]
+    named = {document["reference"], *(name for pair in pairs for name in pair)}
+    if strange := sorted(str(name) for name in named if name not in document["arms"]):
+        raise InputError(f"'{strange[0]}' is compared and is no arm", path=path, remedy=remedy)
+    return document
+
+
+def needed(path: Path, remedy: str) -> Document:
+    """Read a JSON object that must be there.
+
+    Args:
+        path: The file.
+        remedy: What brings it.
+
+    Raises:
+        InputError: If it is not there, or holds no JSON object.
+    """
     if not path.is_file():
         raise InputError(f"there is no {path.name}", path=path.parent, remedy=remedy)
     try:
@@ -172,8 +240,12 @@ def _needed(path: Path, remedy: str) -> Document:
     return document
 
 
-def _read(path: Path) -> tuple[Any, str]:
-    """Give what a JSON file holds, or why it cannot be read."""
+def read_json(path: Path) -> tuple[Any, str]:
+    """Give what a JSON file holds, or why it cannot be read.
+
+    Args:
+        path: The file.
+    """
     if not path.is_file():
         return None, f"there is no {path}"
     try:
@@ -183,7 +255,7 @@ def _read(path: Path) -> tuple[Any, str]:
 
 
 def _optional(found: Sources, part: str, path: Path, remedy: str) -> Document | None:
-    document, reason = _read(path)
+    document, reason = read_json(path)
     if isinstance(document, dict):
         return document
     found.lacks(part, reason or f"{path} holds no JSON object", remedy)
@@ -191,7 +263,7 @@ def _optional(found: Sources, part: str, path: Path, remedy: str) -> Document | 
 
 
 def _list(found: Sources, part: str, path: Path, remedy: str) -> list[Document] | None:
-    document, reason = _read(path)
+    document, reason = read_json(path)
     if isinstance(document, list) and document and all(isinstance(entry, dict) for entry in document):
         return document
     found.lacks(part, reason or f"{path} holds no entries", remedy)
@@ -216,6 +288,11 @@ def _config(found: Sources) -> Document | None:
 
 def _explanation(found: Sources) -> Document | None:
     folder, remedy = found.run / "explanations", f"mhdiff explain {found.run}"
+    if fitted := found.facts.get("estimator"):
+        name = fitted.get("class", "an estimator")
+        reason = f"{name} keeps its predictions and no model whose inputs could be attributed"
+        found.lacks(PATIENT, reason, "mhdiff fit with a network, then mhdiff explain")
+        return None
     files = sorted(folder.glob("*.json"), key=lambda file: (len(file.stem), file.stem))
     if not files:
         found.lacks(PATIENT, f"there is none in {folder}", remedy)
@@ -265,7 +342,7 @@ def _data(found: Sources) -> None:
             setattr(found, name, document)
             found.places[name] = Path(folder)
     if found.cohort is not None:  # only a cohort that an adapter wrote has this file
-        imported, _ = _read(found.places["cohort"] / "metadata" / "import_report.json")
+        imported, _ = read_json(found.places["cohort"] / "metadata" / "import_report.json")
         found.imported = imported if isinstance(imported, dict) else None
 
 

@@ -1,24 +1,19 @@
-"""Two plots: the reliability diagram before and after temperature scaling, and the losses by epoch."""
+"""Calibration: the reliability diagram before and after temperature scaling, and its figures as tables."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from mhdiff.report.collect import Document, Sources
-from mhdiff.report.figures import Plot, nice
+from mhdiff.report.figures import Plot
 from mhdiff.report.results import fullest, offered
-from mhdiff.report.text import METRICS, count, figure, number, plural
+from mhdiff.report.table import Cell, Table
+from mhdiff.report.text import LOWER_IS_BETTER, METRICS, NONE, count, figure, number, plural, words
 
 NO_SCALING = "not scaled"
-CURVES = (
-    ("train/classification", "training, classification", "a"),
-    ("tuning/loss", "tuning", "b"),
-    ("train/prior", "training, prior", "c"),
-)
 
 
 def calibration(found: Sources) -> dict[str, Any]:
@@ -30,7 +25,7 @@ def calibration(found: Sources) -> dict[str, Any]:
     name, full = fullest(found.metrics)
     document = full.get("calibration") or {}
     before = [b for b in document.get("reliability") or [] if b["n"]]
-    temperature, scaled = document.get("temperature"), document.get("scaled")
+    temperature = document.get("temperature")
     after = _rescaled(found, name, temperature["value"]) if temperature else []
     plot = Plot((0, 1), (0, 1), (44, 10, 310, 276))
     total = max([b["n"] for b in (*before, *after)], default=1)
@@ -50,25 +45,77 @@ def calibration(found: Sources) -> dict[str, Any]:
         box = {"x": left, "y": top, "width": round(right - left - 1.5, 2), "height": round(bottom - top, 2)}
         histogram.append(box | {"n": b["n"]})
     ticks = [(t, plot.point(t, 0)[0], plot.point(0, t)[1]) for t in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)]
-    rows = [
-        {
-            "name": METRICS[m][0],
-            "before": figure(full["metrics"].get(m)),
-            "after": figure(scaled.get(m)) if scaled else NO_SCALING,
-        }
-        for m in ("ece", "brier")
-    ]
     return {
         "before": points(before),
         "after": points(after),
         "histogram": histogram,
         "ticks": ticks,
-        "rows": rows,
-        "temperature": temperature,
+        "errors": _errors(full),
+        "bins": _bins(before, after),
+        "classes": _by_class(full),
         "told": _temperature(temperature),
         "reason": document.get("reason", ""),
         "most": count(total),
     }
+
+
+def _errors(full: Document) -> Table:
+    """The calibration errors beside what they were for probabilities that are right, and after temperature scaling."""
+    document = full.get("calibration") or {}
+    floor, scaled = document.get("floor") or {}, document.get("scaled") or {}
+    rows: list[list[str | Cell]] = []
+    for m in LOWER_IS_BETTER:
+        if m not in full["metrics"]:
+            continue
+        name, note = METRICS[m]
+        right = floor.get(m)
+        least = f"{number(right['mean'])}; up to {number(right['high'])}" if right else NONE
+        after = figure(scaled[m]) if m in scaled else (NONE if scaled else NO_SCALING)
+        rows.append([Cell(name, note), figure(full["metrics"][m]), least, after])
+    return Table(
+        "calibration-errors",
+        "Calibration on the held-out samples. Were the probabilities right, an error would still not be 0 at "
+        "this n: it "
+        "would be as in the third column, on average and up to its 95% quantile. One that is not above that shows no "
+        "miscalibration. Kinds of ECE answer different questions and are not compared with each other.",
+        ("Error", "As predicted", "Were they right", "After scaling"),
+        rows,
+    )
+
+
+def _bins(before: list[Document], after: list[Document]) -> Table:
+    rows: list[list[str | Cell]] = [
+        [
+            f"{number(b['low'], 2)} to {number(b['high'], 2)}{title}",
+            count(b["n"]),
+            number(b["confidence"]),
+            number(b["accuracy"]),
+        ]
+        for title, table in (("", before), (", scaled", after))
+        for b in table
+    ]
+    heads = ("Bin", "n", "Mean confidence", "Share right")
+    return Table("reliability", "Bins of confidence that hold a sample.", heads, rows, heads[1:])
+
+
+def _by_class(full: Document) -> Table | None:
+    """Slope, intercept and calibration errors of each class; None for metrics.json of an earlier version."""
+    if not all("calibration_slope" in row for row in full["per_class"].values()):
+        return None
+    names = ("calibration_slope", "calibration_intercept", "ece_classwise", "ece_classwise_adaptive")
+    rows: list[list[str | Cell]] = [
+        [words(name), count(row["n_positive"]), *(figure(row.get(m)) for m in names)]
+        for name, row in full["per_class"].items()
+    ]
+    rows.append(["mean over classes", "", *(figure(full["metrics"].get(m)) for m in names)])
+    return Table(
+        "calibration-classes",
+        "Each class against the rest. A slope below 1: probabilities too extreme; an intercept below 0: too high. The "
+        "mean of the intercepts is not told, since they cancel.",
+        ("Class", "n+", "Slope", "Intercept", "ECE", "ECE, adaptive"),
+        rows,
+        ("n+",),
+    )
 
 
 def _temperature(temperature: Document | None) -> str:
@@ -101,60 +148,3 @@ def _rescaled(found: Sources, pattern: str, temperature: float) -> list[Document
     labels = rows["label"].to_numpy().astype(np.int64)
     table = reliability(apply_temperature(probabilities, temperature), labels)
     return [dict(b) for b in table if b["n"]]
-
-
-def curve(found: Sources) -> dict[str, Any] | None:
-    """The losses by epoch.
-
-    Args:
-        found: What the report is made from.
-    """
-    if found.history is None:
-        return None
-    series = []
-    for key, name, style in CURVES:
-        points = [
-            (float(e["epoch"]) + 1, float(e[key]))
-            for e in found.history
-            if isinstance(e.get(key), int | float) and np.isfinite(e[key]) and "epoch" in e
-        ]
-        if points:
-            series.append((name, style, points))
-    if not series:
-        return None
-    values = [y for *_, points in series for _, y in points]
-    last = max(x for *_, points in series for x, _ in points)
-    bottom = min(0.0, *values)
-    step = nice((max(values) - bottom) / 4 or 0.25)
-    top = bottom + step * math.ceil((max(values) - bottom) / step - 1e-9)
-    plot = Plot((1, max(last, 2)), (bottom, top), (44, 10, 350, 170))
-    ticks = [bottom + step * i for i in range(round((top - bottom) / step) + 1)]
-    epochs = sorted({1.0, float(round((1 + last) / 2)), last})
-    best = found.facts.get("best_epoch")
-    shown = [
-        {
-            "name": name,
-            "style": style,
-            "line": plot.line(points),
-            "end": plot.point(*points[-1]),
-            "first": number(points[0][1]),
-            "last": number(points[-1][1]),
-            "dots": [plot.point(*p) for p in points] if len(points) < 3 else [],
-        }
-        for name, style, points in series
-    ]
-    return {
-        "series": shown,
-        "ticks": [(plot.point(1, t)[1], number(t, 2)) for t in ticks],
-        "epochs": [(plot.point(x, 0)[0], f"{x:.0f}") for x in epochs],
-        "best": plot.point(best + 1, 0)[0] if isinstance(best, int) and best >= 0 else None,
-        "told": _curve(found, int(last)),
-    }
-
-
-def _curve(found: Sources, epochs: int) -> str:
-    best, loss = found.facts.get("best_epoch"), found.facts.get("best_tuning_loss")
-    told = plural(epochs, "epoch")
-    if isinstance(best, int) and best >= 0:
-        told += f"; the weights of epoch {best + 1} were kept, chosen by the tuning loss ({number(loss)})"
-    return told

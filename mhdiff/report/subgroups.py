@@ -1,0 +1,73 @@
+"""Subgroups (sex, age, site): figures of each, and its gap to everybody else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mhdiff.report.collect import Document, Sources
+from mhdiff.report.figures import Forest, Row, difference_axis, score_axis
+from mhdiff.report.results import level
+from mhdiff.report.table import Table
+from mhdiff.report.text import METRICS, count, figure, signed_figure
+
+TITLES = {"sex": "By sex", "age": "By age", "sex and age": "By sex and age", "site": "By site"}
+
+
+def describe(found: Sources) -> list[dict[str, Any]] | None:
+    """Every kind of subgroup: AUROC and gap on common axes, and a table of all metrics; or why there is none.
+
+    Args:
+        found: What the report is made from.
+    """
+    kinds = found.metrics.get("subgroups")
+    if not kinds:
+        return None
+    sure = level(found.metrics)
+    return [
+        {"title": TITLES.get(kind, kind), "reason": part.get("reason", "")}
+        | (_groups(kind, part["groups"], sure) if part.get("groups") else {"scores": None})
+        for kind, part in kinds.items()
+    ]
+
+
+def _groups(kind: str, groups: Document, sure: str) -> dict[str, Any]:
+    name = kind.replace(" ", "-")
+    metrics = [m for m in METRICS if all(m in row["metrics"] for row in groups.values())]
+    scores = [
+        Row(who, row["metrics"]["auroc"], extra={"n": count(row["n_subjects"])})
+        for who, row in groups.items()
+    ]
+    gaps = [
+        Row(who, (row["gap"] or {}).get("auroc"), note=row.get("gap_reason", ""))
+        for who, row in groups.items()
+    ]
+    rows = [
+        [who, count(row["n"]), count(row["n_subjects"])]
+        + [
+            told
+            for m in metrics
+            for told in (figure(row["metrics"][m]), signed_figure((row["gap"] or {}).get(m)))
+        ]
+        for who, row in groups.items()
+    ]
+    heads = [head for m in metrics for head in (METRICS[m][0], f"{METRICS[m][0]}, gap")]
+    return {
+        "scores": Forest(
+            score_axis(r.estimate for r in scores),
+            scores,
+            columns=("AUROC", "patients"),
+            id=f"subgroups-{name}-auroc",
+            caption=f"Macro AUROC {TITLES.get(kind, kind).lower()}, with {sure} intervals.",
+            first="Group",
+        ),
+        "gaps": Forest(
+            difference_axis(r.estimate for r in gaps), gaps, signed=True, columns=("gap in AUROC",)
+        ),
+        "table": Table(
+            f"subgroups-{name}",
+            f"{TITLES.get(kind, kind)}: figures with {sure} intervals, and gaps, the group minus everybody else.",
+            ("Group", "n", "Patients", *heads),
+            rows,
+            ("n", "Patients"),
+        ),
+    }
