@@ -12,8 +12,8 @@ from typing import Any
 
 from mhdiff.report import guidance, provenance
 from mhdiff.report.answers import METRIC, direction, doubts, sentence
-from mhdiff.report.collect import Document, Missing, checked, needed, read_json
 from mhdiff.report.controls import channels
+from mhdiff.report.documents import Document, Missing, checked, needed, read_json
 from mhdiff.report.results import level
 from mhdiff.report.roles import compared, main_arm
 from mhdiff.report.section import Section

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mhdiff.report.collect import Document
+from mhdiff.report.documents import Document
 from mhdiff.report.results import level
 from mhdiff.report.roles import compared, flipped, is_null, main_arm
 from mhdiff.report.text import LOWER_IS_BETTER, number, probability, signed, span, words

@@ -6,7 +6,7 @@ from typing import Any
 
 from mhdiff.report.answers import METRIC, direction
 from mhdiff.report.arms import pair
-from mhdiff.report.collect import Document
+from mhdiff.report.documents import Document
 from mhdiff.report.figures import Forest, Row, score_axis
 from mhdiff.report.results import level, offered
 from mhdiff.report.roles import compared, main_arm

@@ -6,32 +6,15 @@ the run was trained on becomes a `Missing` with its reason: the report names it 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import yaml
 
+from mhdiff.report.documents import Document, Missing, checked, needed, read_json
+from mhdiff.report.gaps import metrics_gaps
 from ontology.errors import InputError
-
-Document = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Missing:
-    """A part that the report cannot show.
-
-    Args:
-        part: What the reader will not find.
-        reason: Why.
-        remedy: What brings it into the next report.
-    """
-
-    part: str
-    reason: str
-    remedy: str
 
 
 @dataclass
@@ -96,17 +79,6 @@ class Sources:
 TERMINOLOGY, COHORT, GRAPH = "the terminology's account", "the cohort's account", "the graph's account"
 CONFIG, CURVE, WINDOW = "the configuration", "the training curve", "what was read, left out and blinded"
 PATIENT, ABLATION, COST = "one patient explained", "the ablation", "time and memory by stage"
-SPOILT, DRAWS = "predictions of spoilt records", "the judgement of the prior's draws"
-AGAINST = "a comparison with another run"
-# Parts of metrics.json that one of an earlier version does not have.
-PARTS = {
-    "subgroups": "subgroups and sites",
-    "regimes": "modalities missing by a mechanism",
-    "robustness": "robustness",
-    "decision_curves": "decision curves",
-    "presence_only": "whether missingness is a shortcut",
-}
-FREQUENCY, CALIBRATED = "figures by class frequency", "calibration by class"
 RELIABILITY = "the reliability diagram after temperature scaling"
 
 
@@ -157,7 +129,7 @@ def collect(run: Path, ablation: Path | None = None, stages: Path | None = None)
     found.explanation = _explanation(found)
     found.predictions = _predictions(found, evaluate)
     _data(found)
-    _metrics(found, evaluate)
+    found.missing += metrics_gaps(metrics, facts, evaluate)
     if ablation is None:
         found.lacks(ABLATION, "no ablation.json was given", f"mhdiff report {run} --ablation ablation.json")
     else:
@@ -173,85 +145,6 @@ def collect(run: Path, ablation: Path | None = None, stages: Path | None = None)
         found.stages = _list(found, COST, stages, "mhdiff demo writes one")
         found.places["stages"] = stages
     return found
-
-
-def _metrics(found: Sources, evaluate: str) -> None:
-    """Name what metrics.json does not tell, with what would bring it."""
-    metrics, fitted = found.metrics, found.facts.get("estimator")
-    for part, entry, option in ((SPOILT, "corruptions", "--corrupt all"), (DRAWS, "latents", "--latents")):
-        if metrics.get(entry):
-            continue
-        if fitted:
-            reason = f"{fitted.get('class', 'an estimator')} keeps its predictions and no model that could be asked"
-            found.lacks(part, reason, "mhdiff fit with a network, then mhdiff evaluate")
-        else:
-            found.lacks(part, f"metrics.json has no entry '{entry}'", f"{evaluate} {option}")
-    for entry, part in PARTS.items():
-        if not metrics.get(entry):
-            found.lacks(part, f"metrics.json has no entry '{entry}'", evaluate)
-    full: Document = next(iter(metrics["patterns"].values()))
-    if not full.get("by_frequency"):
-        found.lacks(FREQUENCY, "metrics.json has no entry 'by_frequency'", evaluate)
-    if not all("calibration_slope" in row for row in full["per_class"].values()):
-        found.lacks(CALIBRATED, "metrics.json has no slopes and intercepts", evaluate)
-    if not metrics.get("against"):
-        found.lacks(AGAINST, "metrics.json has no entry 'against'", f"{evaluate} --against OTHER_RUN")
-
-
-def checked(document: Document, path: Path, remedy: str) -> Document:
-    """Refuse an ablation.json that lacks what a report needs.
-
-    Args:
-        document: What the file holds.
-        path: The file.
-        remedy: What to do about it.
-
-    Raises:
-        InputError: If an entry is missing or of the wrong kind.
-    """
-    for name, kind in (("arms", dict), ("differences", list), ("reference", str)):
-        if not isinstance(document.get(name), kind) or not document[name]:
-            raise InputError(f"the entry '{name}' is missing or empty", path=path, remedy=remedy)
-    pairs = [(d.get("arm"), d.get("reference")) for d in document["differences"]]
-    named = {document["reference"], *(name for pair in pairs for name in pair)}
-    if strange := sorted(str(name) for name in named if name not in document["arms"]):
-        raise InputError(f"'{strange[0]}' is compared and is no arm", path=path, remedy=remedy)
-    return document
-
-
-def needed(path: Path, remedy: str) -> Document:
-    """Read a JSON object that must be there.
-
-    Args:
-        path: The file.
-        remedy: What brings it.
-
-    Raises:
-        InputError: If it is not there, or holds no JSON object.
-    """
-    if not path.is_file():
-        raise InputError(f"there is no {path.name}", path=path.parent, remedy=remedy)
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"the file is no JSON ({error})", path=path, remedy=remedy) from error
-    if not isinstance(document, dict):
-        raise InputError("the file holds no JSON object", path=path, remedy=remedy)
-    return document
-
-
-def read_json(path: Path) -> tuple[Any, str]:
-    """Give what a JSON file holds, or why it cannot be read.
-
-    Args:
-        path: The file.
-    """
-    if not path.is_file():
-        return None, f"there is no {path}"
-    try:
-        return json.loads(path.read_text(encoding="utf-8")), ""
-    except (OSError, ValueError) as error:
-        return None, f"{path} is no JSON ({error})"
 
 
 def _optional(found: Sources, part: str, path: Path, remedy: str) -> Document | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mhdiff.report.answers import METRIC, direction
 from mhdiff.report.arms import pair
-from mhdiff.report.collect import Document
+from mhdiff.report.documents import Document
 from mhdiff.report.figures import numbers
 from mhdiff.report.results import level
 from mhdiff.report.roles import CHANNELS, NULL, compared, is_null, options, unguided

@@ -9,14 +9,15 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from mhdiff.report.collect import Document, Sources
+from mhdiff.report.collect import Sources
+from mhdiff.report.documents import Document
 from mhdiff.report.figures import Plot, nice, numbers
 from mhdiff.report.results import level
 from mhdiff.report.table import Cell, Table
 from mhdiff.report.text import count, figure, number, percent, signed, signed_figure, words
 
-BOX = (46.0, 10.0, 300.0, 150.0)
-DEEPEST = 0.5  # how far below 0 a figure goes, in shares of what it goes above
+BOX = (46.0, 10.0, 288.0, 150.0)
+DEEPEST = 0.5  # how far below 0 the line of everybody is followed, in shares of what lies above
 
 
 def describe(found: Sources) -> dict[str, Any] | None:
@@ -53,8 +54,8 @@ def _plot(name: str, points: list[Document], positives: int | None) -> dict[str,
     highest = max([*numbers(p["model"] for p in points), *(p["all"] for p in points), 0.0])
     step = nice((highest or 0.01) / 3)
     top = step * -(-highest // step) or step
-    values = [*numbers(p["model"] for p in points), *(p["all"] for p in points)]
-    bottom = max(min([0.0, *values]), -DEEPEST * top)
+    own = numbers(p["model"] for p in points)
+    bottom = min([0.0, *own, max(-DEEPEST * top, min([0.0, *(p["all"] for p in points)]))])
     plot = Plot((0.0, max(p["threshold"] for p in points)), (bottom, top), BOX)
     model = [(p["threshold"], p["model"]["value"]) for p in points if p["model"]["value"] is not None]
     ends = [

@@ -7,7 +7,8 @@ from typing import Any
 from mhdiff.report import arms, controls, reach
 from mhdiff.report.answers import answers, rivals
 from mhdiff.report.arms_by_pattern import by_pattern, rare
-from mhdiff.report.collect import Document
+from mhdiff.report.class_differences import by_class
+from mhdiff.report.documents import Document
 from mhdiff.report.results import level, offered
 from mhdiff.report.roles import is_null, main_arm
 from mhdiff.report.table import Cell, Table
@@ -38,7 +39,7 @@ def describe(ablation: Document | None) -> dict[str, Any] | None:
         "certainty": arms.certainty(ablation),
         "other_metrics": arms.other_metrics(ablation),
         "power": reach.power(ablation),
-        "by_class": arms.by_class(ablation),
+        "by_class": by_class(ablation),
         "rare": rare(ablation),
         "controls": controls.controls(ablation),
         "channels": controls.channels(ablation),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mhdiff.report.collect import Document, Sources
+from mhdiff.report.collect import Sources
+from mhdiff.report.documents import Document
 from mhdiff.report.figures import Forest, Row, score_axis
 from mhdiff.report.results import level
 from mhdiff.report.table import Cell, Table

@@ -10,7 +10,8 @@ from typing import Any
 
 from mhdiff.explain.way import sentence
 from mhdiff.report import patient_tables
-from mhdiff.report.collect import Document, Sources
+from mhdiff.report.collect import Sources
+from mhdiff.report.documents import Document
 from mhdiff.report.figures import Axis
 from mhdiff.report.text import number, percent, small, words
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mhdiff.report.collect import Document
+from mhdiff.report.documents import Document
 from mhdiff.report.figures import bars
 from mhdiff.report.table import Cell, Table
 from mhdiff.report.text import NONE, number, small, words

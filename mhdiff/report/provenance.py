@@ -7,7 +7,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from mhdiff.report.collect import Document, Sources, read_json
+from mhdiff.report.collect import Sources
+from mhdiff.report.documents import Document, read_json
 from mhdiff.report.table import Cell, Table
 from mhdiff.report.text import count, duration, words
 from ontology.errors import InputError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mhdiff.report.answers import METRIC
 from mhdiff.report.arms import pair
-from mhdiff.report.collect import Document
+from mhdiff.report.documents import Document
 from mhdiff.report.roles import compared, main_arm
 from mhdiff.report.table import Cell, Table
 from mhdiff.report.text import NONE, count, number, words

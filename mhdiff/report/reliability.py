@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from mhdiff.report.collect import Document, Sources
+from mhdiff.report.collect import Sources
+from mhdiff.report.documents import Document
 from mhdiff.report.figures import Plot
 from mhdiff.report.results import fullest, offered
 from mhdiff.report.table import Cell, Table

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mhdiff.report.collect import Document, Sources
+from mhdiff.report.collect import Sources
+from mhdiff.report.documents import Document
 from mhdiff.report.figures import Forest, Row, score_axis
 from mhdiff.report.table import Cell, Table
 from mhdiff.report.text import (
@@ -20,6 +21,7 @@ from mhdiff.report.text import (
 )
 
 BY_CLASS = ("auroc", "auprc", "f1", "sensitivity", "specificity", "sensitivity_at_90")
+COUNTED = {"train": "training", "tuning": "tuning", "held_out": "held-out"}
 EMPTY = "none"  # the pattern in which nothing is offered
 
 
@@ -227,7 +229,7 @@ def _frequency(found: Sources) -> Table | None:
         names = ", ".join(f"{words(name)} (n+ {count(n)})" for name, n in band["n_positive"].items())
         share = f"{percent(band['over'])} to {percent(band['up_to'])}"
         rows.append([Cell(share, names), *(figure(band.get(m)) for m in BY_CLASS)])
-    counted = words(found.metrics.get("frequency_counted_in") or "train").replace(" ", "-")
+    counted = COUNTED[found.metrics.get("frequency_counted_in") or "train"]
     return Table(
         "class-frequency",
         f"Plain means over the classes of a band of frequency, which was counted in the {counted} samples; a band with "

@@ -16,7 +16,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from mhdiff.report.collect import Document
+from mhdiff.report.documents import Document
 
 NULLS = ("permuted", "rewired", "random", "free", "cooccurrence", "shuffled", "severed")
 GUIDANCE, NULL, CHANNELS = "model.guidance", "data.null", "model.guidance.channels"

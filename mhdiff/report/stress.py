@@ -6,7 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from mhdiff.report.collect import Document, Sources
+from mhdiff.report.collect import Sources
+from mhdiff.report.documents import Document
 from mhdiff.report.figures import Forest, Row, score_axis
 from mhdiff.report.results import level
 from mhdiff.report.table import Cell, Table

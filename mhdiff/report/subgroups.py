@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mhdiff.report.collect import Document, Sources
-from mhdiff.report.figures import Forest, Row, difference_axis, score_axis
+from mhdiff.report.collect import Sources
+from mhdiff.report.documents import Document
+from mhdiff.report.figures import Forest, Row, difference_axis, numbers, score_axis
 from mhdiff.report.results import level
 from mhdiff.report.table import Table
 from mhdiff.report.text import METRICS, count, figure, signed_figure
@@ -52,6 +53,8 @@ def _groups(kind: str, groups: Document, sure: str) -> dict[str, Any]:
     ]
     heads = [head for m in metrics for head in (METRICS[m][0], f"{METRICS[m][0]}, gap")]
     return {
+        "defined": bool(numbers(row.estimate for row in scores)),
+        "compared": bool(numbers(row.estimate for row in gaps)),
         "scores": Forest(
             score_axis(r.estimate for r in scores),
             scores,

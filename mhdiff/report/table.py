@@ -1,8 +1,8 @@
 """A table of a report: what the page shows of it, and the same as CSV and as LaTeX.
 
 A cell is text as a reader sees it, written by `mhdiff.report.text`; files for other programs are made from that text,
-so that they can hold no other number. In CSV a figure with its interval takes three columns, with a plain minus and no
-commas in counts; in LaTeX (booktabs) it stays one.
+so that they can hold no other number. In CSV a figure with its interval takes three columns (why there is none stands
+where it would begin), with a plain minus and no commas in counts; in LaTeX (booktabs) it stays one.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from mhdiff.report.text import MINUS, NONE
 
 LONG = 34  # characters from which a cell may break over lines
 _FIGURE = re.compile(rf"([+{MINUS}]?[\d.]+) \(([+{MINUS}]?[\d.]+) to ([+{MINUS}]?[\d.]+)\)")
+_ALONE = re.compile(rf"([+{MINUS}]?[\d.]+) \((no interval: .*)\)()")
 _COUNT = re.compile(r"\d{1,3}(,\d{3})+")
 _ESCAPED = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -99,7 +100,7 @@ class Table:
         for row, extra in zip(text, notes, strict=True):
             cells: list[str] = []
             for i, cell in enumerate(row):
-                found = _FIGURE.fullmatch(cell) if i in split else None
+                found = _FIGURE.fullmatch(cell) or _ALONE.fullmatch(cell) if i in split else None
                 cells += list(found.groups()) if found else [cell, *([""] * 2 if i in split else [])]
                 cells += [extra[i]] if i in noted else []
             writer.writerow([_plain(cell) for cell in cells])
