@@ -61,7 +61,7 @@ class Table:
     """A table.
 
     Args:
-        id: Its name: that of its files, and its anchor in the page.
+        id: Its name: that of its files; in the page its anchor is `table-` and the name.
         caption: What it shows.
         columns: Headings; the first is that of the rows' names.
         rows: One cell a column; the first names the row.
