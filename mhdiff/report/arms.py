@@ -158,7 +158,7 @@ def certainty(ablation: Document) -> Table:
     kept = [
         i
         for i, head in enumerate(heads)
-        if i < 3 or head == "n" or any(str(r[i]) not in ("", NONE) for r in rows)
+        if head == "n" or any(str(r[i]) not in ("", NONE, QUESTIONS["other"]) for r in rows)
     ]
     return Table(
         "differences",

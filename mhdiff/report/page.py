@@ -129,7 +129,7 @@ def context(
         "overall": results.overall(found),
         "lost_resamples": results.lost_resamples(found),
         "patterns": results.patterns(found),
-        "pattern_table": results.pattern_table(found, stress.spread(found)),
+        "pattern_tables": results.pattern_tables(found, stress.spread(found)),
         "classes": results.classes(found),
         "calibration": reliability.calibration(found),
         "decisions": decisions.describe(found),

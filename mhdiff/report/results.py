@@ -152,8 +152,8 @@ def lost_resamples(found: Sources) -> str:
     return f" In {where} a class was missing: intervals of macro figures rest on the others."
 
 
-def pattern_table(found: Sources, spread: dict[str, str]) -> Table:
-    """All metrics of every pattern, with what is lost against everything offered.
+def pattern_tables(found: Sources, spread: dict[str, str]) -> dict[str, Table]:
+    """What every pattern loses against everything offered, and all of its metrics.
 
     Args:
         found: What the report is made from.
@@ -162,30 +162,28 @@ def pattern_table(found: Sources, spread: dict[str, str]) -> Table:
     everything = found.metrics["patterns"]
     names = [name for name in METRICS if name in fullest(found.metrics)[1]["metrics"]]
     least = any(pattern.get("irreducible_drop") for pattern in everything.values())
-    rows: list[list[str]] = []
+    lost_rows, rows = [], []
     for name, pattern in everything.items():
         drops = [pattern.get(f"{kind}drop") for kind in ("", "irreducible_", "excess_")]
         lost = [figure(drop["auroc"], sign=True) if drop else "" for drop in drops]
         lost[0] = lost[0] or pattern.get("drop_reason", "")
-        rows.append(
-            [offered(name), count(pattern["n"]), *(lost if least else lost[:1])]
-            + ([spread.get(name, "")] if spread else [])
-            + [figure(pattern["metrics"].get(m)) for m in names]
-        )
-    caption = (
-        f"Figures with {level(found.metrics)} intervals. AUROC lost: everything offered minus this pattern"
-    )
-    caption += (
-        "; the ceiling's own loss is what no model can avoid, and the model's own what it loses beyond it."
-    )
+        imputed = [spread.get(name, "")] if spread else []
+        lost_rows.append([offered(name), count(pattern["n"]), *(lost if least else lost[:1]), *imputed])
+        rows.append([offered(name), *(figure(pattern["metrics"].get(m)) for m in names)])
+    caption = f"AUROC lost: everything offered minus this pattern, with {level(found.metrics)} intervals"
+    caption += "; the ceiling's own loss is what no model can avoid, the model's own what it loses beyond it."
     if spread:
         caption += (
             " Spread: standard deviation over imputations of the probability that varies most, median and 90% "
             "quantile over patients."
         )
     heads = ["Offered", "n", "AUROC lost", *(["Lost by the ceiling", "The model's own"] if least else [])]
-    heads += [*(["Spread"] if spread else []), *(METRICS[m][0] for m in names)]
-    return Table("patterns", caption, tuple(heads), rows, ("n",))
+    heads += ["Spread"] if spread else []
+    told = f"All metrics with {level(found.metrics)} intervals, by what was offered."
+    return {
+        "lost": Table("patterns-lost", caption, tuple(heads), lost_rows, ("n",)),
+        "metrics": Table("patterns", told, ("Offered", *(METRICS[m][0] for m in names)), rows),
+    }
 
 
 def classes(found: Sources) -> dict[str, Any]:

@@ -42,16 +42,14 @@ def _groups(kind: str, groups: Document, sure: str) -> dict[str, Any]:
         Row(who, (row["gap"] or {}).get("auroc"), note=row.get("gap_reason", ""))
         for who, row in groups.items()
     ]
-    rows = [
-        [who, count(row["n"]), count(row["n_subjects"])]
-        + [
-            told
-            for m in metrics
-            for told in (figure(row["metrics"][m]), signed_figure((row["gap"] or {}).get(m)))
-        ]
+    sizes = {who: [who, count(row["n"]), count(row["n_subjects"])] for who, row in groups.items()}
+    figures = [[*sizes[who], *(figure(row["metrics"][m]) for m in metrics)] for who, row in groups.items()]
+    differences = [
+        [*sizes[who], *(signed_figure((row["gap"] or {}).get(m)) for m in metrics)]
         for who, row in groups.items()
     ]
-    heads = [head for m in metrics for head in (METRICS[m][0], f"{METRICS[m][0]}, gap")]
+    heads = ("Group", "n", "Patients", *(METRICS[m][0] for m in metrics))
+    title = TITLES.get(kind, kind)
     return {
         "defined": bool(numbers(row.estimate for row in scores)),
         "compared": bool(numbers(row.estimate for row in gaps)),
@@ -67,10 +65,13 @@ def _groups(kind: str, groups: Document, sure: str) -> dict[str, Any]:
             difference_axis(r.estimate for r in gaps), gaps, signed=True, columns=("gap in AUROC",)
         ),
         "table": Table(
-            f"subgroups-{name}",
-            f"{TITLES.get(kind, kind)}: figures with {sure} intervals, and gaps, the group minus everybody else.",
-            ("Group", "n", "Patients", *heads),
-            rows,
-            ("n", "Patients"),
+            f"subgroups-{name}", f"{title}: figures with {sure} intervals.", heads, figures, heads[1:3]
+        ),
+        "gap_table": Table(
+            f"subgroups-{name}-gaps",
+            f"{title}: gaps, the group minus everybody else, with {sure} intervals.",
+            heads,
+            differences,
+            heads[1:3],
         ),
     }

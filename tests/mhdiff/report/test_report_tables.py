@@ -25,7 +25,12 @@ class Read(HTMLParser):
     def handle_starttag(self, tag, attributes):
         found = dict(attributes)
         if tag == "table":
-            self.at = self.tables[found["id"].removeprefix("table-")] = {"caption": "", "head": [], "rows": [], "scopes": set()}
+            self.at = self.tables[found["id"].removeprefix("table-")] = {
+                "caption": "",
+                "head": [],
+                "rows": [],
+                "scopes": set(),
+            }
         if self.at is None:
             return
         if tag == "tr":
