@@ -17,7 +17,7 @@ from mhdiff.report.documents import Document, Missing, checked, needed, read_jso
 from mhdiff.report.results import level
 from mhdiff.report.roles import compared, main_arm
 from mhdiff.report.section import Section
-from mhdiff.report.text import figure, plural, words
+from mhdiff.report.text import duration, figure, plural, words
 
 ABLATION, PLAN = "ablation.json", "plan.json"
 SAID = {
@@ -155,9 +155,25 @@ def context(found: AblationSources, out: Path, tables: Path | None = None) -> di
         "ablation": described,
         "comparisons": [sentence(d, level(ablation)) for d in rows],
         "doubts": [doubt for d in rows for doubt in doubts(d)],
+        "encoders": _encoders(found),
         "fingerprints": provenance.ablation_fingerprints(ablation, found.plan, found.facts),
         "commands": provenance.ablation_commands(found.folder, ablation, found.plan, out, tables),
     }
+
+
+def _encoders(found: AblationSources) -> str:
+    """Say what the encoders took that arms share, since no arm's time has it."""
+    shared = found.plan.get("encoders") or []
+    if not shared:
+        return ""
+    seconds = []
+    for cell in shared:
+        for facts in (found.folder / "encoders" / str(cell.get("key"))).glob("**/run.json"):
+            document, _ = read_json(facts)
+            if isinstance(document, dict) and document.get("seconds") is not None:
+                seconds.append(document["seconds"])
+    took = f", {duration(sum(seconds))} in all" if len(seconds) == len(shared) else ""
+    return f"The encoders that all arms share were trained {plural(len(shared), 'time')}{took}; no arm's time has them."
 
 
 def headline(ablation: Document, described: dict[str, Any]) -> str:

@@ -10,12 +10,12 @@ from mhdiff.report.figures import Forest, Row, difference_axis
 from mhdiff.report.results import level, offered
 from mhdiff.report.table import Cell, Table
 from mhdiff.report.text import (
-    LOWER_IS_BETTER,
     METRICS,
     NONE,
     count,
     percent,
     probability,
+    signed,
     signed_figure,
     words,
 )
@@ -33,6 +33,25 @@ def describe(found: Sources) -> list[dict[str, Any]] | None:
     return [_comparison(i + 1, document) for i, document in enumerate(compared.values())]
 
 
+def better(found: Sources) -> list[str]:
+    """Say which of the other runs did better with everything offered, as the interval shows.
+
+    Args:
+        found: What the report is made from.
+    """
+    told = []
+    for document in (found.metrics.get("against") or {}).values():
+        name, full = next(iter(document["patterns"].items()))
+        auroc = full["difference"]["auroc"]
+        if auroc.get("high") is not None and auroc["high"] < 0:
+            gain = f"{signed(-auroc['value'])} ({level(document)} interval {signed(-auroc['high'])} to "
+            gain += f"{signed(-auroc['low'])})"
+            told.append(
+                f"{document['second']} did better than this run: AUROC {gain}, {offered(name)} offered."
+            )
+    return told
+
+
 def _comparison(place: int, document: Document) -> dict[str, Any]:
     sure, rival = level(document), document["second"]
     name, full = next(iter(document["patterns"].items()))
@@ -45,7 +64,6 @@ def _comparison(place: int, document: Document) -> dict[str, Any]:
         [offered(pattern), *(signed_figure(part["difference"][m]) for m in metrics)]
         for pattern, part in document["patterns"].items()
     ]
-    lower = ", ".join(METRICS[m][0] for m in metrics if m in LOWER_IS_BETTER)
     robust = document.get("robustness") or {}
     effective, why = robust.get("effective"), robust.get("effective_reason") or robust.get("reason")
     told = f"This run minus {rival}, paired, with {sure} intervals over patients."
@@ -62,7 +80,7 @@ def _comparison(place: int, document: Document) -> dict[str, Any]:
         ),
         "table": Table(
             f"against-{place}",
-            f"{told} For {lower} below 0 is better.",
+            f"{told} For calibration errors and Brier below 0 is better.",
             ("Offered", *(METRICS[m][0] for m in metrics)),
             by_pattern,
         ),

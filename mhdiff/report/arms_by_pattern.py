@@ -158,11 +158,10 @@ def _differences(ablation: Document) -> Table | None:
     for name in ablation["patterns"]:
         cells: list[str | Cell] = []
         for found in columns.values():
-            d = found.get(name)
-            undefined = d is not None and d.get("value") is None
-            cells.append(
-                Cell(f"failed: {d.get('reason')}", kind="failed") if d and undefined else signed_figure(d)
-            )
+            told: Document = found.get(name) or {}
+            undefined = told and told.get("value") is None
+            failed = Cell(f"failed: {told.get('reason')}", kind="failed")
+            cells.append(failed if undefined else signed_figure(told or None))
         rows.append([offered(name), *cells])
     size = (ablation.get("families") or {}).get("patterns")
     caption = f"Paired differences of macro AUROC, with {level(ablation)} intervals over patients" + (

@@ -136,6 +136,7 @@ def context(
         "subgroups": subgroups.describe(found),
         "mechanisms": mechanisms.describe(found),
         "against": against.describe(found),
+        "better": against.better(found),
         "curve": curve.curve(found),
         "corruptions": stress.corruptions(found),
         "latents": stress.latents(found),

@@ -65,6 +65,17 @@ def test_another_run_is_told_pattern_by_pattern_with_delong(report):
         assert row["p"] is None or f">{probability(row['p_holm'])}<" in text
 
 
+def test_another_run_that_did_better_is_in_the_first_lines(report, tmp_path):
+    assert "Others did better" not in report[0]
+    run = write(tmp_path)
+    document = metrics()
+    full = next(iter(document["against"]["runs/gated"]["patterns"].values()))
+    full["difference"]["auroc"] |= {"value": -0.1, "low": -0.2, "high": -0.05}
+    (run / "metrics.json").write_text(json.dumps(document))
+    first = write_report(run, tmp_path / "report.html").read_text().split('<section id="guidance"')[0]
+    assert "runs/gated did better than this run: AUROC +0.100 (95% interval +0.050 to +0.200)" in first
+
+
 def test_a_decision_curve_is_drawn_where_its_values_are(report):
     _, found = report
     left, top, right, bottom = BOX
