@@ -15,7 +15,7 @@ from mhdiff.report.answers import METRIC, direction, doubts, sentence
 from mhdiff.report.controls import channels
 from mhdiff.report.documents import Document, Missing, checked, needed, read_json
 from mhdiff.report.results import level
-from mhdiff.report.roles import compared, main_arm
+from mhdiff.report.roles import asks_guidance, compared, main_arm
 from mhdiff.report.section import Section
 from mhdiff.report.text import duration, figure, plural, words
 
@@ -90,8 +90,7 @@ def collect_ablation(folder: Path) -> AblationSources:
 def _gaps(ablation: Document, folder: Path) -> list[Missing]:
     """Name what this ablation does not tell, with what would bring it."""
     again = f"mhdiff ablate -c ABLATION.yaml --out {folder}"
-    rows, found = compared(ablation, METRIC), []
-    guided = [d for d in rows if d["asks"] in ("guidance", "control")]
+    rows, found, guided = compared(ablation, METRIC), [], asks_guidance(ablation)
     if guided and not any(d["asks"] == "control" for d in rows):
         found.append(
             Missing("controls", "no guided arm is compared with a null graph",
@@ -132,7 +131,7 @@ def context(found: AblationSources, out: Path, tables: Path | None = None) -> di
     rows = compared(ablation, METRIC)
     described = guidance.describe(ablation)
     assert described is not None
-    guided = bool(described["answers"])
+    guided = asks_guidance(ablation)
     question = "Does guidance help here?" if guided else f"How does {described['main']} compare?"
     sections = [
         Section("help", question),
@@ -190,7 +189,7 @@ def headline(ablation: Document, described: dict[str, Any]) -> str:
     if score.get("value") is None:
         return f"{words(main)} has no AUROC: {score.get('reason') or arm.get('reason') or 'no reason was given'}."
     reached = _capital(f"{who}{words(main)} reached a macro AUROC of {figure(score)}.")
-    if described["answers"]:
+    if asks_guidance(ablation) and described["answers"]:
         first = described["answers"][0]
         plain = [
             d

@@ -156,3 +156,14 @@ def compared(ablation: Document, metric: str, rows: list[Document] | None = None
                 turn = second == main
         found.append((flipped(d) if turn else d) | {"asks": question})
     return sorted(found, key=lambda d: (ORDER.index(d["asks"]), main not in (d["arm"], d["reference"])))
+
+
+def asks_guidance(ablation: Document) -> bool:
+    """Say whether the main arm is held against one that differs from it in the guidance alone.
+
+    Args:
+        ablation: ablation.json.
+    """
+    main = main_arm(ablation)
+    rows = compared(ablation, "auroc")
+    return any(d["asks"] in ("guidance", "control") and main in (d["arm"], d["reference"]) for d in rows)

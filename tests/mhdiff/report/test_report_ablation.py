@@ -7,12 +7,13 @@ import re
 import pytest
 from made_up_run import ablation, write_ablation
 
+from mhdiff.ablate import Ablation
 from mhdiff.report import write_report
 from mhdiff.report.answers import answers, direction, doubts, rivals
 from mhdiff.report.arms import certainty, pair
 from mhdiff.report.controls import channels, controls
 from mhdiff.report.reach import power
-from mhdiff.report.roles import asks, compared, flipped, main_arm, options
+from mhdiff.report.roles import asks, asks_guidance, compared, flipped, main_arm, options
 from mhdiff.report.text import figure, number, probability, signed_figure
 from ontology.errors import InputError
 
@@ -96,6 +97,30 @@ def test_an_ablation_of_anything_else_is_told_by_its_own_arms(tmp_path):
     assert "Of 2 arms that it was compared with, " in told
     assert 'id="controls"' not in told
     assert answers(json.loads(text)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "main", "guided"),
+    [("ontology_guidance", "real", True), ("proposal", "full", True), ("baselines", "mh_diff", False),
+     ("priors", "diffusion", False), ("layers", "no_round", False), ("losses", "ce", False)],
+)  # fmt: skip
+def test_the_shipped_ablations_are_read_as_what_they_ask(name, main, guided):
+    plan = Ablation.load(f"ablations/{name}")
+    document = {
+        "reference": plan.reference,
+        "arms": {arm: {"overrides": list(own)} for arm, own in plan.arms.items()},
+        "cells": [{"arm": arm, "overrides": [*plan.common, *own]} for arm, own in plan.arms.items()],
+        "differences": [{"arm": a, "reference": b, "metric": "auroc"} for a, b in plan.comparisons()],
+    }
+    assert (main_arm(document), asks_guidance(document)) == (main, guided)
+    kinds = {pair: asks(document, *pair) for pair in plan.comparisons()}
+    if name == "ontology_guidance":
+        assert kinds["real", "none"] == kinds["real_bias", "none"] == "guidance"
+        controls = {kinds["real", null] for null in ("permuted", "rewired", "random", "cooccurrence", "free")}
+        assert controls == {"control"}
+        assert {kinds["real", part] for part in ("real_tokens", "real_bias")} == {"channel"}
+    if name == "proposal":
+        assert (kinds["full", "without_ontology"], kinds["full", "plain"]) == ("guidance", "other")
 
 
 def test_who_does_better_than_the_main_arm_is_in_the_first_lines(tmp_path):
