@@ -93,6 +93,7 @@ def run(
         store = folder / "cells"
         description = {
             "name": ablation.name,
+            "config": None if ablation.source is None else str(ablation.source),
             "base": str(ablation.base),
             "data": data,
             "code": code_fingerprint(),

@@ -82,7 +82,9 @@ def joint_integrated_gradients(
         with torch.random.fork_rng(devices):
             torch.manual_seed(seed)
             outputs = model_fn(dict(zip(names, points, strict=True)), row)
-        return outputs.gather(1, goal[row][:, None])[:, 0]
+        # What the model does not read (concepts, where there is no guidance) has a slope too: 0.
+        unread = sum((0.0 * point).flatten(1).sum(dim=1) for point in points)
+        return outputs.gather(1, goal[row][:, None])[:, 0] + unread
 
     attributions = IntegratedGradients(forward).attribute(
         x, b, additional_forward_args=(rows,), n_steps=steps, internal_batch_size=batch * points_at_once

@@ -6,32 +6,15 @@ the run was trained on becomes a `Missing` with its reason: the report names it 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import yaml
 
+from mhdiff.report.documents import Document, Missing, checked, needed, read_json
+from mhdiff.report.gaps import metrics_gaps
 from ontology.errors import InputError
-
-Document = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Missing:
-    """A part that the report cannot show.
-
-    Args:
-        part: What the reader will not find.
-        reason: Why.
-        remedy: What brings it into the next report.
-    """
-
-    part: str
-    reason: str
-    remedy: str
 
 
 @dataclass
@@ -96,7 +79,6 @@ class Sources:
 TERMINOLOGY, COHORT, GRAPH = "the terminology's account", "the cohort's account", "the graph's account"
 CONFIG, CURVE, WINDOW = "the configuration", "the training curve", "what was read, left out and blinded"
 PATIENT, ABLATION, COST = "one patient explained", "the ablation", "time and memory by stage"
-SPOILT, DRAWS = "predictions of spoilt records", "the judgement of the prior's draws"
 RELIABILITY = "the reliability diagram after temperature scaling"
 
 
@@ -115,10 +97,8 @@ def collect(run: Path, ablation: Path | None = None, stages: Path | None = None)
         raise InputError(
             "there is no such folder", path=run, remedy="Give the folder of a run: mhdiff evaluate RUN"
         )
-    facts = _needed(
-        run / "run.json", "Give the folder of a run made by mhdiff fit, then: mhdiff evaluate RUN"
-    )
-    metrics = _needed(run / "metrics.json", f"Make it first: mhdiff evaluate {run}")
+    facts = needed(run / "run.json", "Give the folder of a run made by mhdiff fit, then: mhdiff evaluate RUN")
+    metrics = needed(run / "metrics.json", f"Make it first: mhdiff evaluate {run}")
     for name in ("classes", "patterns", "n_subjects", "n_samples"):
         if not metrics.get(name):
             raise InputError(
@@ -135,23 +115,30 @@ def collect(run: Path, ablation: Path | None = None, stages: Path | None = None)
     found = Sources(run, facts, metrics)
     evaluate = f"mhdiff evaluate {run}"
     found.config = _config(found)
-    found.history = _list(found, CURVE, run / "history.json", f"Train again: mhdiff fit --out {run}")
+    if facts.get("estimator"):
+        found.lacks(
+            CURVE,
+            "an estimator has settings to choose from and no epochs: run.json has them",
+            f"{run / 'run.json'}",
+        )
+    else:
+        found.history = _list(found, CURVE, run / "history.json", f"Train again: mhdiff fit --out {run}")
     found.preprocess = _optional(
         found, WINDOW, run / "preprocess.json", f"Train again: mhdiff fit --out {run}"
     )
     found.explanation = _explanation(found)
     found.predictions = _predictions(found, evaluate)
     _data(found)
-    for part, entry, option in ((SPOILT, "corruptions", "--corrupt all"), (DRAWS, "latents", "--latents")):
-        if not metrics.get(entry):
-            found.lacks(part, f"metrics.json has no entry '{entry}'", f"{evaluate} {option}")
+    found.missing += metrics_gaps(metrics, facts, evaluate)
     if ablation is None:
         found.lacks(ABLATION, "no ablation.json was given", f"mhdiff report {run} --ablation ablation.json")
     else:
-        found.ablation = _optional(
-            found, ABLATION, ablation, "mhdiff ablate -c configs/ablations/demo.yaml --out DIR"
-        )
-        found.places["ablation"] = ablation
+        path = ablation / "ablation.json" if ablation.is_dir() else ablation
+        again = "mhdiff ablate -c configs/ablations/demo.yaml --out DIR"
+        found.ablation = _optional(found, ABLATION, path, again)
+        if found.ablation is not None:
+            checked(found.ablation, path, again)
+        found.places["ablation"] = path
     if stages is None:
         found.lacks(COST, "no stages.json was given", f"mhdiff report {run} --stages stages.json")
     else:
@@ -160,30 +147,8 @@ def collect(run: Path, ablation: Path | None = None, stages: Path | None = None)
     return found
 
 
-def _needed(path: Path, remedy: str) -> Document:
-    if not path.is_file():
-        raise InputError(f"there is no {path.name}", path=path.parent, remedy=remedy)
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"the file is no JSON ({error})", path=path, remedy=remedy) from error
-    if not isinstance(document, dict):
-        raise InputError("the file holds no JSON object", path=path, remedy=remedy)
-    return document
-
-
-def _read(path: Path) -> tuple[Any, str]:
-    """Give what a JSON file holds, or why it cannot be read."""
-    if not path.is_file():
-        return None, f"there is no {path}"
-    try:
-        return json.loads(path.read_text(encoding="utf-8")), ""
-    except (OSError, ValueError) as error:
-        return None, f"{path} is no JSON ({error})"
-
-
 def _optional(found: Sources, part: str, path: Path, remedy: str) -> Document | None:
-    document, reason = _read(path)
+    document, reason = read_json(path)
     if isinstance(document, dict):
         return document
     found.lacks(part, reason or f"{path} holds no JSON object", remedy)
@@ -191,7 +156,7 @@ def _optional(found: Sources, part: str, path: Path, remedy: str) -> Document | 
 
 
 def _list(found: Sources, part: str, path: Path, remedy: str) -> list[Document] | None:
-    document, reason = _read(path)
+    document, reason = read_json(path)
     if isinstance(document, list) and document and all(isinstance(entry, dict) for entry in document):
         return document
     found.lacks(part, reason or f"{path} holds no entries", remedy)
@@ -216,6 +181,11 @@ def _config(found: Sources) -> Document | None:
 
 def _explanation(found: Sources) -> Document | None:
     folder, remedy = found.run / "explanations", f"mhdiff explain {found.run}"
+    if fitted := found.facts.get("estimator"):
+        name = fitted.get("class", "an estimator")
+        reason = f"{name} keeps its predictions and no model whose inputs could be attributed"
+        found.lacks(PATIENT, reason, "mhdiff fit with a network, then mhdiff explain")
+        return None
     files = sorted(folder.glob("*.json"), key=lambda file: (len(file.stem), file.stem))
     if not files:
         found.lacks(PATIENT, f"there is none in {folder}", remedy)
@@ -265,7 +235,7 @@ def _data(found: Sources) -> None:
             setattr(found, name, document)
             found.places[name] = Path(folder)
     if found.cohort is not None:  # only a cohort that an adapter wrote has this file
-        imported, _ = _read(found.places["cohort"] / "metadata" / "import_report.json")
+        imported, _ = read_json(found.places["cohort"] / "metadata" / "import_report.json")
         found.imported = imported if isinstance(imported, dict) else None
 
 

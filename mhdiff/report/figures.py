@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from mhdiff.report.text import number
+from mhdiff.report.table import Cell, Table
+from mhdiff.report.text import figure, number, signed_figure
 
 
 @dataclass(frozen=True)
@@ -91,12 +92,42 @@ class Forest:
         rows: The rows.
         signed: Whether values are differences.
         columns: Headings of the figures in text, the first that of the value with its interval.
+        id: Name of its numbers as a table; without one they are no table.
+        caption: What that table shows.
+        first: What its rows are.
     """
 
     axis: Axis
     rows: list[Row]
     signed: bool = False
     columns: tuple[str, ...] = ()
+    id: str = ""
+    caption: str = ""
+    first: str = ""
+
+    def told(self, row: Row) -> str:
+        """Write a row's value with its interval, or why there is none.
+
+        Args:
+            row: One of the rows.
+        """
+        if row.state == "failed":
+            return f"failed: {row.reason}" if row.reason else "failed"
+        return signed_figure(row.estimate) if self.signed else figure(row.estimate)
+
+    @property
+    def table(self) -> Table | None:
+        """The figure's numbers as a table."""
+        if not self.id:
+            return None
+        keys = list(dict.fromkeys(key for row in self.rows for key in row.extra))
+        # A heading of the figure stands for the place of a row's further figures.
+        heads = [self.columns[i + 1] if i + 1 < len(self.columns) else key for i, key in enumerate(keys)]
+        rows: list[list[str | Cell]] = [
+            [Cell(row.name, row.note), self.told(row), *(row.extra.get(key, "") for key in keys)]
+            for row in self.rows
+        ]
+        return Table(self.id, self.caption, (self.first, self.columns[0], *heads), rows, tuple(heads))
 
 
 def numbers(estimates: Iterable[dict[str, Any] | None]) -> list[float]:

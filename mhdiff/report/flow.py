@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from mhdiff.report.collect import COHORT, GRAPH, TERMINOLOGY, WINDOW, Document, Missing, Sources
+from mhdiff.report.collect import COHORT, GRAPH, TERMINOLOGY, WINDOW, Sources
+from mhdiff.report.documents import Document, Missing
 from mhdiff.report.results import level
 from mhdiff.report.text import METRICS, count, duration, listed, number, percent, plural, words
 

@@ -5,30 +5,34 @@ Every number comes from the run's files; a part that is not there is named, with
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mhdiff.report import flow, guidance, patient, plots, provenance, results, stress
+from mhdiff.report import (
+    against,
+    curve,
+    decisions,
+    flow,
+    guidance,
+    mechanisms,
+    patient,
+    provenance,
+    reliability,
+    results,
+    stress,
+    subgroups,
+)
+from mhdiff.report.ablation_page import collect_ablation, is_ablation
+from mhdiff.report.ablation_page import context as ablation_context
 from mhdiff.report.collect import Sources, collect
+from mhdiff.report.export import write_tables
+from mhdiff.report.section import Section
+from mhdiff.report.table import tables_of, width
 from mhdiff.report.text import figure, number, signed_figure, words
+from ontology.errors import InputError
 from ontology.files import atomic_write
-
-
-@dataclass(frozen=True)
-class Section:
-    """One entry of the table of contents.
-
-    Args:
-        id: Its anchor.
-        title: Its heading.
-    """
-
-    id: str
-    title: str
-
 
 SECTIONS = (
     Section("guidance", "Did the ontology help?"),
@@ -37,6 +41,10 @@ SECTIONS = (
     Section("patterns", "When modalities are missing"),
     Section("classes", "By class"),
     Section("calibration", "Calibration"),
+    Section("decisions", "Would acting on it help?"),
+    Section("subgroups", "Subgroups and sites"),
+    Section("mechanisms", "Missing by a mechanism, and robustness"),
+    Section("against", "Against other runs"),
     Section("training", "Training"),
     Section("spoilt", "When records are spoilt"),
     Section("latents", "What the prior draws"),
@@ -47,28 +55,55 @@ SECTIONS = (
 )
 
 
-def write_report(run: Path, out: Path, *, ablation: Path | None = None, stages: Path | None = None) -> Path:
-    """Write the report of an evaluated run, whole or not at all.
+def write_report(
+    run: Path,
+    out: Path,
+    *,
+    ablation: Path | None = None,
+    stages: Path | None = None,
+    tables: Path | None = None,
+) -> Path:
+    """Write the report of an evaluated run or of an ablation, whole or not at all.
 
     Args:
-        run: The run's folder, with run.json and metrics.json.
+        run: The run's folder, with run.json and metrics.json, or that of an ablation.
         out: The HTML file.
-        ablation: An ablation.json to include.
-        stages: A stages.json to include.
+        ablation: An ablation.json, or the folder of one, to include in a run's report.
+        stages: A stages.json to include in a run's report.
+        tables: A folder for the report's tables as CSV and LaTeX; one of an earlier report is replaced.
 
     Returns:
         The file.
 
     Raises:
-        InputError: If the run or its metrics cannot be read.
+        InputError: If run, metrics or ablation cannot be read, or the folder of tables holds something else.
     """
-    found = collect(Path(run), ablation, stages)
-    atomic_write(out, render(context(found, Path(out), ablation, stages)))
-    return Path(out)
+    run, out = Path(run), Path(out)
+    if is_ablation(run):
+        given = ablation or stages
+        if given is not None:
+            raise InputError(
+                "the folder is that of an ablation, whose report takes neither --ablation nor --stages",
+                path=run,
+                remedy=f"mhdiff report {run}",
+            )
+        values = ablation_context(collect_ablation(run), out, tables)
+        text = render(values, "ablation_page.html.jinja")
+    else:
+        values = context(collect(run, ablation, stages), out, ablation, stages, tables)
+        text = render(values)
+    if tables is not None:
+        write_tables(tables_of(values), Path(tables))
+    atomic_write(out, text)
+    return out
 
 
 def context(
-    found: Sources, out: Path, ablation: Path | None = None, stages: Path | None = None
+    found: Sources,
+    out: Path,
+    ablation: Path | None = None,
+    stages: Path | None = None,
+    tables: Path | None = None,
 ) -> dict[str, Any]:
     """Give everything that the template shows.
 
@@ -77,6 +112,7 @@ def context(
         out: The HTML file that will be written.
         ablation: The ablation.json that was given.
         stages: The stages.json that was given.
+        tables: The folder of tables that will be written.
     """
     task = words(found.facts.get("task") or found.metrics.get("task") or found.run.name)
     return {
@@ -93,17 +129,22 @@ def context(
         "overall": results.overall(found),
         "lost_resamples": results.lost_resamples(found),
         "patterns": results.patterns(found),
-        "pattern_table": results.pattern_table(found, stress.spread(found)),
+        "pattern_tables": results.pattern_tables(found, stress.spread(found)),
         "classes": results.classes(found),
-        "calibration": plots.calibration(found),
-        "curve": plots.curve(found),
+        "calibration": reliability.calibration(found),
+        "decisions": decisions.describe(found),
+        "subgroups": subgroups.describe(found),
+        "mechanisms": mechanisms.describe(found),
+        "against": against.describe(found),
+        "better": against.better(found),
+        "curve": curve.curve(found),
         "corruptions": stress.corruptions(found),
         "latents": stress.latents(found),
-        "ablation": guidance.describe(found),
+        "ablation": guidance.describe(found.ablation),
         "patient": patient.describe(found),
         "cost": provenance.cost(found),
         "fingerprints": provenance.fingerprints(found),
-        "commands": provenance.commands(found, out, ablation, stages),
+        "commands": provenance.commands(found, out, ablation, stages, tables),
     }
 
 
@@ -121,5 +162,10 @@ def render(values: dict[str, Any], template: str = "report.html.jinja") -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"figure": figure, "signed_figure": signed_figure, "number": number}
+    environment.filters |= {
+        "figure": figure,
+        "signed_figure": signed_figure,
+        "number": number,
+        "width": width,
+    }
     return environment.get_template(template).render(values)

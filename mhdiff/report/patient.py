@@ -9,18 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from mhdiff.explain.way import sentence
-from mhdiff.report.collect import Document, Sources
-from mhdiff.report.figures import Axis, bars
+from mhdiff.report import patient_tables
+from mhdiff.report.collect import Sources
+from mhdiff.report.documents import Document
+from mhdiff.report.figures import Axis
 from mhdiff.report.text import number, percent, small, words
 
 LEAST = 0.08  # weaker words, relative to the strongest, are not marked
 LEVELS = 4
-FLAGS = {
-    "high": "\N{BLACK UP-POINTING TRIANGLE} high",
-    "low": "\N{BLACK DOWN-POINTING TRIANGLE} low",
-    "normal": "normal",
-}
-UNREAD = "not read by the encoder"
 OUTPUTS = {"log_odds": "log-odds", "probability": "probability", "logit": "logit"}
 
 
@@ -92,13 +88,13 @@ def describe(found: Sources) -> dict[str, Any] | None:
         "gap": percent(document.get("completeness_gap"), 2),
         "probabilities": _probabilities(document),
         "has_posterior": document.get("posterior") is not None,
-        "modalities": _attributed(document.get("modalities") or []),
+        "modalities": patient_tables.modalities(document, OUTPUTS.get(output, words(output))),
         "note": segments(note, marked) if note else None,
         "unread": sum(not w.get("read", True) for w in marked),
         "strongest": [{"text": w["text"], "value": small(w["attribution"])} for w in ranked[:8]],
-        "labs": [_lab(row) for row in _attributed(document.get("labs") or [])],
-        "codes": _attributed(document.get("codes") or []),
-        "concepts": _attributed(document.get("concepts") or []),
+        "labs": patient_tables.labs(document),
+        "codes": patient_tables.codes(document),
+        "concepts": patient_tables.concepts(document),
         "paths": [_path(p) for p in document.get("paths") or []],
         "image": _image(document.get("image")),
         "warning": document.get("warning") or "",
@@ -121,49 +117,6 @@ def _probabilities(document: Document) -> dict[str, Any]:
         for name, p in document["probabilities"].items()
     ]
     return {"rows": rows, "axis": axis}
-
-
-def _attributed(rows: list[Document]) -> list[dict[str, Any]]:
-    """Add a bar and text to whatever has an attribution."""
-    drawn = bars([row.get("attribution") for row in rows])
-    return [
-        {
-            **row,
-            "bar": bar,
-            "told": small(row["attribution"]) if row.get("attribution") is not None else UNREAD,
-            "shapley_told": small(row.get("shapley")),
-            "input_told": small(row.get("by_input")),
-            "evidence_told": small(row.get("by_evidence")),
-            "weight_told": number(row.get("weight"), 2),
-            "polarity_told": words(row.get("polarity") or ""),
-        }
-        for row, bar in zip(rows, drawn, strict=True)
-    ]
-
-
-def _lab(row: dict[str, Any]) -> dict[str, Any]:
-    low, high = row.get("ref_low"), row.get("ref_high")
-    if low is None and high is None:
-        reference = "none known"
-    elif low is None or high is None:
-        reference = f"up to {_value(high)}" if low is None else f"from {_value(low)}"
-    else:
-        reference = f"{_value(low)} to {_value(high)}"
-    return {
-        **row,
-        "value_told": _value(row["value"]),
-        "reference": reference,
-        "flag_told": FLAGS.get(row.get("flag") or "", "no range"),
-    }
-
-
-def _value(value: float | None) -> str:
-    """Write a measurement with as many digits as it was probably made with."""
-    if value is None:
-        return number(None)
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
-    text = number(value, digits)
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _path(path: Document) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from pathlib import Path
 from typing import Any
 
-from mhdiff.config import find
-from mhdiff.report.collect import Document, Sources
+from mhdiff.report.collect import Sources
+from mhdiff.report.documents import Document, read_json
+from mhdiff.report.table import Cell, Table
 from mhdiff.report.text import count, duration, words
 from ontology.errors import InputError
 
@@ -23,14 +25,12 @@ def cost(found: Sources) -> dict[str, Any]:
     stages = found.stages or []
     longest = max((s["seconds"] for s in stages), default=0.0) or 1.0
     most = max((s["peak_mib"] for s in stages), default=0.0) or 1.0
-    rows = [
-        {
-            "name": s["name"],
-            "time": duration(s["seconds"]),
-            "memory": f"{count(round(s['peak_mib']))} MiB",
-            "time_at": round(100 * s["seconds"] / longest, 2),
-            "memory_at": round(100 * s["peak_mib"] / most, 2),
-        }
+    rows: list[list[str | Cell]] = [
+        [
+            s["name"],
+            Cell(duration(s["seconds"]), meter=round(100 * s["seconds"] / longest, 2)),
+            Cell(f"{count(round(s['peak_mib']))} MiB", meter=round(100 * s["peak_mib"] / most, 2)),
+        ]
         for s in stages
     ]
     facts = [
@@ -40,7 +40,12 @@ def cost(found: Sources) -> dict[str, Any]:
     if stages:
         facts.append(("all stages before this report", duration(sum(s["seconds"] for s in stages))))
         facts.append(("peak memory", f"{count(round(most))} MiB"))
-    return {"rows": rows, "facts": facts}
+    told = "Wall time and peak memory of each stage."
+    heads = ("Stage", "Time", "Peak memory")
+    return {
+        "table": Table("cost", told, heads, rows, heads[1:], whole=True) if rows else None,
+        "facts": facts,
+    }
 
 
 def fingerprints(found: Sources) -> list[tuple[str, str]]:
@@ -67,7 +72,9 @@ def fingerprints(found: Sources) -> list[tuple[str, str]]:
     return rows
 
 
-def commands(found: Sources, out: Path, ablation: Path | None, stages: Path | None) -> list[tuple[str, str]]:
+def commands(
+    found: Sources, out: Path, ablation: Path | None, stages: Path | None, tables: Path | None = None
+) -> list[tuple[str, str]]:
     """The commands that make this report again, each with what it does.
 
     Args:
@@ -75,6 +82,7 @@ def commands(found: Sources, out: Path, ablation: Path | None, stages: Path | No
         out: The report's file.
         ablation: The ablation.json it was given.
         stages: The stages.json it was given.
+        tables: The folder of its tables, if they are written.
     """
     run, config, metrics = found.run, found.config or {}, found.metrics
     data: Document = config.get("data") or {}
@@ -102,34 +110,111 @@ def commands(found: Sources, out: Path, ablation: Path | None, stages: Path | No
             evaluate += [f"--{option}", str(metrics[option])]
     lines.append(("the metrics", evaluate))
     if found.ablation is not None and ablation is not None:
-        lines.append(("the ablation", _ablate(found, ablation)))
+        path = found.places["ablation"]
+        plan, _ = read_json(path.parent / "plan.json")
+        folder = path.parent if plan is not None else path.parent / "ablation"
+        known = plan if isinstance(plan, dict) else {}
+        lines.append(("the ablation", ablation_command(found.ablation, folder, known)))
     if found.explanation is not None:
         sample = str(found.explanation["sample_id"])
         lines.append(("the explained patient", ["mhdiff", "explain", str(run), "--sample", sample]))
     report = ["mhdiff", "report", str(run), "--out", str(out)]
     report += ["--ablation", str(ablation)] if ablation else []
     report += ["--stages", str(stages)] if stages else []
+    report += ["--tables", str(tables)] if tables else []
     lines.append(("this file", report))
     return [(what, _folded(parts)) for what, parts in lines]
 
 
-def _ablate(found: Sources, path: Path) -> list[str]:
-    """Rebuild the ablation's command: its options are the overrides that every cell shares."""
-    ablation = found.ablation or {}
-    name = f"ablations/{ablation.get('name')}.yaml"
-    try:
-        find(name)
-    except InputError:
-        config = f"{ablation.get('name') or 'ABLATION'}.yaml"
-    else:
-        config = f"configs/{name}"
-    folder = path.parent if (path.parent / "plan.json").is_file() else path.parent / "ablation"
+def ablation_fingerprints(ablation: Document, plan: Document, facts: Document) -> list[tuple[str, str]]:
+    """What identifies the data, code and trainings of an ablation.
+
+    Args:
+        ablation: ablation.json.
+        plan: plan.json.
+        facts: run.json of one of its trainings.
+    """
+    data = ablation.get("data") if isinstance(ablation.get("data"), dict) else {}
+    rows = [(f"{what} (SHA-256)", str(value)) for what, value in (data or {}).items()]
+    rows += [
+        (f"{words(what)}, as trained on (SHA-256)", str(v))
+        for what, v in (facts.get("fingerprints") or {}).items()
+        if what != "embeddings"  # those of one fold
+    ]
+    rows.append(("code (SHA-256)", str(ablation.get("code") or plan.get("code") or "not known")))
+    rows.append(("git", str(facts.get("git") or "not known: the code was not run from a git checkout")))
+    if plan.get("base"):
+        rows.append(("base configuration", str(plan["base"])))
+    if plan.get("encoders"):
+        rows.append(("encoders", f"trained {count(len(plan['encoders']))} times and shared by all arms"))
+    rows += [(name, str(version)) for name, version in (facts.get("versions") or {}).items()]
+    seeds = {
+        str(seed)
+        for arm in ablation["arms"].values()
+        for seed in arm.get("seeds") or ablation.get("seeds") or []
+    }
+    rows.append(("seeds of trainings", ", ".join(sorted(seeds, key=lambda s: (len(s), s)))))
+    return rows
+
+
+def ablation_commands(
+    folder: Path, ablation: Document, plan: Document, out: Path, tables: Path | None
+) -> list[tuple[str, str]]:
+    """The commands that make an ablation and its report again.
+
+    Args:
+        folder: The ablation's folder.
+        ablation: ablation.json.
+        plan: plan.json.
+        out: The report's file.
+        tables: The folder of its tables, if they are written.
+    """
+    report = [
+        "mhdiff",
+        "report",
+        str(folder),
+        "--out",
+        str(out),
+        *(["--tables", str(tables)] if tables else []),
+    ]
+    first = ablation_command(ablation, folder, plan)
+    return [
+        ("the ablation; what is there already is not trained again", _folded(first)),
+        ("this file", _folded(report)),
+    ]
+
+
+def ablation_command(ablation: Document, folder: Path, plan: Document) -> list[str]:
+    """Rebuild an ablation's command: its options are what every cell shares beyond what its YAML says.
+
+    Args:
+        ablation: ablation.json.
+        folder: Where it was written.
+        plan: plan.json, which names the YAML; one of an earlier version does not.
+    """
+    from mhdiff.ablate import Ablation
+
+    source = Path(str(plan.get("config") or f"{ablation.get('name') or 'ABLATION'}.yaml"))
+    name = Path("ablations") / f"{ablation.get('name')}.yaml"
+    said: set[str] = set()
+    with contextlib.suppress(InputError, OSError):
+        shipped = Ablation.load(name)
+        if shipped.source == source or (
+            not plan.get("config") and plan.get("base") in (None, str(shipped.base))
+        ):
+            source = Path("configs") / name
+    with contextlib.suppress(InputError, OSError):
+        said = set(Ablation.load(source).common)
     own = {option for arm in ablation["arms"].values() for option in arm.get("overrides") or []}
-    cells = [set(cell.get("overrides") or []) for cell in ablation.get("cells") or []]
-    shared = set.intersection(*cells) if cells else set()
-    kept = sorted(o for o in shared - own if not o.startswith(("--seed_everything", "--data.split")))
-    settings = [part for o in kept for part in ("--set", o.removeprefix("--"))]
-    return ["mhdiff", "ablate", "-c", config, "--out", str(folder), *settings]
+    cells = [list(cell.get("overrides") or []) for cell in ablation.get("cells") or []]
+    shared = set.intersection(*map(set, cells)) - own - said if cells else set()
+    kept = [
+        o
+        for o in (cells[0] if cells else [])
+        if o in shared and not o.startswith(("--seed_everything", "--data.split"))
+    ]
+    settings = [part for o in dict.fromkeys(kept) for part in ("--set", o.removeprefix("--"))]
+    return ["mhdiff", "ablate", "-c", str(source), "--out", str(folder), *settings]
 
 
 def _folded(parts: list[str]) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mhdiff.report.collect import Document, Sources
+from mhdiff.report.collect import Sources
+from mhdiff.report.documents import Document
 from mhdiff.report.figures import Forest, Row, score_axis
+from mhdiff.report.table import Cell, Table
 from mhdiff.report.text import (
-    HEADLINE,
     METRICS,
     count,
     figure,
@@ -19,7 +20,8 @@ from mhdiff.report.text import (
     words,
 )
 
-BY_CLASS = ("auroc", "auprc", "f1", "sensitivity", "specificity")
+BY_CLASS = ("auroc", "auprc", "f1", "sensitivity", "specificity", "sensitivity_at_90")
+COUNTED = {"train": "training", "tuning": "tuning", "held_out": "held-out"}
 EMPTY = "none"  # the pattern in which nothing is offered
 
 
@@ -98,7 +100,8 @@ def overall(found: Sources) -> Forest:
     ]
     axis = score_axis([e for row in rows for e in (row.estimate, row.ceiling)], start=0.0, chance=False)
     columns = ("value", "ceiling", "ceiling \N{MINUS SIGN} model") if ceiling else ("value",)
-    return Forest(axis, rows, columns=columns)
+    told = "Every overall metric with everything offered; for ECE and Brier lower is better."
+    return Forest(axis, rows, columns=columns, id="metrics", caption=told, first="Metric")
 
 
 def patterns(found: Sources) -> Forest:
@@ -124,7 +127,14 @@ def patterns(found: Sources) -> Forest:
             )
         )
     axis = score_axis(e for row in rows for e in (row.estimate, row.ceiling))
-    return Forest(axis, rows, columns=("AUROC", "ceiling", "n") if known else ("AUROC", "n"))
+    return Forest(
+        axis,
+        rows,
+        columns=("AUROC", "ceiling", "n") if known else ("AUROC", "n"),
+        id="patterns-auroc",
+        caption="Macro AUROC for every pattern of offered modalities.",
+        first="Offered",
+    )
 
 
 def lost_resamples(found: Sources) -> str:
@@ -142,57 +152,86 @@ def lost_resamples(found: Sources) -> str:
     return f" In {where} a class was missing: intervals of macro figures rest on the others."
 
 
-def pattern_table(found: Sources, spread: dict[str, str]) -> dict[str, Any]:
-    """All metrics of every pattern, with what is lost against everything offered.
+def pattern_tables(found: Sources, spread: dict[str, str]) -> dict[str, Table]:
+    """What every pattern loses against everything offered, and all of its metrics.
 
     Args:
         found: What the report is made from.
         spread: By pattern the spread over imputations; empty where nothing was imputed.
     """
-    names = [name for name in HEADLINE if name in fullest(found.metrics)[1]["metrics"]]
-    rows = []
-    for name, pattern in found.metrics["patterns"].items():
-        drop, least, own = (pattern.get(f"{kind}drop") for kind in ("", "irreducible_", "excess_"))
-        rows.append(
-            {
-                "name": offered(name),
-                "n": count(pattern["n"]),
-                "figures": [figure(pattern["metrics"].get(m)) for m in names],
-                "drop": figure(drop["auroc"], sign=True) if drop else pattern.get("drop_reason", ""),
-                "least": figure(least["auroc"], sign=True) if least else "",
-                "own": figure(own["auroc"], sign=True) if own else "",
-                "spread": spread.get(name, ""),
-            }
+    everything = found.metrics["patterns"]
+    names = [name for name in METRICS if name in fullest(found.metrics)[1]["metrics"]]
+    least = any(pattern.get("irreducible_drop") for pattern in everything.values())
+    lost_rows, rows = [], []
+    for name, pattern in everything.items():
+        drops = [pattern.get(f"{kind}drop") for kind in ("", "irreducible_", "excess_")]
+        lost = [figure(drop["auroc"], sign=True) if drop else "" for drop in drops]
+        lost[0] = lost[0] or pattern.get("drop_reason", "")
+        imputed = [spread.get(name, "")] if spread else []
+        lost_rows.append([offered(name), count(pattern["n"]), *(lost if least else lost[:1]), *imputed])
+        rows.append([offered(name), *(figure(pattern["metrics"].get(m)) for m in names)])
+    caption = f"AUROC lost: everything offered minus this pattern, with {level(found.metrics)} intervals"
+    caption += "; the ceiling's own loss is what no model can avoid, the model's own what it loses beyond it."
+    if spread:
+        caption += (
+            " Spread: standard deviation over imputations of the probability that varies most, median and 90% "
+            "quantile over patients."
         )
+    heads = ["Offered", "n", "AUROC lost", *(["Lost by the ceiling", "The model's own"] if least else [])]
+    heads += ["Spread"] if spread else []
+    told = f"All metrics with {level(found.metrics)} intervals, by what was offered."
     return {
-        "metrics": [METRICS.get(m, (words(m), ""))[0] for m in names],
-        "rows": rows,
-        "least": any(row["least"] for row in rows),
-        "spread": bool(spread),
+        "lost": Table("patterns-lost", caption, tuple(heads), lost_rows, ("n",)),
+        "metrics": Table("patterns", told, ("Offered", *(METRICS[m][0] for m in names)), rows),
     }
 
 
 def classes(found: Sources) -> dict[str, Any]:
-    """AUROC of each class, and its other figures as a table.
+    """AUROC of each class, its other figures as a table, and figures by how frequent classes are.
 
     Args:
         found: What the report is made from.
     """
     _, full = fullest(found.metrics)
     prevalence = found.metrics.get("prevalence") or {}
-    rows, table = [], []
+    rows: list[Row] = []
+    table: list[list[str | Cell]] = []
     for name, row in full["per_class"].items():
         note = f"n+ {count(row['n_positive'])}, {percent(prevalence.get(name), 1)} of samples"
         lost = row["auroc"].get("undefined")
         if lost and row["auroc"].get("value") is not None:
             note += f"; undefined in {count(lost)} of {count(found.metrics.get('replicates'))} resamples"
         rows.append(Row(words(name), row["auroc"], note=note))
-        table.append(
-            {
-                "name": words(name),
-                "n": count(row["n_positive"]),
-                "threshold": number(row.get("threshold")),
-                "figures": [figure(row.get(m)) for m in BY_CLASS],
-            }
-        )
-    return {"forest": Forest(score_axis(r.estimate for r in rows), rows, columns=("AUROC",)), "table": table}
+        figures = [figure(row.get(m)) for m in BY_CLASS]
+        table.append([words(name), count(row["n_positive"]), *figures, number(row.get("threshold"))])
+    return {
+        "forest": Forest(score_axis(r.estimate for r in rows), rows, columns=("AUROC",)),
+        "table": Table(
+            "classes",
+            "One class against the rest. Sensitivity and specificity at the threshold that the tuning split chose; "
+            "sensitivity at 90% specificity is read off the held-out ROC curve.",
+            ("Class", "n+", *(METRICS[m][0] for m in BY_CLASS), "Threshold"),
+            table,
+            ("n+", "Threshold"),
+        ),
+        "frequency": _frequency(found),
+    }
+
+
+def _frequency(found: Sources) -> Table | None:
+    bands = fullest(found.metrics)[1].get("by_frequency")
+    if not bands:
+        return None
+    rows: list[list[str | Cell]] = []
+    for band in bands:
+        names = ", ".join(f"{words(name)} (n+ {count(n)})" for name, n in band["n_positive"].items())
+        share = f"{percent(band['over'])} to {percent(band['up_to'])}"
+        rows.append([Cell(share, names), *(figure(band.get(m)) for m in BY_CLASS)])
+    counted = COUNTED[found.metrics.get("frequency_counted_in") or "train"]
+    return Table(
+        "class-frequency",
+        f"Plain means over the classes of a band of frequency, which was counted in the {counted} samples; a band with "
+        "an undefined class is undefined.",
+        ("Share of samples", *(METRICS[m][0] for m in BY_CLASS)),
+        rows,
+    )

@@ -6,8 +6,11 @@ from typing import Any
 
 import polars as pl
 
-from mhdiff.report.collect import Document, Sources
+from mhdiff.report.collect import Sources
+from mhdiff.report.documents import Document
 from mhdiff.report.figures import Forest, Row, score_axis
+from mhdiff.report.results import level
+from mhdiff.report.table import Cell, Table
 from mhdiff.report.text import NONE, count, figure, listed, number, signed_figure, words
 
 SPACES = {"shared": "the shared latent", "modalities": "all blocks together"}
@@ -28,25 +31,29 @@ def corruptions(found: Sources) -> dict[str, Any] | None:
     if not spoilt:
         return None
     flags = list(dict.fromkeys(name for row in spoilt.values() for name in row["flags"]))
-    rows, table = [], []
+    rows: list[Row] = []
+    table: list[list[str | Cell]] = []
     for name, row in spoilt.items():
         auroc = row["metrics"]["auroc"]
         note = f"{listed([words(m) for m in row['modalities']])}; {count(row['changed'])} of {count(row['n'])} changed"
         rows.append(
             Row(told(name), auroc, note=note, extra={"minus": signed_figure(row["difference"]["auroc"])})
         )
-        table.append(
-            {
-                "name": told(name),
-                "figures": [signed_figure(row["difference"]["brier"])]
-                + [figure(row["flags"].get(flag)) for flag in flags],
-            }
-        )
-    axis = score_axis(row.estimate for row in rows)
+        figures = [figure(row["flags"].get(flag)) for flag in flags]
+        table.append([told(name), signed_figure(row["difference"]["brier"]), *figures])
+    columns = ("Spoilt by", "Brier minus clean", *(f"Flagged by {words(flag)}" for flag in flags))
     return {
-        "forest": Forest(axis, rows, columns=("AUROC", "minus clean")),
-        "flags": [words(flag) for flag in flags],
-        "rows": table,
+        "forest": Forest(
+            score_axis(row.estimate for row in rows),
+            rows,
+            columns=("AUROC", "minus clean"),
+            id="spoilt-records",
+            caption="Macro AUROC on spoilt records, and spoilt minus clean on the same patients.",
+            first="Spoilt by",
+        ),
+        "table": Table(
+            "spoilt-flags", "Brier score: above 0 is worse. Then the AUROC of each flag.", columns, table
+        ),
     }
 
 
@@ -72,8 +79,15 @@ def latents(found: Sources) -> dict[str, Any] | None:
     spaces = [
         {
             "name": SPACES.get(name, words(name)),
-            "rows": _distances(space),
-            "real": figure(space["real"], digits=4),
+            "table": Table(
+                f"draws-{name}",
+                f"Distances of draws to latents of {SPACES.get(name, words(name))}; MMD² with "
+                f"{level(found.metrics)} intervals. Between real training and held-out patients MMD² is "
+                f"{figure(space['real'], digits=4)}.",
+                ("To", "n", "Fréchet", "Fréchet, floor", "MMD²", "MMD², floor"),
+                _distances(space),
+                ("n",),
+            ),
             "effort": _effort(space["effort"]),
             "privacy": _privacy(space["privacy"]),
         }
@@ -82,23 +96,25 @@ def latents(found: Sources) -> dict[str, Any] | None:
     return {"prior": document["prior"], "spaces": spaces}
 
 
-def _distances(space: Document) -> list[dict[str, Any]]:
-    rows = []
+def _distances(space: Document) -> list[list[str | Cell]]:
+    rows: list[list[str | Cell]] = []
     for group, name in (("train", "training patients"), ("held_out", "held-out patients")):
         judged = space[group]
         for who, one in ((name, judged["pooled"]), *judged["per_class"].items()):
-            row = {"name": who if who == name else f"{name}, {words(who)}", "n": count(one["n"])}
+            head: list[str | Cell] = [who if who == name else f"{name}, {words(who)}", count(one["n"])]
             if one["mmd"] is None:
-                rows.append(row | {"figures": [one["reason"], NONE, NONE, NONE]})
+                rows.append([*head, one["reason"], NONE, NONE, NONE])
                 continue
             frechet, halves = one["frechet"], one["mmd"]["halves"]
-            figures = [
-                f"{number(frechet['value'])} (sd {number(frechet['sd'])})",
-                f"{number(frechet['floor'])} (sd {number(frechet['floor_sd'])})",
-                figure(one["mmd"], digits=4),
-                f"{number(halves['floor'], 4)} (sd {number(halves['floor_sd'], 4)})",
-            ]
-            rows.append(row | {"figures": figures})
+            rows.append(
+                [
+                    *head,
+                    f"{number(frechet['value'])} (sd {number(frechet['sd'])})",
+                    f"{number(frechet['floor'])} (sd {number(frechet['floor_sd'])})",
+                    figure(one["mmd"], digits=4),
+                    f"{number(halves['floor'], 4)} (sd {number(halves['floor_sd'], 4)})",
+                ]
+            )
     return rows
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 MINUS, NONE = "\N{MINUS SIGN}", "\N{EN DASH}"
 
-HEADLINE = ("auroc", "auprc", "accuracy", "f1", "sensitivity", "specificity", "ece", "brier")
 METRICS = {
     "auroc": ("AUROC", "macro, one class against the rest; 0.5 is chance"),
     "auprc": ("AUPRC", "macro average precision; chance is the class's share"),
@@ -73,6 +72,15 @@ def count(value: float | str | None) -> str:
     if value is None:
         return NONE
     return value if isinstance(value, str) else f"{int(value):,}"
+
+
+def probability(p: float) -> str:
+    """Write a p-value: three decimals, and never 0.
+
+    Args:
+        p: The p-value.
+    """
+    return "<0.001" if p < 0.0005 else number(p)
 
 
 def percent(value: float | None, digits: int = 0) -> str:

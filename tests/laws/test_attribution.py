@@ -51,6 +51,15 @@ def test_a_linear_model_gives_weight_times_difference():
     torch.testing.assert_close(result.inputs["x"], weight * (x - b))
 
 
+def test_what_the_model_does_not_read_has_exactly_nothing():
+    x = {"read": torch.ones(2, 3), "unread": torch.ones(2, 4, 2)}
+    b = {name: torch.zeros_like(value) for name, value in x.items()}
+    result = joint_integrated_gradients(lambda i, rows: i["read"].pow(2).sum(1, True), x, b, 0, 4)
+    assert (result.inputs["unread"] == 0).all()
+    torch.testing.assert_close(result.totals()["read"], torch.full((2,), 3.0))
+    assert result.gap.max() < 1e-6
+
+
 def test_the_noise_is_the_same_along_the_path_and_the_callers_is_untouched():
     x, b = {"x": torch.rand(3, 4)}, {"x": torch.zeros(3, 4)}
 

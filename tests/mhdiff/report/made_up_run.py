@@ -1,8 +1,11 @@
 """A made-up run folder with everything that a report reads, written by the code that writes real ones."""
 
 import base64
+import copy
+import functools
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -12,9 +15,11 @@ from PIL import Image
 from mhdiff.ablate import Ablation
 from mhdiff.ablate.cells import Cell
 from mhdiff.ablate.summary import summarise_ablation
+from mhdiff.evaluate.against import compare
 from mhdiff.evaluate.corrupted import summarise_corruptions
 from mhdiff.evaluate.latents import Counterparts, between, compare_draws, judge
 from mhdiff.evaluate.privacy import membership, proximity
+from mhdiff.evaluate.stored import About, Stored
 from mhdiff.evaluate.summary import summarise
 from mhdiff.explain.explanation import (
     CodeValue,
@@ -50,7 +55,10 @@ def predictions(n=160, strength=1.5, seed=0, patterns=tuple(PATTERNS), labels=No
                 {
                     "sample_id": np.arange(n),
                     "subject_id": np.arange(n) + 1000,
-                    "site": "a",
+                    "site": np.where(np.arange(n) % 4 == 0, "a", "b"),
+                    "sex": np.where(np.arange(n) % 5 < 2, "F", "M"),
+                    "age": np.where(np.arange(n) % 3 < 2, 70, 30),
+                    "present": PATTERNS[0],
                     "split": np.where(np.arange(n) % 3 == 0, "tuning", "held_out"),
                     "pattern": pattern,
                     "label": labels,
@@ -64,6 +72,11 @@ def predictions(n=160, strength=1.5, seed=0, patterns=tuple(PATTERNS), labels=No
 
 def ablation(failing="", patterns=("image+note+labs", "note+labs")):
     """Four arms on the same patients under two patterns; `failing` has a training that failed."""
+    return copy.deepcopy(_ablation(failing, patterns))
+
+
+@functools.cache
+def _ablation(failing, patterns):
     plan = Ablation(
         base="demo.yaml",
         arms={
@@ -93,7 +106,8 @@ def ablation(failing="", patterns=("image+note+labs", "note+labs")):
                 continue
             held_out = pl.col("sample_id") % 2 == fold
             split = pl.when(held_out).then(pl.lit("held_out")).otherwise(pl.lit("tuning"))
-            frames[key] = whole.with_columns(split=split)
+            # A third of the other fold tunes; the rest was trained on and is not predicted.
+            frames[key] = whole.with_columns(split=split).filter(held_out | (pl.col("sample_id") % 3 == 0))
     return summarise_ablation(plan, cells, predictions=frames, records=records, failures=failures)
 
 
@@ -198,16 +212,38 @@ def _json(path, document):
     path.write_text(json.dumps(document))
 
 
+def metrics(rare=False):
+    """metrics.json with all that it can hold; `rare` has no held-out patient of the last class."""
+    return copy.deepcopy(_metrics(rare))
+
+
+@functools.cache
+def _metrics(rare):
+    frame = _frame(rare)
+    best = predictions(strength=3.5, seed=3, labels=np.asarray(predictions(patterns=PATTERNS[:1])["label"]))
+    found = summarise(frame, CLASSES, ceiling=best, replicates=60, modalities=MODALITIES)
+    found |= {"corruptions": corruptions(frame), "latents": latents()}
+    about = About("pneumonia", tuple(CLASSES), tuple(MODALITIES))
+    sides = [Stored(Path(name), one, about) for name, one in (("one", frame), ("two", weaker(frame)))]
+    found["against"] = {"runs/gated": compare(*sides, (about, about), ("model", "runs/gated"), replicates=60)}
+    return found | {"task": "pneumonia", "held_out": "stored"}
+
+
+def _frame(rare=False):
+    frame = predictions()
+    return frame.filter((pl.col("label") != 2) | (pl.col("split") == "tuning")) if rare else frame
+
+
+def weaker(frame):
+    """The same predictions, half of them the frequencies."""
+    return frame.with_columns((0.5 * pl.col(f"p_{c}") + 0.5 / 3).alias(f"p_{c}") for c in range(3))
+
+
 def write(root, *, rare=False, failing=""):
     """Write a whole demo below `root`: model/, ontology/, cohort/, graph/, ablation.json, stages.json."""
     run = root / "model"
-    frame = predictions()
-    if rare:  # no held-out patient of the last class
-        frame = frame.filter((pl.col("label") != 2) | (pl.col("split") == "tuning"))
-    best = predictions(strength=3.5, seed=3, labels=np.asarray(predictions(patterns=PATTERNS[:1])["label"]))
-    metrics = summarise(frame, CLASSES, ceiling=best, replicates=60, modalities=MODALITIES)
-    metrics |= {"corruptions": corruptions(frame), "latents": latents()}
-    _json(run / "metrics.json", metrics | {"task": "pneumonia", "held_out": "stored"})
+    frame = _frame(rare)
+    _json(run / "metrics.json", metrics(rare))
     frame.write_parquet(run / "predictions.parquet")
     facts = {"task": "pneumonia", "classes": CLASSES, "modalities": MODALITIES, "parameters": 1234567}
     facts |= {"fingerprints": HASH, "versions": {"mhdiff": "0.1.0", "torch": "2.8"}, "git": "abc123"}
@@ -287,3 +323,14 @@ def write(root, *, rare=False, failing=""):
     ]
     _json(root / "stages.json", stages)
     return run
+
+
+def write_ablation(root, document=None):
+    """Write the folder of an ablation: ablation.json, plan.json, and run.json of a training."""
+    folder = root / "ablation"
+    document = ablation() if document is None else document
+    _json(folder / "ablation.json", document | {"data": {"cohort": "0c" * 32}, "code": "0d" * 32})
+    _json(folder / "plan.json", {"name": "demo", "base": "demo.yaml", "config": "mine.yaml", "encoders": []})
+    facts = {"versions": {"mhdiff": "0.1.0"}, "git": "abc123", "fingerprints": HASH}
+    _json(folder / "cells" / document["cells"][0]["key"] / "run.json", facts)
+    return folder

@@ -1,14 +1,13 @@
-"""The report in a browser: it fits a phone and a desk, without any page scrolling sideways."""
+"""The reports in a browser: they fit a phone and a desk without scrolling sideways, and a keyboard reaches it all."""
 
 import json
 import re
 import subprocess
 
 import pytest
-from made_up_run import write
+from made_up_run import ablation, write, write_ablation
 
 from mhdiff.report import write_report
-from mhdiff.report.page import SECTIONS
 
 # Headless Chromium has a minimum window width, so the page is measured inside a frame of the width wanted.
 WRAPPER = """<!doctype html><meta charset="utf-8"><body style="margin:0"><pre id="result">waiting</pre>
@@ -26,6 +25,18 @@ frame.onload = () => {{
   document.getElementById("result").textContent = JSON.stringify({{
     inner: frame.contentWindow.innerWidth, closed: before, open: root.scrollWidth, wide,
     headings: [...page.querySelectorAll("section > h2")].map((h) => h.textContent),
+    contents: [...page.querySelectorAll("nav a")].map((a) => a.textContent),
+    landmarks: page.querySelectorAll("main, nav[aria-label], header").length,
+    skip: page.querySelector("body > a").getAttribute("href") === "#content",
+    // what scrolls sideways can be reached by keyboard, and is named
+    stuck: [...page.querySelectorAll("body *")].filter((e) =>
+      e.scrollWidth > e.clientWidth + 1 && ["auto", "scroll"].includes(getComputedStyle(e).overflowX)
+      && !(e.tabIndex === 0 && (e.getAttribute("aria-label") || page.getElementById(e.getAttribute("aria-labelledby"))))
+    ).map((e) => e.tagName + "." + e.className),
+    scopeless: page.querySelectorAll("th:not([scope])").length,
+    repeated: [...page.querySelectorAll("[id]")].map((e) => e.id).filter((id, i, all) => all.indexOf(id) !== i),
+    astray: [...page.querySelectorAll("a[href^='#']")].filter(
+      (a) => !page.querySelector(a.getAttribute("href"))).length,
     visible: [...page.querySelectorAll("section")].every((s) => s.getBoundingClientRect().height > 60),
     unnamed: [...page.querySelectorAll("table")].filter((t) => !t.querySelector("caption")).length
       + [...page.querySelectorAll("img:not([alt])")].length
@@ -37,9 +48,12 @@ frame.srcdoc = {page};
 """
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory):
+@pytest.fixture(scope="module", params=["run", "ablation"])
+def report(request, tmp_path_factory):
     root = tmp_path_factory.mktemp("browser")
+    if request.param == "ablation":
+        folder = write_ablation(root, ablation(failing="linked"))
+        return write_report(folder, folder / "report.html")
     run = write(root, failing="linked")
     return write_report(
         run, root / "report.html", ablation=root / "ablation.json", stages=root / "stages.json"
@@ -65,6 +79,12 @@ def test_fits_the_window(chromium, report, tmp_path, width):
     assert measured["wide"] == []
     assert measured["closed"] <= width
     assert measured["open"] <= width
-    assert measured["headings"] == [section.title for section in SECTIONS]
+    assert measured["headings"] == measured["contents"]
+    assert len(measured["headings"]) > 9
+    assert measured["landmarks"] == 3
+    assert measured["skip"]
+    assert measured["stuck"] == []
+    assert measured["repeated"] == []
+    assert (measured["scopeless"], measured["astray"]) == (0, 0)
     assert measured["visible"]
     assert measured["unnamed"] == 0

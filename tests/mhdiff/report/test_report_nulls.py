@@ -1,6 +1,7 @@
 """How the report tells of null arms: draws, the rank among them, and how many there are of each."""
 
-from mhdiff.report.guidance import NULLS, is_null, sentence
+from mhdiff.report.answers import sentence
+from mhdiff.report.roles import NULLS, is_null
 
 
 def test_the_rank_among_the_draws_is_told_beside_the_interval():

@@ -8,8 +8,8 @@ import pytest
 from made_up_run import ablation, write
 
 from mhdiff.report import write_report
+from mhdiff.report.answers import answers, verdict
 from mhdiff.report.arms_by_pattern import by_pattern
-from mhdiff.report.guidance import answers, verdict
 from mhdiff.report.page import SECTIONS
 from mhdiff.report.patient import segments
 from mhdiff.report.text import duration, figure, number, signed, signed_figure, small
@@ -116,15 +116,10 @@ def test_what_a_pattern_lacks_is_said_and_the_ceiling_has_its_columns():
     for pattern in document["patterns"].values():
         figures = {"auroc": {"value": 0.1, "low": 0.0, "high": 0.2}}
         pattern["arms"]["linked"] |= {"gap": figures, "excess_drop": figures}
-    told = by_pattern(document)
-    assert told["columns"] == [
-        "AUROC",
-        "Below the ceiling",
-        "Lost",
-        "Lost beyond the ceiling",
-        "Rare classes",
-    ]
-    rows = {(row["pattern"], row["arm"]): row["cells"] for row in told["rows"]}
+    told = by_pattern(document)["whole"]
+    for title in ("AUROC", "Below the ceiling", "Lost", "Lost beyond the ceiling", "AUROC of rare classes"):
+        assert title in told.columns
+    rows = {(row[0], row[1]): dict(zip(told.columns, map(str, row), strict=True)) for row in told.rows}
     assert len(rows) == 8
     assert all("the loss is NaN" in cells["AUROC"] for (_, arm), cells in rows.items() if arm == "permuted")
     assert all("+0.100" in cells["Below the ceiling"] for (_, arm), cells in rows.items() if arm == "linked")
