@@ -176,6 +176,7 @@ def test_no_gradient_of_the_prior_reaches_the_encoders(name, module):
     assert loss.isfinite()
 
 
+@pytest.mark.slow
 def test_it_learns_by_heart_a_batch_of_a_few_patients(name, module):
     """A model that cannot is wired wrongly."""
     batch = batch_of(name, size=9, present=torch.ones(9, 4, dtype=torch.bool))

@@ -91,6 +91,7 @@ def test_a_folder_of_somebody_else_is_not_replaced(graph, tmp_path):
         graph.save(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_killed_save_leaves_the_old_graph(graph, tmp_path):
     graph.save(tmp_path / "g")
     before = (tmp_path / "g" / "graph.json").read_bytes()

@@ -119,6 +119,7 @@ def test_blocks_given_others_follow_the_conditional_law(kind, name, request):
         assert (truth.diagonal() < 0.8).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["labs alone", "image alone"])
 def test_repaint_comes_near_the_conditional_law_by_more_rounds(name, diffusion):
     """Seen while writing: the covariances err by .23 to .32 without rounds, and by .12 to .14 with eight."""

@@ -1,6 +1,7 @@
 """Intervals cover what they say, equals are rarely called different, and patients are resampled whole."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
@@ -34,6 +35,7 @@ def coverage(studies, seed, per_subject=1):
     return inside / studies
 
 
+@pytest.mark.slow
 def test_a_nominal_95_percent_interval_covers_in_93_to_97_percent_of_studies():
     assert 0.93 <= coverage(2000, seed=2) <= 0.97
 

@@ -36,12 +36,14 @@ def intervals(studies, seed, make, name, replicates=300):
         yield result.overall(name)
 
 
+@pytest.mark.slow
 def test_a_nominal_95_percent_bca_interval_covers_an_auroc_in_93_to_97_percent_of_studies():
     found = list(intervals(1000, 5, lambda rng: binormal(rng, 120), "auroc"))
     assert 0.93 <= np.mean([f["low"] <= AUROC <= f["high"] for f in found]) <= 0.97
     assert not any("remark" in f for f in found)
 
 
+@pytest.mark.slow
 def test_bca_covers_a_clustered_proportion_from_both_sides():
     # Accuracy of .9 in 80 patients with one to three equal samples: skewed, and clustered.
     rng = np.random.default_rng(6)
@@ -59,6 +61,7 @@ def test_bca_covers_a_clustered_proportion_from_both_sides():
     assert max(low, high) <= 0.045 * 1000  # .025 on either side, were it exact
 
 
+@pytest.mark.slow
 def test_near_the_end_of_the_scale_bca_misses_less_and_more_evenly_than_percentiles():
     rng, truth = np.random.default_rng(7), stats.norm.cdf(2 / np.sqrt(2))
     labels = (np.arange(150) < 15).astype(int)

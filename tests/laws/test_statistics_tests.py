@@ -1,6 +1,7 @@
 """Tests keep their level under the null: rank p, Holm over a family, DeLong, the corrected t over folds."""
 
 import numpy as np
+import pytest
 from scipy import stats
 
 from mhdiff.ablate.draws import rank
@@ -46,6 +47,7 @@ def test_holm_controls_the_family_wise_rate_under_independence_and_dependence():
         assert (adjusted[:, :3] <= 0.05).mean() > 0.8
 
 
+@pytest.mark.slow
 def test_delong_covers_and_keeps_its_level():
     rng = np.random.default_rng(3)
     patients, truth = 150, stats.norm.cdf(1.2 / np.sqrt(2)) - stats.norm.cdf(0.7 / np.sqrt(2))

@@ -277,7 +277,7 @@ def edited(draw):
     }
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(spoiled(TINY), edited()))
 def test_whatever_the_loader_refuses_is_an_error_at_the_same_place(files):
     refused_is_reported(files)

@@ -309,6 +309,7 @@ def test_an_ablation_is_refused_as_the_base_of_another(make, tmp_path, base):
         Ablation.load(mine)
 
 
+@pytest.mark.slow
 def test_the_shipped_controls_hold_both_channels_against_every_null():
     ablation = Ablation.load("ablations/controls.yaml")
     assert {"none", "free", "linked", "similarity", "distance", "plain_bias"} <= set(ablation.arms)

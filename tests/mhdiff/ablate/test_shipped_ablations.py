@@ -17,6 +17,7 @@ from ontology.errors import InputError
 SHIPPED = sorted((Path(__file__).parents[3] / "configs" / "ablations").glob("*.yaml"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_arm_is_taken(path):
     ablation = Ablation.load(str(path))

@@ -147,6 +147,7 @@ def _refuse(samples, place):
     raise InputError("the column is strange", path="events.parquet", column="code", remedy="Write it again")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_killed_build_leaves_no_graph_and_no_processes(small_data, tmp_path, how):
     code = "import sys; from mhdiff.cli import main; sys.exit(main(sys.argv[1:]))"

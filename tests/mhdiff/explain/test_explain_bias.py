@@ -31,8 +31,14 @@ KINDS = {
     "inherited": ("MessagePassing", {"layers": 0, "anchors": 4, "inherit": "all"}),
     "free_anchored": ("Free", {"anchors": 4}),
 }  # fmt: skip
+#: Close relatives of others: .ci/run tries them too.
+RARE = {"linked_learned", "path", "numbered", "free_anchored", "messages"}
 PASSING = [kind for kind, (name, _) in KINDS.items() if name == "MessagePassing" and kind != "tokens"]
 TELLING = [kind for kind in KINDS if kind not in ("none", "tokens")]
+
+
+def each(kinds):
+    return [pytest.param(kind, marks=pytest.mark.slow) if kind in RARE else kind for kind in kinds]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +81,7 @@ def true_bias(run, sample):
     return (bias * heads[:, None, None]).mean(0).detach(), data.modalities
 
 
-@pytest.mark.parametrize("kind", TELLING)
+@pytest.mark.parametrize("kind", each(TELLING))
 def test_contributions_and_shares_sum_to_the_bias_of_the_model(run_of, capsys, kind):
     run = run_of(kind)
     document = told(run, capsys, "--top", "3")
@@ -101,7 +107,7 @@ def walk(path):
     return [step["from"] for step in path] + [path[-1]["to"]]
 
 
-@pytest.mark.parametrize("kind", [k for k in TELLING if not k.startswith("free")])
+@pytest.mark.parametrize("kind", each([k for k in TELLING if not k.startswith("free")]))
 def test_a_path_is_the_one_that_the_score_was_computed_from(run_of, capsys, kind):
     run = run_of(kind)
     document = told(run, capsys, "--top", "50")
@@ -155,7 +161,7 @@ def test_linked_shares_its_one_equally_among_the_linked(run_of, capsys):
         assert part["rest"]["pairs"] == part["rest"]["nothing"] == part["n_pairs"] - len(linked)
 
 
-@pytest.mark.parametrize("kind", ["free", "messages", "numbered", "hetero"])
+@pytest.mark.parametrize("kind", each(["free", "messages", "numbered", "hetero"]))
 def test_integrated_gradients_over_evidence_are_complete(run_of, capsys, kind):
     document = told(run_of(kind), capsys)
     for part in document["between"]:
@@ -168,7 +174,7 @@ def test_integrated_gradients_over_evidence_are_complete(run_of, capsys, kind):
         assert {row["modality"] for row in part["evidence"]} == set(part["modalities"])
 
 
-@pytest.mark.parametrize("kind", PASSING)
+@pytest.mark.parametrize("kind", each(PASSING))
 def test_relations_sum_to_the_bias_and_what_is_there_without_messages(run_of, capsys, kind):
     run = run_of(kind)
     document = told(run, capsys)
@@ -195,7 +201,7 @@ def test_relations_sum_to_the_bias_and_what_is_there_without_messages(run_of, ca
     assert again == whole
 
 
-@pytest.mark.parametrize("kind", ["anchored", "free_anchored", "inherited"])
+@pytest.mark.parametrize("kind", each(["anchored", "free_anchored", "inherited"]))
 def test_what_is_said_towards_anchors_sums_to_what_entered_the_attention(run_of, capsys, kind):
     run = run_of(kind)
     document = told(run, capsys, "--top", "3")
@@ -266,7 +272,7 @@ def test_a_modality_with_itself_counts_each_pair_once(run_of, capsys):
     assert held * held == 8 * part["n_pairs"] + 1  # n (n + 1) / 2 pairs
 
 
-@pytest.mark.parametrize("kind", ["none", "tokens"])
+@pytest.mark.parametrize("kind", each(["none", "tokens"]))
 def test_no_bias_is_said_in_words(run_of, capsys, kind):
     run = run_of(kind)
     assert told(run, capsys)["between"] == []
@@ -295,7 +301,7 @@ def test_empty_evidence_is_said_in_words(run_of, capsys):
     assert len(without) or len(absent)
 
 
-@pytest.mark.parametrize("kind", ["linked", "messages", "anchored"])
+@pytest.mark.parametrize("kind", each(["linked", "messages", "anchored"]))
 def test_people_get_paths_and_a_page(run_of, tmp_path, capsys, kind):
     run = run_of(kind)
     document = told(run, capsys)

@@ -34,7 +34,13 @@ SENTENCE = {
 }
 
 
-@pytest.mark.parametrize("way", INCOMPLETE)
+@pytest.mark.parametrize(
+    "way",
+    [
+        way if way in ("denoise", "fusion") else pytest.param(way, marks=pytest.mark.slow)
+        for way in INCOMPLETE
+    ],
+)
 def test_what_is_explained_is_what_is_predicted(way, small_run, tmp_path, capsys):
     run = tmp_path / "run"
     shutil.copytree(small_run, run)

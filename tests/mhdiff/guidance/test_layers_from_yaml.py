@@ -43,7 +43,17 @@ def written(config: Path, guidance: dict, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("layer", LAYERS)
+FEW = (
+    "SAGEConv",
+    "RGCNConv",
+    "HGTConv",
+    "GATv2Conv",
+)  # one of each form, and one with attention; .ci/run tries all
+
+
+@pytest.mark.parametrize(
+    "layer", [layer if layer in FEW else pytest.param(layer, marks=pytest.mark.slow) for layer in LAYERS]
+)
 def test_a_layer_trains_from_yaml(layer, small_config, tmp_path):
     name = layer if "." in layer else PYG + layer
     guidance = {"layers": 2, "conv": {"class_path": name, "init_args": LAYERS[layer]}}

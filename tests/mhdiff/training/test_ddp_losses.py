@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 from torch import multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -85,6 +86,7 @@ def apart(rank, world, place):
         torch.save((gradients, state), Path(place) / f"told{rank}")
 
 
+@pytest.mark.slow
 def test_two_processes(tmp_path):
     alone = Step(plain())
     alone(small.batch(SIZE), 0).backward()
