@@ -2,14 +2,15 @@ r"""The network inside the denoiser: a residual perceptron that is told the nois
 
     h   = W_in [x, there],   c = MLP(features(l_1 .. l_K), given) + E_label
     h  <- h + W_2 SiLU(W_1 ((1 + a(c)) LN(h) + b(c)))          `depth` times
-    F   = W_out ((1 + a(c)) h + b(c))
+    F   = W_out ((1 + a(c)) h + b(c)) + U_k (g(l_k) * V_k x_k)           the last term if `gaussian`
 
 - x: the noisy latent, K blocks of `dim` coordinates side by side (K = 1: one latent);
 - l_k = log(sigma / alpha) of block k: the noise level, one per block: observed blocks may stand at t = 0;
 - features: l and sines and cosines of it;
 - there, given: the flags of `mhdiff.diffusion.condition`, one per block. A block that is not there enters as 0,
   whatever stands in it, and its F is 0;
-- E_label: an embedding of the class, with a row of its own for "not told".
+- E_label: an embedding of the class, with a row of its own for "not told";
+- the last term of F: `mhdiff.diffusion.gaussian_term`.
 
 Knows of noise only what c says: scaling and the meaning of F are the denoiser's. The last map has no
 normalisation, since the best v of a Gaussian is linear in x and its length must survive. SiLU: second
@@ -21,6 +22,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mhdiff.diffusion.condition import Condition
+from mhdiff.diffusion.gaussian_term import GaussianTerm
 from ontology.errors import InputError
 
 _FREQUENCIES = 8
@@ -141,9 +143,18 @@ class ResidualMLP(nn.Module):
         classes: Number of classes that it can be told; 0 for none.
         width: Width of the hidden layer.
         depth: Number of residual blocks.
+        gaussian: Add the Gaussian term, which is wanted where `width` is not well above `blocks * dim`.
     """
 
-    def __init__(self, dim: int, blocks: int = 1, classes: int = 0, width: int = 128, depth: int = 3) -> None:
+    def __init__(
+        self,
+        dim: int,
+        blocks: int = 1,
+        classes: int = 0,
+        width: int = 128,
+        depth: int = 3,
+        gaussian: bool = False,
+    ) -> None:
         super().__init__()
         check_size("ResidualMLP", dim, blocks, classes, width, depth)
         self.dim, self.blocks = dim, blocks
@@ -161,6 +172,7 @@ class ResidualMLP(nn.Module):
         self.residuals = nn.ModuleList(_Block(width) for _ in range(depth))
         self.modulation = Modulation(width)
         self.outward = nn.Linear(width, blocks * dim)
+        self.gaussian = GaussianTerm(dim, blocks) if gaussian else None
         # Starts near F = 0, the best answer for unit Gaussian latents, yet every gradient flows.
         with torch.no_grad():
             self.outward.weight.mul_(0.1)
@@ -182,7 +194,9 @@ class ResidualMLP(nn.Module):
         z = x.reshape(len(x), self.blocks, self.dim)
         there, given = flags(condition, z)
         z = z.masked_fill(~there[..., None], 0.0)
-        levels = self.features(level.reshape(len(x), self.blocks).masked_fill(~there, 0.0))
+        level = level.reshape(len(x), self.blocks).masked_fill(~there, 0.0)
+        straight = 0.0 if self.gaussian is None else self.gaussian(z, level)
+        levels = self.features(level)
         if self.flags:
             z = torch.cat((z, there[..., None].to(z.dtype)), dim=-1)
             levels = torch.cat((levels, given[..., None].to(levels.dtype)), dim=-1)
@@ -192,5 +206,5 @@ class ResidualMLP(nn.Module):
         h = self.inward(z.flatten(1))
         for block in self.residuals:
             h = block(h, c)
-        out: Tensor = self.outward(self.modulation(h, c)).reshape(len(x), self.blocks, self.dim)
+        out: Tensor = self.outward(self.modulation(h, c)).reshape(len(x), self.blocks, self.dim) + straight
         return out.masked_fill(~there[..., None], 0.0).reshape(x.shape)

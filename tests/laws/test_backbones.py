@@ -5,11 +5,17 @@ from functools import partial
 import pytest
 import torch
 
-from mhdiff.diffusion import UNTOLD, BlockTransformer, Condition, ResidualMLP
+from mhdiff.diffusion import UNTOLD, BlockTransformer, Condition, ResidualMLP, VDenoiser, VPSchedule
+from mhdiff.diffusion.gaussian_term import GaussianTerm
+from mhdiff.diffusion.loss import denoising_loss
 from ontology.errors import InputError
 
 DIM, BLOCKS, CLASSES = 4, 3, 5
-KINDS = [partial(ResidualMLP, width=16, depth=2), partial(BlockTransformer, width=16, depth=2, heads=2)]
+KINDS = [
+    partial(ResidualMLP, width=16, depth=2),
+    partial(ResidualMLP, width=16, depth=2, gaussian=True),
+    partial(BlockTransformer, width=16, depth=2, heads=2),
+]
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.func.__name__)
@@ -84,6 +90,8 @@ def test_one_latent_without_blocks(kind):
 
 def test_the_second_derivative_is_there_also_while_training(kind):
     network = kind(DIM, BLOCKS, CLASSES).train()
+    if getattr(network, "gaussian", None) is not None:  # nothing where it starts, and its maps are idle
+        torch.nn.init.normal_(network.gaussian.log_variance)
     x, level, present = question()
     x.requires_grad_()
     answer = network(x, level, Condition(torch.arange(6) % CLASSES, present))
@@ -120,3 +128,57 @@ def test_impossible_sizes_are_refused(kind, wrong):
 def test_heads_must_divide_the_width():
     with pytest.raises(InputError, match="multiple of heads"):
         BlockTransformer(DIM, BLOCKS, width=10, heads=4)
+
+
+def test_the_gaussian_term_is_the_best_answer_for_gaussian_blocks():
+    """F = (E[z_0 | z_t] - alpha z_t) / sigma, by the covariance of each block."""
+    torch.manual_seed(0)
+    root = torch.randn(BLOCKS, DIM, DIM, dtype=torch.float64)
+    variance, axes = torch.linalg.eigh(root @ root.mT)
+    term = GaussianTerm(DIM, BLOCKS).double()
+    with torch.no_grad():
+        term.inward.copy_(axes)
+        term.outward.copy_(axes.mT)
+        term.log_variance.copy_(variance.log())
+    x, level, _ = (part.double() for part in question())
+    alpha = (1 + (2 * level).exp()).rsqrt()[..., None]
+    sigma = alpha * level.exp()[..., None]
+    noisy = alpha[..., None] ** 2 * (root @ root.mT) + sigma[..., None] ** 2 * torch.eye(
+        DIM, dtype=torch.float64
+    )
+    mean = alpha * (root @ root.mT @ torch.linalg.solve(noisy, x[..., None]))[..., 0]
+    torch.testing.assert_close(term(x, level), (mean - alpha * x) / sigma)
+
+
+def test_the_gaussian_term_starts_as_nothing():
+    torch.manual_seed(0)
+    with_term = ResidualMLP(DIM, BLOCKS, CLASSES, width=16, depth=2, gaussian=True)
+    without = ResidualMLP(DIM, BLOCKS, CLASSES, width=16, depth=2)
+    without.load_state_dict({k: v for k, v in with_term.state_dict().items() if "gaussian" not in k})
+    x, level, _ = question()
+    assert torch.equal(with_term(x, level), without(x, level))
+
+
+def test_noise_that_the_hidden_layer_cannot_hold_is_left_in_without_the_gaussian_term():
+    """Latents that fill 2 of 12 directions, a hidden layer of 4: what is left over in the other ten."""
+    left = {}
+    for gaussian in (False, True):
+        torch.manual_seed(0)
+        network = VDenoiser(ResidualMLP(12, width=4, depth=1, gaussian=gaussian), VPSchedule())
+        optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
+        draw = seeded()
+        for _ in range(400):
+            z = torch.zeros(256, 12)
+            z[:, :2] = torch.randn(256, 2, generator=draw) * 6**0.5  # variance 1 a direction, on the average
+            optimiser.zero_grad()
+            denoising_loss(network, z, "v", generator=draw).backward()
+            optimiser.step()
+        times = torch.full((2000,), 0.3)
+        alpha, sigma = network.schedule(times[:, None])
+        with torch.no_grad():
+            noise = torch.randn(2000, 12, generator=draw)
+            clean = torch.zeros(2000, 12)
+            clean[:, :2] = torch.randn(2000, 2, generator=draw) * 6**0.5
+            left[gaussian] = float(network(alpha * clean + sigma * noise, times).z_0[:, 2:].square().mean())
+    assert left[True] < 0.02
+    assert left[False] > 5 * left[True]
