@@ -284,7 +284,7 @@ def test_whatever_the_loader_refuses_is_an_error_at_the_same_place(files):
 
 
 @pytest.mark.slow
-@settings(max_examples=LENGTH // 2, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=LENGTH // 5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(spoiled(TINY), edited()))
 def test_whatever_the_loader_refuses_is_an_error_at_the_same_place_at_length(files):
     refused_is_reported(files)
