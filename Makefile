@@ -23,7 +23,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -m 'not slow' $(TOGETHER) $(ARGS)
 
 slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow -n 2 $(ARGS)
+	$(BIN)/python -m pytest -m slow -n 2 --maxschedchunk 1 $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .
