@@ -17,10 +17,8 @@ demo: $(STAMP)
 	$(BIN)/mhdiff demo --out runs/demo
 
 # two at once, each of one thread (tests/__init__.py), and neighbours together, which share what was trained for them
-TOGETHER := -n 2 --dist worksteal
-
 test: $(STAMP)
-	$(BIN)/python -m pytest -m 'not slow' $(TOGETHER) $(ARGS)
+	$(BIN)/python -m pytest -m 'not slow' -n 2 --dist worksteal $(ARGS)
 
 slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow -n 2 --maxschedchunk 1 $(ARGS)

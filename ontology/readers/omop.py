@@ -183,10 +183,12 @@ def _table(folder: Path, name: str, report: LoadReport) -> pl.DataFrame:
             f"the table cannot be read ({error})", path=file, remedy="Download it again"
         ) from error
     lower = [column.lower() for column in frame.columns]
+    seen: set[str] = set()
     for column in lower:
-        if lower.count(column) > 1:
+        if column in seen:
             raise InputError("two columns have the same name but for upper and lower case", path=file, row=1,
                              column=column, remedy="Keep one of them")  # fmt: skip
+        seen.add(column)
     frame.columns = lower
     for column in _COLUMNS[name]:
         if column not in frame.columns:
