@@ -143,7 +143,8 @@ class ResidualMLP(nn.Module):
         classes: Number of classes that it can be told; 0 for none.
         width: Width of the hidden layer.
         depth: Number of residual blocks.
-        gaussian: Add the Gaussian term, which is wanted where `width` is not well above `blocks * dim`.
+        gaussian: Add the Gaussian term, which is wanted where `width` is not well above `blocks * dim`. False leaves
+            noise in the draws, and is for showing that.
     """
 
     def __init__(
@@ -153,7 +154,7 @@ class ResidualMLP(nn.Module):
         classes: int = 0,
         width: int = 128,
         depth: int = 3,
-        gaussian: bool = False,
+        gaussian: bool = True,
     ) -> None:
         super().__init__()
         check_size("ResidualMLP", dim, blocks, classes, width, depth)
@@ -176,6 +177,21 @@ class ResidualMLP(nn.Module):
         # Starts near F = 0, the best answer for unit Gaussian latents, yet every gradient flows.
         with torch.no_grad():
             self.outward.weight.mul_(0.1)
+            self.outward.bias.zero_()
+
+    @torch.no_grad()
+    def begin(self, z: Float[Tensor, "rows blocks dim"], counted: Bool[Tensor, "rows blocks"]) -> None:
+        """Start anew from the Gaussian term of these latents; without the term nothing is done.
+
+        The hidden layers stay, and what is read off them starts at 0.
+
+        Args:
+            z: Clean latents, standardised.
+            counted: True for the blocks of a row that count.
+        """
+        if self.gaussian is not None:
+            self.gaussian.begin(z, counted)
+            self.outward.weight.zero_()
             self.outward.bias.zero_()
 
     def forward(

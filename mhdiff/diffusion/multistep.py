@@ -19,11 +19,15 @@ from torch import Tensor
 from mhdiff.diffusion.condition import Condition
 from mhdiff.diffusion.denoiser import Estimate
 from mhdiff.diffusion.noise import Source
-from mhdiff.diffusion.sampler import Sampler
+from mhdiff.diffusion.sampler import Sampler, eased
 
 
 class DPMSolver(Sampler):
     """The probability-flow equation by DPM-Solver++(2M)."""
+
+    def times(self, like: Tensor) -> Tensor:
+        """The grid from the schedule's end to 0, eased in sigma / (alpha + sigma)."""
+        return self.denoiser.schedule.times_by_noise(eased(self.shares(like)))
 
     def walk(
         self,

@@ -135,6 +135,21 @@ class DiffusionPrior(Prior):
         """Take the parameters into the average."""
         self.ema.update(self.denoiser)
 
+    @torch.no_grad()
+    def restandardise(self, latents: Latents) -> None:
+        """Standardise anew, and let the network start from the Gaussian law of these latents, if it can.
+
+        Args:
+            latents: The patients of the training fold, each once, with nothing masked.
+        """
+        super().restandardise(latents)
+        known = self.known_blocks(latents)
+        if not self.models_modalities:  # then incomplete patients teach the shared block too
+            known = torch.cat((latents.known[:, None], known[:, 1:]), dim=1)
+        for part in self.modules():  # the network and its average
+            if isinstance(part, ResidualMLP):
+                part.begin(self.blocks(latents)[:, self.span], known[:, self.span])
+
     def loss(
         self,
         latents: Latents,

@@ -12,10 +12,15 @@ Heun is of order 2 and asks the denoiser twice a step; the others, of order 1 (w
 - xi ~ N(0, I); eta = 0 is deterministic, eta = 1 the ancestral sampler.
 
 In the angle phi the probability-flow equation has no singularity, and v is 0 for a unit Gaussian. Heun walks a grid
-uniform in phi, DDIM one uniform in sigma / (alpha + sigma), the time of rectified flow, in which its step is a
+in phi, DDIM one uniform in sigma / (alpha + sigma), the time of rectified flow, in which its step is a
 straight line; Euler-Maruyama one uniform in sqrt(u), which for VP is nearly uniform in t and leaves no step long in u.
 So a walk is the same for all schedules but for where it starts, at the schedule's `end`. `mhdiff.diffusion.effort` says
 which sampler is the best for how many evaluations.
+
+The samplers of order 2 walk a grid that is `eased`, w(s) = (s + (1 - cos(pi s)) / 2) / 2 for uniform s: its steps at
+the ends are half as long as uniform ones. A direction in which latents vary little, by l << 1, bends within
+sqrt(l) of data, and one in which they vary much within 1 / sqrt(l) of noise; standardised latents have both, since
+their coordinates hang together.
 
 A block that is observed stays at t = 0 and as it is: the rest is drawn given it. A block that is not present stays at
 the noisy end, is read as 0 and comes back as 0.
@@ -25,6 +30,7 @@ of what it is given, which is what an explanation of an imputed diagnosis follow
 whoever wants draws as data walks under `torch.no_grad()`; `sample`, which is given nothing, does so itself.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -73,6 +79,15 @@ def rows_of(condition: Condition | None, rows: slice) -> Condition | None:
         return None
     parts = (condition.label, condition.present, condition.observed)
     return Condition(*(None if part is None else part[rows].clone() for part in parts))
+
+
+def eased(shares: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
+    """(s + (1 - cos(pi s)) / 2) / 2: a grid on [0, 1] that is finer at both ends.
+
+    Args:
+        shares: A uniform grid.
+    """
+    return (shares + (1 - torch.cos(math.pi * shares)) / 2) / 2
 
 
 class Sampler(ABC):
@@ -236,8 +251,8 @@ class Heun(Sampler):
     evaluations_per_step = 2
 
     def times(self, like: Tensor) -> Float[Tensor, " steps+1"]:
-        """The grid from the schedule's end to 0, uniform in the angle."""
-        return self.denoiser.schedule.times_by_angle(self.shares(like))
+        """The grid from the schedule's end to 0, eased in the angle."""
+        return self.denoiser.schedule.times_by_angle(eased(self.shares(like)))
 
     def step(
         self,

@@ -45,6 +45,18 @@ def test_gaussian(schedule):
     assert away.max() < 1e-3
 
 
+def test_a_gaussian_whose_variances_are_far_apart(monkeypatch):
+    variance = torch.logspace(1.2, -2.5, 32, dtype=F64)
+    variance /= variance.mean()
+    model = GaussianDenoiser(torch.zeros(32, dtype=F64), variance.diag())
+    z = torch.randn(20, 32, dtype=F64, generator=seeded()) * variance.sqrt()
+    truth = torch.distributions.Normal(0, variance.sqrt()).log_prob(z).sum(1)
+    away = (log_likelihood(model, z) - truth).abs().max() / 32
+    assert away < 1e-3
+    monkeypatch.setattr("mhdiff.diffusion.likelihood.eased", lambda shares: shares)
+    assert (log_likelihood(model, z) - truth).abs().max() / 32 > 3 * away
+
+
 MEANS = torch.tensor([[1.0, 0.7], [-1.0, 0.5], [0.0, -1.2]], dtype=F64)
 SPREADS = torch.tensor([[0.09, 0.03], [0.03, 0.12]], dtype=F64).expand(3, 2, 2)
 

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import torch
+from sklearn.covariance import ledoit_wolf
 
 from mhdiff.diffusion import (
     DiffusionPrior,
@@ -67,6 +68,23 @@ def test_what_the_head_says_of_the_latent_itself_stays(name):
     net.restandardise(latents)
     torch.testing.assert_close(net.head(net.prior.standardise(latents)), before, atol=1e-9, rtol=1e-9)
     assert not torch.allclose(net.head[0].weight, weight)
+
+
+@pytest.mark.parametrize("hierarchy", ["full", "flat", "no_shared"])
+def test_the_network_and_its_average_begin_from_the_gaussian_law_of_these_latents(hierarchy):
+    prior = DiffusionPrior(small.DIM, len(small.MODALITIES), hierarchy=hierarchy).double()
+    latents = drawn(1)
+    prior.restandardise(latents)
+    blocks, known = prior.blocks(latents), prior.known_blocks(latents)
+    if hierarchy == "flat":
+        known[:, 0] = latents.known
+    for denoiser in (prior.denoiser, prior.averaged):
+        term = denoiser.backbone.gaussian
+        for place, b in enumerate(range(prior.span.start, prior.span.stop)):
+            rows = blocks[known[:, b], b]
+            found = term.inward[place] @ term.log_variance[place].exp().diag() @ term.outward[place]
+            moments = ledoit_wolf(rows.numpy(), assume_centered=True)[0]
+            torch.testing.assert_close(found, torch.from_numpy(moments))
 
 
 def test_a_block_of_fewer_than_two_rows_keeps_its_own():
