@@ -2,10 +2,10 @@
 
     python -m benchmarks.bench_sampling [--cases 10000] [--width 256] [--steps 25] [--runs 3]
 
-10,000 latents with the default backbone by 25 steps of Heun's method, and by DPM-Solver++ with twice as many, which is
-as many evaluations; the same number of runs of the backbone alone on the same rows is what they are held against. One core
-each, and processor time is what counts: on a shared machine threads that wait for one another spend it too. Two idle
-cores need no more of wall time.
+10,000 latents with the default backbone by 25 steps of Heun's method, and by DPM-Solver++ with twice as many, which
+is as many evaluations; the same number of runs of the backbone alone on the same rows is what they are held against.
+One core each, and processor time is what counts: on a shared machine threads that wait for one another spend it too.
+Two idle cores need no more of wall time.
 """
 
 from __future__ import annotations
