@@ -9,7 +9,7 @@ from typing import Final, cast
 from mhdiff.cohort.import_report import ImportReport
 from ontology.errors import InputError
 
-Adapter = Callable[..., ImportReport]  # (source, out, and the options that `OPTIONS` names)
+Adapter = Callable[..., ImportReport]  # (source, out, max_bad=, and the options that `OPTIONS` names)
 KINDS: Final = {
     "covid-chestxray": "mhdiff.cohort.covid_chestxray:import_covid_chestxray",
     "hannover": "mhdiff.cohort.hannover:import_hannover",
@@ -19,7 +19,7 @@ OPTIONS: Final[dict[str, tuple[str, ...]]] = {"omop": ("ranges",)}
 
 
 def adapter(kind: str, options: Iterable[str] = ()) -> Adapter:
-    """Give the function that imports a kind of source: (source, out, **options) -> ImportReport.
+    """Give the function that imports a kind of source: (source, out, max_bad=, **options) -> ImportReport.
 
     Args:
         kind: A key of `KINDS`.

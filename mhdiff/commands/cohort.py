@@ -23,16 +23,22 @@ def _configure_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ranges", metavar="FILE", help="reference ranges for values that the source gives none (omop): CSV"
     )
+    parser.add_argument(
+        "--max-bad", default="1%", metavar="N|P%",
+        help="stop if more broken rows are refused: a count, or per cent of the rows of a file (default: 1%%)",
+    )  # fmt: skip
     _json(parser)
 
 
 def _import(args: argparse.Namespace) -> None:
     from mhdiff.cohort.adapters import adapter
+    from mhdiff.cohort.refused import MaxBad
 
+    max_bad = MaxBad.parse(args.max_bad)
     options = {} if args.ranges is None else {"ranges": Path(args.ranges)}
     run = adapter(args.kind, options)
     with console.steps(f"reading {args.source}"):
-        report = run(Path(args.source), Path(args.out), **options)
+        report = run(Path(args.source), Path(args.out), max_bad=max_bad, **options)
     console.say(f"wrote {args.out}; this report is in metadata/import_report.json")
     if args.json:
         console.out_json(report.to_dict())
