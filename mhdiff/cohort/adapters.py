@@ -13,9 +13,10 @@ Adapter = Callable[..., ImportReport]  # (source, out, max_bad=, and the options
 KINDS: Final = {
     "covid-chestxray": "mhdiff.cohort.covid_chestxray:import_covid_chestxray",
     "hannover": "mhdiff.cohort.hannover:import_hannover",
+    "manifest": "mhdiff.cohort.manifest:import_manifest",
     "omop": "mhdiff.cohort.omop:import_omop",
 }
-OPTIONS: Final[dict[str, tuple[str, ...]]] = {"omop": ("ranges",)}
+OPTIONS: Final[dict[str, tuple[str, ...]]] = {"manifest": ("columns",), "omop": ("ranges",)}
 
 
 def adapter(kind: str, options: Iterable[str] = ()) -> Adapter:

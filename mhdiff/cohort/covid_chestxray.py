@@ -78,7 +78,6 @@ def import_covid_chestxray(source: str | Path, out: str | Path, *, max_bad: MaxB
             folder,
             report,
             tables,
-            patients,
             sites,
             labels,
             groups,

@@ -83,7 +83,6 @@ def import_hannover(source: str | Path, out: str | Path, *, max_bad: MaxBad = DE
             folder,
             report,
             tables,
-            patients,
             sites,
             labels,
             groups,

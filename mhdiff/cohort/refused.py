@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -136,6 +137,30 @@ class Refused:
             seen.append(place)
         if not self.max_bad.percent and self.bad.total() > self.max_bad.number:
             self._stop(next(iter(self.first)), f"{self.bad.total()} refused so far")
+
+    def add_lines(
+        self, reason: str, file: Path, lines: Iterable[int], column: str | None = None, *, remedy: str = ""
+    ) -> int:
+        """Refuse several rows for one reason.
+
+        Args:
+            reason: See `add`.
+            file: See `add`.
+            lines: Their lines, in ascending order.
+            column: See `add`.
+            remedy: See `add`.
+
+        Returns:
+            How many they are.
+
+        Raises:
+            InputError: See `add`.
+        """
+        every = list(lines)
+        for place, line in enumerate(every[:_PLACES]):
+            rest = len(every) - min(len(every), _PLACES) if place == 0 else 0
+            self.add(reason, file, line, column, n=1 + rest, remedy=remedy)
+        return len(every)
 
     def read(self, file: Path, n: int = 1) -> None:
         """Count rows that were read, refused ones included: what a percentage is taken of.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -78,3 +80,16 @@ def unusable_image(place: Path, source: Path) -> tuple[str, str]:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return "the image is truncated or not readable", "Download it again, or remove the row"
     return "", ""
+
+
+def bring(place: Path, target: Path) -> None:
+    """Link a file into the cohort, or copy it where another file system is.
+
+    Args:
+        place: The file.
+        target: Its new place, whose folder is there.
+    """
+    try:
+        os.link(place.resolve(), target)
+    except OSError:
+        shutil.copyfile(place, target)
