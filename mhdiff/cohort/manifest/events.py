@@ -94,13 +94,12 @@ class Values:
                 rows, strange = self.united(rows, entry)
                 unknown.append(strange)
                 value = value * pl.col(_UNIT)
-            low, high = entry.possible
             rows = rows.with_columns(value.alias(_VALUE))
-            outside = (pl.col(_VALUE) < low) if low is not None else pl.lit(False)
-            outside = outside | ((pl.col(_VALUE) > high) if high is not None else pl.lit(False))
-            rows = self.refuse(
-                rows, outside, "the value is not possible, as declared", name, "Correct it, or see its unit"
-            )
+            for bound, outside in zip(entry.possible, (pl.Expr.lt, pl.Expr.gt), strict=True):
+                if bound is not None:
+                    remedy = "Correct it, or see its unit"
+                    wrong = outside(pl.col(_VALUE), bound)
+                    rows = self.refuse(rows, wrong, "the value is not possible, as declared", name, remedy)
             code = f"LOINC/{entry.what}//{entry.unit}"
             self.code(
                 code,

@@ -202,6 +202,12 @@ def test_what_is_broken_is_refused_with_its_line(write, tmp_path, reason, capsys
     assert Cohort.open(tmp_path / "out").validate() == []
 
 
+def test_a_laboratory_may_be_declared_in_its_fewest_words(write, tmp_path):
+    rows = [{"patient": str(i), "exam": "2020-01-01", "crp": str(-i)} for i in range(7)]
+    run(write(rows, COLUMNS | {"labs": {"crp": LAB}}), tmp_path)
+    assert sorted(events(tmp_path, "LOINC")["numeric_value"]) == [-6, -5, -4, -3, -2, -1, 0]
+
+
 def test_a_key_may_not_repeat_and_a_short_row_costs_itself(write, tmp_path):
     head = ("row", *HEAD)
     rows = [{"row": str(i % 2), "patient": str(i), "exam": "2020-01-01"} for i in range(3)]
