@@ -14,9 +14,14 @@ KINDS: Final = {
     "covid-chestxray": "mhdiff.cohort.covid_chestxray:import_covid_chestxray",
     "hannover": "mhdiff.cohort.hannover:import_hannover",
     "manifest": "mhdiff.cohort.manifest:import_manifest",
+    "meds": "mhdiff.cohort.from_meds:import_meds",
     "omop": "mhdiff.cohort.omop:import_omop",
 }
-OPTIONS: Final[dict[str, tuple[str, ...]]] = {"manifest": ("columns",), "omop": ("ranges",)}
+OPTIONS: Final[dict[str, tuple[str, ...]]] = {
+    "manifest": ("columns",),
+    "meds": ("images",),
+    "omop": ("ranges",),
+}
 
 
 def adapter(kind: str, options: Iterable[str] = ()) -> Adapter:

@@ -16,6 +16,7 @@ from mhdiff.cohort import meds, splits
 from mhdiff.cohort.import_report import SMALL_CLASS, ImportReport
 
 FOLDS, SEED = 5, 0
+_VALUES = ("categorical_value", "integer_value", "boolean_value", "float_value")
 
 
 class Label(NamedTuple):
@@ -96,9 +97,22 @@ def count(
     kinds = events.group_by(kind=pl.col("code").str.extract(r"^([^/]+)")).len().sort("kind")
     report.written = {"patients": len(sites), **{f"{kind} events": n for kind, n in kinds.iter_rows()}}
     report.sites = dict(Counter(sites.values()).most_common())
+    count_labels(report, labels)
+
+
+def count_labels(report: ImportReport, labels: Mapping[str, pl.DataFrame]) -> None:
+    """Count the labels in the report.
+
+    Args:
+        report: Filled.
+        labels: Name -> columns subject_id and the value columns of `meds.LABELS`.
+    """
     for name, given in labels.items():
-        table = given.group_by("categorical_value").agg(pl.len(), pl.col("subject_id").n_unique())
-        rows = table.sort("categorical_value").rows()
+        value = pl.coalesce(pl.col(c).cast(pl.String) for c in _VALUES if c in given.columns).fill_null(
+            "none"
+        )
+        table = given.group_by(value.alias("value")).agg(pl.len(), pl.col("subject_id").n_unique())
+        rows = table.sort("value").rows()
         report.labels[name] = {v: {"samples": n, "patients": people} for v, n, people in rows}
         report.small_classes += [f"{name}: {v} ({people})" for v, _, people in rows if people < SMALL_CLASS]
 

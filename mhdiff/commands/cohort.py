@@ -23,6 +23,9 @@ def _configure_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ranges", metavar="FILE", help="reference ranges for values that the source gives none (omop): CSV"
     )
+    parser.add_argument(
+        "--images", metavar="FILE", help="table of images to add (meds): subject_id, time, path, modality"
+    )
     parser.add_argument("--columns", metavar="FILE", help="what the columns are (manifest): YAML")
     parser.add_argument(
         "--max-bad", default="1%", metavar="N|P%",
@@ -36,7 +39,7 @@ def _import(args: argparse.Namespace) -> None:
     from mhdiff.cohort.refused import MaxBad
 
     max_bad = MaxBad.parse(args.max_bad)
-    given = {name: getattr(args, name) for name in ("ranges", "columns")}
+    given = {name: getattr(args, name) for name in ("ranges", "columns", "images")}
     options = {name: Path(value) for name, value in given.items() if value is not None}
     run = adapter(args.kind, options)
     with console.steps(f"reading {args.source}"):

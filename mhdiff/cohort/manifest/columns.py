@@ -19,11 +19,12 @@ A column that is not declared here is named in the report, one that is declared 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from mhdiff.cohort.text_rows import Wanted
 
 SEXES: Final = {**dict.fromkeys(("f", "female"), "F"), **dict.fromkeys(("m", "male"), "M")}
 
@@ -117,6 +118,11 @@ class Columns:
     @property
     def used(self) -> dict[str, str]:
         """Every column that is read -> the key that declares it, in the order of the declaration."""
+        return dict(self.wanted.used)
+
+    @property
+    def wanted(self) -> Wanted:
+        """What is read of the file."""
         found: dict[str, str] = {self.subject: "subject"}
         single = (("key", self.key), ("time", self.time.column), ("time.from", self.time.start))
         for key, name in (*single, *((k, getattr(self, k)) for k in ("site", "sex", "birth", "age"))):
@@ -127,16 +133,4 @@ class Columns:
                 for name in (entry.column, entry.time, entry.unit_column):
                     if name is not None:
                         found.setdefault(name, kind)
-        return found
-
-    def missing(self, held: list[str]) -> tuple[str, str, str] | None:
-        """Give the first declared column that a file does not have: its name, its key and what is like it.
-
-        Args:
-            held: The file's columns.
-        """
-        for name, key in self.used.items():
-            if name not in held:
-                like = difflib.get_close_matches(name, held, 3, 0.6)
-                return name, key, ", ".join(like)
-        return None
+        return Wanted(found, self.ignore, self.file.name)

@@ -8,12 +8,12 @@ from typing import Final
 import polars as pl
 
 from mhdiff.cohort import meds
+from mhdiff.cohort.image_files import suffix, unusable
 from mhdiff.cohort.import_report import ImportReport
 from mhdiff.cohort.manifest.columns import Columns, Entry
-from mhdiff.cohort.manifest.files import suffix, unusable
 from mhdiff.cohort.manifest.people import BORN, SUBJECT, TIME, read_time
-from mhdiff.cohort.manifest.rows import LINE
 from mhdiff.cohort.source_files import bring
+from mhdiff.cohort.text_rows import LINE
 from mhdiff.cohort.values import numbers
 from ontology.errors import InputError
 from ontology.files import sha256

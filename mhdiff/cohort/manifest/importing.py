@@ -12,8 +12,8 @@ from mhdiff.cohort.imported import write_frames
 from mhdiff.cohort.manifest.declaration import read_columns
 from mhdiff.cohort.manifest.events import Values
 from mhdiff.cohort.manifest.people import SOURCE, SUBJECT, place_rows, static_events
-from mhdiff.cohort.manifest.rows import read_rows
 from mhdiff.cohort.refused import DEFAULT, MaxBad, Refused
+from mhdiff.cohort.text_rows import read_rows
 from ontology.errors import InputError
 from ontology.files import atomic_directory
 
@@ -56,7 +56,7 @@ def import_manifest(
         )
     declared = read_columns(Path(columns))
     report = ImportReport(KIND, refused=Refused(max_bad, file.parent), choices=list(CHOICES))
-    table = read_rows(file, declared, report)
+    table = read_rows(file, declared.wanted, report)
     read = table.height
     rows = place_rows(table, declared, file, report)
     report.refused.check()

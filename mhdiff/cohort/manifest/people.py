@@ -11,7 +11,7 @@ from mhdiff.cohort import meds
 from mhdiff.cohort.cohort import UNKNOWN_SITE
 from mhdiff.cohort.import_report import ImportReport
 from mhdiff.cohort.manifest.columns import Columns
-from mhdiff.cohort.manifest.rows import LINE
+from mhdiff.cohort.text_rows import LINE
 from mhdiff.cohort.values import numbers, stated, subject_number, times
 from ontology.errors import InputError
 

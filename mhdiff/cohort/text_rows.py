@@ -1,4 +1,4 @@
-"""A manifest's rows as text, each with its line: CSV, TSV (plain or gzipped), JSON lines or Parquet.
+"""A table's rows as text, each with its line: CSV, TSV (plain or gzipped), JSON lines or Parquet.
 
 CSV is read line by line, so that a row is told by the line where it begins, whatever line breaks its notes hold, and so
 that one broken row costs that row. A line that is not UTF-8 is read as Windows-1252 and counted.
@@ -7,17 +7,18 @@ that one broken row costs that row. A line that is not UTF-8 is read as Windows-
 from __future__ import annotations
 
 import csv
+import difflib
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import polars as pl
 
 from mhdiff.cohort.import_report import ImportReport
-from mhdiff.cohort.manifest.columns import Columns
 from ontology.errors import InputError
 from ontology.progress import step
 
@@ -26,45 +27,62 @@ MAX_COLUMNS: Final = 10_000
 MAX_LINE: Final = 1 << 24  # bytes
 _SEPARATORS: Final = {".csv": ",", ".tsv": "\t"}
 _TOLD: Final = 50_000  # lines
-_WIDE: Final = "A manifest has a row for each visit: select the columns that are declared before exporting it"
+_WIDE: Final = (
+    "Select the columns that are needed before exporting it: a row is a visit, not a patient's whole life"
+)
 
 
-def read_rows(file: Path, columns: Columns, report: ImportReport) -> pl.DataFrame:
-    """Read the declared columns of all rows as text.
+@dataclass(frozen=True)
+class Wanted:
+    """Which columns are read.
+
+    Attributes:
+        used: Column -> what declares it, in the order in which they are given.
+        ignore: Columns that are known and not read.
+        where: Where they are declared, for messages.
+    """
+
+    used: Mapping[str, str]
+    ignore: tuple[str, ...] = ()
+    where: str = "the table"
+
+
+def read_rows(file: Path, wanted: Wanted, report: ImportReport) -> pl.DataFrame:
+    """Read the wanted columns of all rows as text.
 
     Args:
-        file: The manifest.
-        columns: What is declared.
+        file: The table.
+        wanted: Which columns.
         report: Where rows are counted, and columns named that are not declared.
 
     Returns:
-        `LINE` and the declared columns; null where a cell is empty or says NA.
+        `LINE` and the wanted columns; null where a cell is empty or says NA.
 
     Raises:
         InputError: If the file is of no known kind or lacks a declared column, or too many rows are broken.
     """
     if not file.is_file():
-        raise InputError("there is no such file", path=file, remedy="Give the manifest: a file, not a folder")
+        raise InputError("there is no such file", path=file, remedy="Give a file, not a folder")
     name = file.name.lower()
     suffix = Path(name.removesuffix(".gz")).suffix
     if suffix in _SEPARATORS:
-        table = _csv(file, _SEPARATORS[suffix], columns, report)
+        table = _csv(file, _SEPARATORS[suffix], wanted, report)
     elif suffix in (".jsonl", ".ndjson"):
-        table = _json_lines(file, columns, report)
+        table = _json_lines(file, wanted, report)
     elif name.endswith(".parquet"):
-        table = _parquet(file, columns, report)
+        table = _parquet(file, wanted, report)
     else:
         kinds = ".csv, .tsv, .jsonl (all perhaps .gz) or .parquet"
         raise InputError(
-            "the manifest's kind is not known", path=file, remedy=f"Its name must end in {kinds}"
+            "the kind of the file is not known", path=file, remedy=f"Its name must end in {kinds}"
         )
     report.refused.check()
     if table.is_empty():
-        raise InputError("there is no usable row", path=file, remedy="Give a manifest with rows")
+        raise InputError("there is no usable row", path=file, remedy="Give a table with rows")
     return table
 
 
-def _csv(file: Path, separator: str, columns: Columns, report: ImportReport) -> pl.DataFrame:
+def _csv(file: Path, separator: str, wanted: Wanted, report: ImportReport) -> pl.DataFrame:
     rows: list[list[str]] = []
     line = 1
     limit = csv.field_size_limit(MAX_LINE)
@@ -75,8 +93,8 @@ def _csv(file: Path, separator: str, columns: Columns, report: ImportReport) -> 
             _too_wide(file, first.count(separator) + 1)
         reader = csv.reader(_before(first, lines), delimiter=separator, strict=True)
         header = [name.strip() for name in next(reader, [])]
-        _header(file, header, columns, report)
-        places = [header.index(name) for name in columns.used]
+        _header(file, header, wanted, report)
+        places = [header.index(name) for name in wanted.used]
         line = reader.line_num + 1
         for record in reader:
             report.refused.read(file)
@@ -101,10 +119,10 @@ def _csv(file: Path, separator: str, columns: Columns, report: ImportReport) -> 
         ) from error
     finally:
         csv.field_size_limit(limit)
-    return _frame(rows, columns)
+    return _frame(rows, wanted)
 
 
-def _json_lines(file: Path, columns: Columns, report: ImportReport) -> pl.DataFrame:
+def _json_lines(file: Path, wanted: Wanted, report: ImportReport) -> pl.DataFrame:
     rows: list[list[str | None]] = []
     seen: dict[str, None] = {}
     for line, text in enumerate(_lines(file, report), 1):
@@ -123,7 +141,7 @@ def _json_lines(file: Path, columns: Columns, report: ImportReport) -> pl.DataFr
         seen.update(dict.fromkeys(record))
         if len(seen) > MAX_COLUMNS:
             _too_wide(file, len(seen))
-        nested = next((n for n in columns.used if isinstance(record.get(n), (dict, list))), None)
+        nested = next((n for n in wanted.used if isinstance(record.get(n), (dict, list))), None)
         if nested is not None:
             report.refused.add(
                 "the value is a list or an object",
@@ -133,9 +151,9 @@ def _json_lines(file: Path, columns: Columns, report: ImportReport) -> pl.DataFr
                 remedy="Write one text or number, several with a separator",
             )
             continue
-        rows.append([str(line), *(_plain(record.get(name)) for name in columns.used)])
-    _header(file, list(seen), columns, report)
-    return _frame(rows, columns)
+        rows.append([str(line), *(_plain(record.get(name)) for name in wanted.used)])
+    _header(file, list(seen), wanted, report)
+    return _frame(rows, wanted)
 
 
 def _plain(value: Any) -> str | None:
@@ -144,13 +162,13 @@ def _plain(value: Any) -> str | None:
     return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
-def _parquet(file: Path, columns: Columns, report: ImportReport) -> pl.DataFrame:
+def _parquet(file: Path, wanted: Wanted, report: ImportReport) -> pl.DataFrame:
     try:
         schema = pl.read_parquet_schema(file)
         if len(schema) > MAX_COLUMNS:
             _too_wide(file, len(schema))
-        _header(file, list(schema), columns, report)
-        for name in columns.used:
+        _header(file, list(schema), wanted, report)
+        for name in wanted.used:
             if schema[name].is_nested() or schema[name] == pl.Binary:
                 raise InputError(
                     f"the column is {schema[name]}",
@@ -159,12 +177,12 @@ def _parquet(file: Path, columns: Columns, report: ImportReport) -> pl.DataFrame
                     remedy="Write one text or number a row, several with a separator",
                 )
         step(f"reading {file.name}")
-        held = pl.read_parquet(file, columns=list(columns.used))
+        held = pl.read_parquet(file, columns=list(wanted.used))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise InputError("the file is not readable Parquet", path=file, remedy="Export it again") from error
     report.refused.read(file, held.height)
-    text = held.select(_as_text(name, schema[name]) for name in columns.used)
-    return text.select(pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(LINE), *columns.used)
+    text = held.select(_as_text(name, schema[name]) for name in wanted.used)
+    return text.select(pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(LINE), *wanted.used)
 
 
 def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:
@@ -179,31 +197,31 @@ def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:
     return text.alias(name)
 
 
-def _frame(rows: list[Any], columns: Columns) -> pl.DataFrame:
-    schema = {LINE: pl.String, **dict.fromkeys(columns.used, pl.String)}
+def _frame(rows: list[Any], wanted: Wanted) -> pl.DataFrame:
+    schema = {LINE: pl.String, **dict.fromkeys(wanted.used, pl.String)}
     return pl.DataFrame(rows, schema=schema, orient="row").with_columns(pl.col(LINE).cast(pl.Int64))
 
 
-def _header(file: Path, header: list[str], columns: Columns, report: ImportReport) -> None:
+def _header(file: Path, header: list[str], wanted: Wanted, report: ImportReport) -> None:
     """Refuse a header that does not fit, and name the columns that nobody declared."""
     if len(header) > MAX_COLUMNS:
         _too_wide(file, len(header))
-    if lacking := columns.missing(header):
-        name, key, like = lacking
-        advice = f"Is it one of these: {like}?" if like else "Correct the name, or leave the key out"
-        raise InputError(
-            f"the file lacks the column that '{key}' of {columns.file.name} declares",
-            path=file,
-            row=1,
-            column=name,
-            remedy=advice,
-        )
-    for name in columns.used:
+    for name, key in wanted.used.items():
+        if name not in header:
+            like = ", ".join(difflib.get_close_matches(name, header, 3, 0.6))
+            raise InputError(
+                f"the file lacks the column that '{key}' of {wanted.where} declares",
+                path=file,
+                row=1,
+                column=name,
+                remedy=f"Is it one of these: {like}?" if like else "Correct the name, or leave the key out",
+            )
+    for name in wanted.used:
         if header.count(name) > 1:
             raise InputError(
                 "the column is there twice", path=file, row=1, column=name, remedy="Leave one of them"
             )
-    strange = [n for n in header if n not in columns.used and n not in columns.ignore]
+    strange = [n for n in header if n not in wanted.used and n not in wanted.ignore]
     report.name("columns not read, since they are not declared", {name[:40]: 1 for name in strange[:20]})
     if len(strange) > 20:
         report.name("columns not read, since they are not declared", {

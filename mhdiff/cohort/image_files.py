@@ -25,6 +25,24 @@ def suffix(name: str) -> str:
     return next((s for s in (*PICTURES, ".nii.gz", *VOLUMES) if name.lower().endswith(s)), "")
 
 
+def absent(path: str, root: Path) -> tuple[str, str]:
+    """Give the reason why there is no such file in the folder and the remedy, twice "" if there is.
+
+    Args:
+        path: What the row says, relative to the folder.
+        root: Folder that paths are relative to.
+    """
+    place = root / path
+    try:
+        inside = place.resolve().is_relative_to(root.resolve())
+        there = inside and place.is_file()
+    except (OSError, ValueError):
+        return "the path is none", "Write the path of a file, relative to the folder"
+    if not inside:
+        return "the image's path leaves the folder", "Put the image below the folder"
+    return ("", "") if there else ("the image is missing", "Put it there, or empty the cell")
+
+
 def unusable(path: str, root: Path) -> tuple[str, str]:
     """Give the reason why a file is refused and the remedy, twice "" if it can be taken.
 
@@ -32,19 +50,12 @@ def unusable(path: str, root: Path) -> tuple[str, str]:
 
     Args:
         path: What the row says, relative to the folder.
-        root: Folder of the manifest.
+        root: Folder that paths are relative to.
     """
-    place = root / path
-    try:
-        inside = place.resolve().is_relative_to(root.resolve())
-        there = inside and place.is_file()
-    except (OSError, ValueError):
-        return "the path is none", "Write the path of a file, relative to the manifest"
-    if not inside:
-        return "the image's path leaves the folder", "Put the image below the manifest's folder"
-    if not there:
-        return "the image is missing", "Put it there, or empty the cell"
-    kind = suffix(place.name)
+    reason, remedy = absent(path, root)
+    if reason:
+        return reason, remedy
+    place, kind = root / path, suffix(path)
     if not kind:
         return (
             "the image's kind is not known",
