@@ -12,12 +12,14 @@ from ontology.errors import InputError
 Adapter = Callable[..., ImportReport]  # (source, out, max_bad=, and the options that `OPTIONS` names)
 KINDS: Final = {
     "covid-chestxray": "mhdiff.cohort.covid_chestxray:import_covid_chestxray",
+    "eicu": "mhdiff.cohort.eicu:import_eicu",
     "hannover": "mhdiff.cohort.hannover:import_hannover",
     "manifest": "mhdiff.cohort.manifest:import_manifest",
     "meds": "mhdiff.cohort.from_meds:import_meds",
     "omop": "mhdiff.cohort.omop:import_omop",
 }
 OPTIONS: Final[dict[str, tuple[str, ...]]] = {
+    "eicu": ("ranges",),
     "manifest": ("columns",),
     "meds": ("images",),
     "omop": ("ranges",),

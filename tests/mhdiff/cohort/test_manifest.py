@@ -93,7 +93,7 @@ def test_a_manifest_goes_the_whole_way(write, tmp_path, whole_way, capsys):
     assert report["refused"]["rows"] == 0
     assert report["labels"]["lungs"]["pneumonia"] == {"samples": 18, "patients": 18}
     metrics = whole_way(tmp_path / "C", tmp_path / "task.yaml", ["image", "note", "labs", "codes"])
-    assert metrics
+    assert metrics["held_out"] == "fold:0/3"
     said = capsys.readouterr()
     assert "SECRET" not in json.dumps(report) + said.out + said.err
 

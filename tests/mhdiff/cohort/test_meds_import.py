@@ -192,4 +192,5 @@ def test_a_dataset_goes_the_whole_way(small_data, tmp_path, whole_way):
     assert main(["cohort", "import", "meds", str(source), "--out", str(tmp_path / "out")]) == 0
     old, new = Cohort.open(small_data / "cohort"), Cohort.open(tmp_path / "out")
     assert new.events.equals(old.events)
-    assert whole_way(tmp_path / "out", "pneumonia", ["image", "note", "labs", "codes"])
+    metrics = whole_way(tmp_path / "out", "pneumonia", ["image", "note", "labs", "codes"])
+    assert metrics["task"] == "pneumonia"
