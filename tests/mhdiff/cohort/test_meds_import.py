@@ -12,6 +12,7 @@ from mhdiff.cli import main
 from mhdiff.cohort import Cohort, meds
 from mhdiff.cohort.from_meds import import_meds
 from mhdiff.cohort.refused import MaxBad
+from ontology.errors import InputError
 
 DAY = datetime(2020, 1, 1)
 
@@ -117,6 +118,8 @@ def test_images_of_a_table_become_events(dataset, tmp_path):
     }
     assert report.named == {"columns not read, since they are not declared": {"more": 1}}
     assert "SECRET" not in report.text()
+    with pytest.raises(InputError, match=r"pictures/table.csv, line 4, column 'subject_id'"):
+        import_meds(dataset, tmp_path / "again", images=table)
     groups, splits = dict(cohort.groups.iter_rows()), dict(cohort.splits.iter_rows())
     assert groups[1] == groups[6]  # the same picture twice
     assert splits[1] == splits[6]
