@@ -126,6 +126,17 @@ def test_images_of_a_table_become_events(dataset, tmp_path):
     assert cohort.validate() == []
 
 
+def test_a_subject_of_whom_only_an_image_is_left_is_kept(dataset, tmp_path):
+    put(dataset / "data/1.parquet", code=pl.when(pl.col("subject_id") == 5).then(None).otherwise("code"))
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "table.csv").write_text("subject_id,time,path,modality\n5,2020-01-01 06:00,a.png,CXR\n")
+    report = run(dataset, tmp_path, bad=4, images=tmp_path / "table.csv")
+    cohort = Cohort.open(tmp_path / "out")
+    assert cohort.events.filter(pl.col("subject_id") == 5)["code"].to_list() == ["IMAGE//CXR"]
+    assert report.refused.counts == {"the event has no code": 4}
+    assert cohort.validate() == []
+
+
 def test_what_is_not_sorted_is_and_what_is_broken_is_refused(dataset, tmp_path):
     file = dataset / "data/1.parquet"
     frame = pl.read_parquet(file)
