@@ -9,17 +9,25 @@ from typing import Final, cast
 from mhdiff.cohort.import_report import ImportReport
 from ontology.errors import InputError
 
-Adapter = Callable[..., ImportReport]  # (source, out, and the options that `OPTIONS` names)
+Adapter = Callable[..., ImportReport]  # (source, out, max_bad=, and the options that `OPTIONS` names)
 KINDS: Final = {
     "covid-chestxray": "mhdiff.cohort.covid_chestxray:import_covid_chestxray",
+    "eicu": "mhdiff.cohort.eicu:import_eicu",
     "hannover": "mhdiff.cohort.hannover:import_hannover",
+    "manifest": "mhdiff.cohort.manifest:import_manifest",
+    "meds": "mhdiff.cohort.from_meds:import_meds",
     "omop": "mhdiff.cohort.omop:import_omop",
 }
-OPTIONS: Final[dict[str, tuple[str, ...]]] = {"omop": ("ranges",)}
+OPTIONS: Final[dict[str, tuple[str, ...]]] = {
+    "eicu": ("ranges",),
+    "manifest": ("columns",),
+    "meds": ("images",),
+    "omop": ("ranges",),
+}
 
 
 def adapter(kind: str, options: Iterable[str] = ()) -> Adapter:
-    """Give the function that imports a kind of source: (source, out, **options) -> ImportReport.
+    """Give the function that imports a kind of source: (source, out, max_bad=, **options) -> ImportReport.
 
     Args:
         kind: A key of `KINDS`.

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mhdiff.cohort.refused import Refused
+
 SMALL_CLASS = 10  # a class with fewer patients than this is pointed out
 _LINES = 5
+_CODE_LIKE = r"^[A-Za-z0-9%][A-Za-z0-9%._:+/*^()-]{0,19}$"  # no words: free text is never repeated
+_SEEN = 5  # what stands in fewer rows is not shown: it may be a patient's
+
+
+def presentable(counts: Mapping[str, int], pattern: str = _CODE_LIKE, *, most: int = 20) -> dict[str, int]:
+    """Give what may be named of a source's words: often seen and like a code; the rest is only counted.
+
+    Args:
+        counts: Word -> rows.
+        pattern: What such a word looks like.
+        most: How many are shown.
+    """
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = [(word, n) for word, n in ordered if n >= _SEEN and re.fullmatch(pattern, word)][:most]
+    rest = sum(counts.values()) - sum(n for _, n in shown)
+    return dict(shown) | ({"(rare or no codes, not shown)": rest} if rest else {})
 
 
 @dataclass
@@ -49,6 +69,7 @@ class ImportReport:
         kind: Kind of the source.
         read: What was read: rows, patients, images.
         written: What was written: subjects, events by kind, samples.
+        refused: Broken rows, by reason, with file and line.
         dropped: What was left out, by reason.
         changed: What was read differently than it stands there, by reason.
         labels: Task -> class -> {samples, patients}.
@@ -63,6 +84,7 @@ class ImportReport:
     kind: str
     read: dict[str, int] = field(default_factory=dict)
     written: dict[str, int] = field(default_factory=dict)
+    refused: Refused = field(default_factory=Refused)
     dropped: Tally = field(default_factory=Tally)
     changed: Tally = field(default_factory=Tally)
     labels: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
@@ -89,6 +111,7 @@ class ImportReport:
             "kind": self.kind,
             "read": self.read,
             "written": self.written,
+            "refused": self.refused.to_dict(),
             "dropped": self.dropped.to_dict(),
             "changed": self.changed.to_dict(),
             "labels": self.labels,
@@ -105,6 +128,7 @@ class ImportReport:
         lines = [f"Import of {self.kind}"]
         for title, counts in (("Read", self.read), ("Written", self.written)):
             lines.append(f"{title}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+        lines += self.refused.text()
         for title, tally in (("Dropped", self.dropped), ("Changed", self.changed)):
             lines.append(f"{title}:" if tally.counts else f"{title}: nothing")
             for reason, entry in tally.to_dict().items():

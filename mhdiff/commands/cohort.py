@@ -18,21 +18,34 @@ def _configure_import(parser: argparse.ArgumentParser) -> None:
     from mhdiff.cohort.adapters import KINDS
 
     parser.add_argument("kind", metavar="KIND", help=f"kind of the source: {', '.join(KINDS)}")
-    parser.add_argument("source", metavar="SOURCE", help="the source's folder")
+    parser.add_argument("source", metavar="SOURCE", help="the source's folder, or the manifest")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write the cohort to")
     parser.add_argument(
-        "--ranges", metavar="FILE", help="reference ranges for values that the source gives none (omop): CSV"
+        "--ranges",
+        metavar="FILE",
+        help="reference ranges for values that the source gives none (omop, eicu): CSV",
     )
+    parser.add_argument(
+        "--images", metavar="FILE", help="table of images to add (meds): subject_id, time, path, modality"
+    )
+    parser.add_argument("--columns", metavar="FILE", help="what the columns are (manifest): YAML")
+    parser.add_argument(
+        "--max-bad", default="1%", metavar="N|P%",
+        help="stop if more broken rows are refused: a count, or per cent of the rows of a file (default: 1%%)",
+    )  # fmt: skip
     _json(parser)
 
 
 def _import(args: argparse.Namespace) -> None:
     from mhdiff.cohort.adapters import adapter
+    from mhdiff.cohort.refused import MaxBad
 
-    options = {} if args.ranges is None else {"ranges": Path(args.ranges)}
+    max_bad = MaxBad.parse(args.max_bad)
+    given = {name: getattr(args, name) for name in ("ranges", "columns", "images")}
+    options = {name: Path(value) for name, value in given.items() if value is not None}
     run = adapter(args.kind, options)
     with console.steps(f"reading {args.source}"):
-        report = run(Path(args.source), Path(args.out), **options)
+        report = run(Path(args.source), Path(args.out), max_bad=max_bad, **options)
     console.say(f"wrote {args.out}; this report is in metadata/import_report.json")
     if args.json:
         console.out_json(report.to_dict())
