@@ -13,9 +13,10 @@ Adapter = Callable[..., ImportReport]  # (source, out, and the options that `OPT
 KINDS: Final = {
     "covid-chestxray": "mhdiff.cohort.covid_chestxray:import_covid_chestxray",
     "hannover": "mhdiff.cohort.hannover:import_hannover",
+    "mimic-cxr": "mhdiff.cohort.mimic_cxr:import_mimic_cxr",
     "omop": "mhdiff.cohort.omop:import_omop",
 }
-OPTIONS: Final[dict[str, tuple[str, ...]]] = {"omop": ("ranges",)}
+OPTIONS: Final[dict[str, tuple[str, ...]]] = {"mimic-cxr": ("loinc", "split"), "omop": ("ranges",)}
 
 
 def adapter(kind: str, options: Iterable[str] = ()) -> Adapter:

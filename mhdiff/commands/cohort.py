@@ -23,13 +23,26 @@ def _configure_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ranges", metavar="FILE", help="reference ranges for values that the source gives none (omop): CSV"
     )
+    parser.add_argument(
+        "--loinc",
+        metavar="FILE",
+        help="LOINC codes of laboratory items (mimic-cxr): CSV with itemid, loinc_code",
+    )
+    parser.add_argument(
+        "--split",
+        choices=("ours", "official"),
+        help="which split is stored (mimic-cxr); ours where not given",
+    )
     _json(parser)
 
 
 def _import(args: argparse.Namespace) -> None:
     from mhdiff.cohort.adapters import adapter
 
-    options = {} if args.ranges is None else {"ranges": Path(args.ranges)}
+    files = {
+        name: Path(getattr(args, name)) for name in ("ranges", "loinc") if getattr(args, name) is not None
+    }
+    options = files | ({} if args.split is None else {"split": args.split})
     run = adapter(args.kind, options)
     with console.steps(f"reading {args.source}"):
         report = run(Path(args.source), Path(args.out), **options)
