@@ -22,7 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 REAL = {"omop.md": "data/omop", "sites.md": "data"}  # page -> where its data are below the shared folder
 #: page -> the module of tests/mhdiff/cohort whose `many` writes invented data of that layout, and where
-INVENTED = {"mimic-cxr.md": ("mimic_source", "data/physionet.org")}
+INVENTED = {
+    "mimic-cxr.md": ("mimic_source", "data/physionet.org"),
+    "uk-biobank.md": ("ukb_source", "data/ukb"),
+}
 
 
 @pytest.fixture(scope="module")

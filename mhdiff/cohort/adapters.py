@@ -15,8 +15,13 @@ KINDS: Final = {
     "hannover": "mhdiff.cohort.hannover:import_hannover",
     "mimic-cxr": "mhdiff.cohort.mimic_cxr:import_mimic_cxr",
     "omop": "mhdiff.cohort.omop:import_omop",
+    "uk-biobank": "mhdiff.cohort.uk_biobank:import_uk_biobank",
 }
-OPTIONS: Final[dict[str, tuple[str, ...]]] = {"mimic-cxr": ("loinc", "split"), "omop": ("ranges",)}
+OPTIONS: Final[dict[str, tuple[str, ...]]] = {
+    "mimic-cxr": ("loinc", "split"),
+    "omop": ("ranges",),
+    "uk-biobank": ("volume",),
+}
 
 
 def adapter(kind: str, options: Iterable[str] = ()) -> Adapter:

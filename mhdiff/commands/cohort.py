@@ -33,6 +33,9 @@ def _configure_import(parser: argparse.ArgumentParser) -> None:
         choices=("ours", "official"),
         help="which split is stored (mimic-cxr); ours where not given",
     )
+    parser.add_argument(
+        "--volume", choices=("T1", "T1_brain"), help="which T1 image (uk-biobank); T1 where not given"
+    )
     _json(parser)
 
 
@@ -42,7 +45,8 @@ def _import(args: argparse.Namespace) -> None:
     files = {
         name: Path(getattr(args, name)) for name in ("ranges", "loinc") if getattr(args, name) is not None
     }
-    options = files | ({} if args.split is None else {"split": args.split})
+    words = {name: getattr(args, name) for name in ("split", "volume") if getattr(args, name) is not None}
+    options = {**files, **words}
     run = adapter(args.kind, options)
     with console.steps(f"reading {args.source}"):
         report = run(Path(args.source), Path(args.out), **options)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +17,7 @@ from mhdiff.cohort.mimic_cxr.hospital import icd
 from mhdiff.cohort.mimic_cxr.labitems import Items
 from mhdiff.cohort.mimic_cxr.sources import Sources
 from mhdiff.cohort.resumed import Parts, link
+from mhdiff.cohort.shards import kinds_of_events, used_codes
 from mhdiff.cohort.typed import typed
 from ontology.files import atomic_directory, sha256
 from ontology.progress import step
@@ -172,11 +172,10 @@ def _stored(
 
 def _codes(folder: Path, sources: Sources, items: Items) -> pl.DataFrame:
     """Describe every code of the events."""
-    used = _unique(folder, "code")
     titles = _titles(sources)
     named = dict(items.table.select("base", "description").unique("base", keep="first").iter_rows())
     rows = []
-    for code in used:
+    for code in used_codes(folder):
         base, _, unit = code.partition("//")
         kind = base if base in _WORDS else ""
         lab = base.startswith(("LOINC/", "MIMIC_LABITEM/"))
@@ -200,20 +199,11 @@ def _titles(sources: Sources) -> dict[str, str]:
     return made
 
 
-def _unique(folder: Path, column: str) -> list[str]:
-    rows = pl.scan_parquet(folder / "data" / "*.parquet").select(pl.col(column).unique())
-    return rows.collect(engine="streaming")[column].drop_nulls().sort().to_list()
-
-
 def _count(folder: Path, subjects: list[int], items: Items, report: ImportReport, sources: Sources) -> None:
-    kinds: Counter[str] = Counter()
-    rows = pl.scan_parquet(folder / "data" / "*.parquet").group_by("code").len().collect(engine="streaming")
-    for code, n in rows.iter_rows():
-        kinds[code.split("//")[0].split("/")[0]] += n
     report.written = {
         "patients": len(subjects),
         "shards": len(os.listdir(folder / "data")),
-        **{f"{kind} events": n for kind, n in sorted(kinds.items())},
+        **kinds_of_events(folder),
     }
     report.sites = {stays.SITE: len(subjects)}
     report.choices = list(CHOICES)
