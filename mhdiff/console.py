@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_PAUSE = 30.0  # seconds between two lines of progress where no terminal is
 
 
 def say(message: str) -> None:
@@ -43,19 +45,29 @@ def out_json(document: Any) -> None:
 def steps(description: str) -> Iterator[None]:
     """Show the steps of what `ontology` does inside the block, with a bar where it is known how much is left.
 
-    The description is one line at the start; on a terminal a bar follows, which is gone at the end.
+    The description is one line at the start; on a terminal a bar follows, which is gone at the end; elsewhere, as in
+    the log of a cluster, a line every half a minute.
 
     Args:
         description: What is being done.
     """
     say(description)
+    from ontology.progress import listening
+
     if not sys.stderr.isatty():
-        yield
+        told = time.monotonic()
+
+        def tell(what: str, done: float | None) -> None:
+            nonlocal told
+            if time.monotonic() - told >= _PAUSE:
+                told = time.monotonic()
+                say(what if done is None else f"{what} ({done:.0%})")
+
+        with listening(tell):
+            yield
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    from ontology.progress import listening
 
     columns = (SpinnerColumn(), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:

@@ -70,12 +70,17 @@ class Account:
         Args:
             report: The report of the whole import.
             source: Folder of the source.
+
+        Raises:
+            InputError: If more rows are refused now than the report's `refused` bears.
         """
         for what, n in self.read.items():
             report.read[what] = report.read.get(what, 0) + n
+        for file, n in self.rows.items():
+            report.refused.read(source / file, n)
         for reason, file, line, column, n in self.broken:
-            where = f"{file}, column '{column}'" if column else file
-            report.dropped.add(f"{where}: {reason}", line, n=n)
+            report.refused.add(reason, source / file, line, column, n=n)
+        report.refused.check()
         for mine, whole in ((self.dropped, report.dropped), (self.changed, report.changed)):
             for reason, n in mine.counts.items():
                 lines = mine.lines[reason][:n]

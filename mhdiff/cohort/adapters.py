@@ -9,15 +9,19 @@ from typing import Final, cast
 from mhdiff.cohort.import_report import ImportReport
 from ontology.errors import InputError
 
-Adapter = Callable[..., ImportReport]  # (source, out, and the options that `OPTIONS` names)
+Adapter = Callable[..., ImportReport]  # (source, out, max_bad=, and the options that `OPTIONS` names)
 KINDS: Final = {
     "covid-chestxray": "mhdiff.cohort.covid_chestxray:import_covid_chestxray",
     "hannover": "mhdiff.cohort.hannover:import_hannover",
+    "manifest": "mhdiff.cohort.manifest:import_manifest",
+    "meds": "mhdiff.cohort.from_meds:import_meds",
     "mimic-cxr": "mhdiff.cohort.mimic_cxr:import_mimic_cxr",
     "omop": "mhdiff.cohort.omop:import_omop",
     "uk-biobank": "mhdiff.cohort.uk_biobank:import_uk_biobank",
 }
 OPTIONS: Final[dict[str, tuple[str, ...]]] = {
+    "manifest": ("columns",),
+    "meds": ("images",),
     "mimic-cxr": ("loinc", "split"),
     "omop": ("ranges",),
     "uk-biobank": ("volume",),
@@ -25,7 +29,7 @@ OPTIONS: Final[dict[str, tuple[str, ...]]] = {
 
 
 def adapter(kind: str, options: Iterable[str] = ()) -> Adapter:
-    """Give the function that imports a kind of source: (source, out, **options) -> ImportReport.
+    """Give the function that imports a kind of source: (source, out, max_bad=, **options) -> ImportReport.
 
     Args:
         kind: A key of `KINDS`.

@@ -18,6 +18,7 @@ from mhdiff.cohort.covid_labels import icu_labels, pneumonia_labels
 from mhdiff.cohort.covid_rows import Row, read_rows
 from mhdiff.cohort.import_report import ImportReport
 from mhdiff.cohort.imported import Tables, write
+from mhdiff.cohort.refused import DEFAULT, MaxBad, Refused
 from ontology.files import atomic_directory
 
 KIND = "covid-chestxray"
@@ -40,20 +41,21 @@ CHOICES = (
 )
 
 
-def import_covid_chestxray(source: str | Path, out: str | Path) -> ImportReport:
+def import_covid_chestxray(source: str | Path, out: str | Path, *, max_bad: MaxBad = DEFAULT) -> ImportReport:
     """Write a cohort from the folder of the collection.
 
     Args:
         source: Folder with metadata.csv and images/.
         out: Folder of the cohort to make or to replace.
+        max_bad: How many broken rows are borne.
 
     Returns:
         What was read, kept, changed and dropped; also in `metadata/import_report.json`.
 
     Raises:
-        InputError: If the source cannot be read: see `covid_rows.read_rows`.
+        InputError: If the source cannot be read or too many rows are refused: see `covid_rows.read_rows`.
     """
-    report = ImportReport(KIND, choices=list(CHOICES))
+    report = ImportReport(KIND, refused=Refused(max_bad, Path(source)), choices=list(CHOICES))
     rows = read_rows(Path(source), report)
     patients: dict[int, list[Row]] = {}
     for row in sorted(rows, key=lambda row: (row.subject, row.time, row.line)):
@@ -76,7 +78,6 @@ def import_covid_chestxray(source: str | Path, out: str | Path) -> ImportReport:
             folder,
             report,
             tables,
-            patients,
             sites,
             labels,
             groups,

@@ -65,7 +65,8 @@ def read_rows(source: Path, report: ImportReport) -> list[Row]:
         report: Where it is counted.
 
     Raises:
-        InputError: If the file is no such CSV, a column or an image is missing, or a path leaves the folder.
+        InputError: If the file is no such CSV, a column is missing, or too many rows are refused: for another width, no
+            patientid, or an image that is missing, unreadable or outside the folder.
     """
     file = source / METADATA
     if not file.is_file():
@@ -73,7 +74,7 @@ def read_rows(source: Path, report: ImportReport) -> list[Row]:
     rows: list[Row] = []
     read = 0
     seen: set[str] = set()
-    for line, record in records(file, COLUMNS, _REMEDY):
+    for line, record in records(file, COLUMNS, _REMEDY, report.refused):
         if not read:
             for column in sorted(set(record) - set(COLUMNS) - {""}):
                 report.dropped.add(f"column not read: {column[:40]}", 1)
@@ -89,13 +90,16 @@ def read_rows(source: Path, report: ImportReport) -> list[Row]:
             elif record[column].strip():
                 report.changed.add(f"{column}: '?' and its like read as not stated", line)
         if "patientid" not in values:
-            report.dropped.add("row: no patientid", line)
+            report.refused.add(
+                "row: no patientid", file, line, "patientid", remedy="Repair the row, or remove it"
+            )
             continue
         row = Row(line, fields.subject_id(values["patientid"]), values)
         if any("\ufffd" in values.get(c, "") for c in ("clinical_notes", "other_notes")):
             report.changed.add("notes: letters that were lost in the source stay lost (U+FFFD)", line)
         _image(row, source, report, seen)
         rows.append(row)
+    report.refused.check()
     if not rows:
         raise InputError("there is no usable row", path=file, remedy=_REMEDY)
     report.read = {"rows": read, "patients": len({row.subject for row in rows}), "distinct images": len(seen)}
@@ -111,9 +115,9 @@ def _image(row: Row, source: Path, report: ImportReport, seen: set[str]) -> None
         report.dropped.add("image: no filename" if name is None else "image: neither X-ray nor CT", row.line)
         return
     place = source / (row.get("folder") or "images") / name
-    reason = unusable_image(place, source, METADATA, row.line, "filename")
+    reason, remedy = unusable_image(place, source)
     if reason:
-        report.dropped.add(f"image: {reason}", row.line)
+        report.refused.add(reason, source / METADATA, row.line, "filename", remedy=remedy)
         return
     row.image, row.digest = place, sha256(place)
     if row.digest in seen:

@@ -15,6 +15,7 @@ from mhdiff.cohort import meds, splits
 from mhdiff.cohort.hannover_rows import LABS, Row, read_rows
 from mhdiff.cohort.import_report import ImportReport
 from mhdiff.cohort.imported import Label, Tables, write
+from mhdiff.cohort.refused import DEFAULT, MaxBad, Refused
 from ontology.files import atomic_directory
 
 KIND = "hannover"
@@ -43,20 +44,21 @@ _STAYS = {
 }
 
 
-def import_hannover(source: str | Path, out: str | Path) -> ImportReport:
+def import_hannover(source: str | Path, out: str | Path, *, max_bad: MaxBad = DEFAULT) -> ImportReport:
     """Write a cohort from the folder of the repository.
 
     Args:
         source: Folder with data.csv and png/.
         out: Folder of the cohort to make or to replace.
+        max_bad: How many broken rows are borne.
 
     Returns:
         What was read, kept, changed and dropped; also in `metadata/import_report.json`.
 
     Raises:
-        InputError: If the source cannot be read: see `hannover_rows.read_rows`.
+        InputError: If the source cannot be read or too many rows are refused: see `hannover_rows.read_rows`.
     """
-    report = ImportReport(KIND, choices=list(CHOICES))
+    report = ImportReport(KIND, refused=Refused(max_bad, Path(source)), choices=list(CHOICES))
     patients: dict[int, list[Row]] = {}
     for row in sorted(read_rows(Path(source), report), key=lambda row: (row.subject, row.time, row.line)):
         patients.setdefault(row.subject, []).append(row)
@@ -81,7 +83,6 @@ def import_hannover(source: str | Path, out: str | Path) -> ImportReport:
             folder,
             report,
             tables,
-            patients,
             sites,
             labels,
             groups,

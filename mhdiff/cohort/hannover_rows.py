@@ -93,15 +93,15 @@ def read_rows(source: Path, report: ImportReport) -> list[Row]:
         report: Where it is counted.
 
     Raises:
-        InputError: If the file is no such CSV, a patient's id is none, an image is missing, or a path leaves
-            the folder.
+        InputError: If the file is no such CSV, or too many rows are refused: for another width, a patient's id that is
+            none, or an image that is missing, unreadable or outside the folder.
     """
     file = source / TABLE
     if not file.is_file():
         raise InputError(f"there is no {TABLE}", path=source, remedy=_REMEDY)
     rows: list[Row] = []
     read = 0
-    for line, record in records(file, COLUMNS, _REMEDY):
+    for line, record in records(file, COLUMNS, _REMEDY, report.refused):
         read += 1
         values = {column: record[column].strip() for column in COLUMNS if record[column].strip()}
         if not values:
@@ -109,13 +109,14 @@ def read_rows(source: Path, report: ImportReport) -> list[Row]:
             continue
         patient = values.get("patient_id", "")
         if not re.fullmatch(r"[0-9a-f]{1,15}", patient):
-            raise InputError(
+            report.refused.add(
                 "the patient's id is no hexadecimal number",
-                path=file,
-                row=line,
-                column="patient_id",
+                file,
+                line,
+                "patient_id",
                 remedy="Repair the row, or remove it",
             )
+            continue
         admitted = _offset(values, "admission_offset", report, line)
         if admitted is None:
             report.dropped.add("row: no admission_offset, so the exam has no time", line)
@@ -128,6 +129,7 @@ def read_rows(source: Path, report: ImportReport) -> list[Row]:
                 row.stays[column] = row.time + timedelta(days=days)
         _labs(row, report)
         rows.append(row)
+    report.refused.check()
     if not rows:
         raise InputError("there is no usable row", path=file, remedy=_REMEDY)
     _clip(rows, report)
@@ -156,9 +158,9 @@ def _image(row: Row, source: Path, report: ImportReport) -> None:
         report.dropped.add("image: no image_id, or neither CR nor DX", row.line)
         return
     place = source / "png" / f"{row.values['image_id']}.png"
-    reason = unusable_image(place, source, TABLE, row.line, "image_id")
+    reason, remedy = unusable_image(place, source)
     if reason:
-        report.dropped.add(f"image: {reason}", row.line)
+        report.refused.add(reason, source / TABLE, row.line, "image_id", remedy=remedy)
         return
     row.image, row.digest = place, sha256(place)
 

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from mhdiff.cohort.refused import Refused
+
 SMALL_CLASS = 10  # a class with fewer patients than this is pointed out
 _LINES = 5
 
@@ -49,6 +51,7 @@ class ImportReport:
         kind: Kind of the source.
         read: What was read: rows, patients, images.
         written: What was written: subjects, events by kind, samples.
+        refused: Broken rows, by reason, with file and line.
         dropped: What was left out, by reason.
         changed: What was read differently than it stands there, by reason.
         labels: Task -> class -> {samples, patients}.
@@ -63,6 +66,7 @@ class ImportReport:
     kind: str
     read: dict[str, int] = field(default_factory=dict)
     written: dict[str, int] = field(default_factory=dict)
+    refused: Refused = field(default_factory=Refused)
     dropped: Tally = field(default_factory=Tally)
     changed: Tally = field(default_factory=Tally)
     labels: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
@@ -89,6 +93,7 @@ class ImportReport:
             "kind": self.kind,
             "read": self.read,
             "written": self.written,
+            "refused": self.refused.to_dict(),
             "dropped": self.dropped.to_dict(),
             "changed": self.changed.to_dict(),
             "labels": self.labels,
@@ -105,6 +110,7 @@ class ImportReport:
         lines = [f"Import of {self.kind}"]
         for title, counts in (("Read", self.read), ("Written", self.written)):
             lines.append(f"{title}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+        lines += self.refused.text()
         for title, tally in (("Dropped", self.dropped), ("Changed", self.changed)):
             lines.append(f"{title}:" if tally.counts else f"{title}: nothing")
             for reason, entry in tally.to_dict().items():

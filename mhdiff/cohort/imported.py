@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sized
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from mhdiff.cohort import meds, splits
 from mhdiff.cohort.import_report import SMALL_CLASS, ImportReport
 
 FOLDS, SEED = 5, 0
+_VALUES = ("categorical_value", "integer_value", "boolean_value", "float_value")
 
 
 class Label(NamedTuple):
@@ -49,12 +50,18 @@ class Tables:
         self.events.append((subject, time, code, number, text))
 
 
-def deal(labels: dict[str, list[Label]], sites: dict[int, str], groups: pl.DataFrame) -> pl.DataFrame:
-    """Deal the patients to train, tuning and held_out, stratified by their first labels."""
+def deal(labels: Mapping[str, pl.DataFrame], sites: Mapping[int, str], groups: pl.DataFrame) -> pl.DataFrame:
+    """Deal the patients to train, tuning and held_out, stratified by their first labels.
+
+    Args:
+        labels: Name -> columns subject_id and categorical_value.
+        sites: Subject -> site.
+        groups: Columns subject_id and group.
+    """
     first: dict[int, str] = {}
     for name, given in labels.items():
-        for label in given:
-            first.setdefault(label.subject, f"{name}:{label.value}")
+        for subject, value in given.select("subject_id", "categorical_value").iter_rows():
+            first.setdefault(subject, f"{name}:{value}")
     kinds = {kind: i for i, kind in enumerate(sorted({*first.values(), "none"}))}
     samples = pl.DataFrame(
         [(subject, kinds[first.get(subject, "none")], site) for subject, site in sites.items()],
@@ -75,31 +82,46 @@ def labels_frame(labels: list[Label]) -> pl.DataFrame:
 
 def count(
     report: ImportReport,
-    tables: Tables,
-    patients: Sized,
-    sites: dict[int, str],
-    labels: dict[str, list[Label]],
+    events: pl.DataFrame,
+    sites: Mapping[int, str],
+    labels: Mapping[str, pl.DataFrame],
 ) -> None:
-    """Count in the report what is written."""
-    kinds = Counter(event[2].split("//")[0].split("/")[0] for event in tables.events)
-    report.written = {"patients": len(patients), **{f"{kind} events": n for kind, n in sorted(kinds.items())}}
-    report.licences = dict(Counter(image["licence"] for image in tables.images).most_common())
+    """Count in the report what is written.
+
+    Args:
+        report: Filled.
+        events: Column code.
+        sites: Subject -> site, of every patient.
+        labels: Name -> columns subject_id and categorical_value.
+    """
+    kinds = events.group_by(kind=pl.col("code").str.extract(r"^([^/]+)")).len().sort("kind")
+    report.written = {"patients": len(sites), **{f"{kind} events": n for kind, n in kinds.iter_rows()}}
     report.sites = dict(Counter(sites.values()).most_common())
+    count_labels(report, labels)
+
+
+def count_labels(report: ImportReport, labels: Mapping[str, pl.DataFrame]) -> None:
+    """Count the labels in the report.
+
+    Args:
+        report: Filled.
+        labels: Name -> columns subject_id and the value columns of `meds.LABELS`.
+    """
     for name, given in labels.items():
-        samples = Counter(label.value for label in given)
-        people = Counter(value for _, value in {(label.subject, label.value) for label in given})
-        report.labels[name] = {v: {"samples": samples[v], "patients": people[v]} for v in sorted(samples)}
-        report.small_classes += [
-            f"{name}: {v} ({people[v]})" for v in sorted(people) if people[v] < SMALL_CLASS
-        ]
+        value = pl.coalesce(pl.col(c).cast(pl.String) for c in _VALUES if c in given.columns).fill_null(
+            "none"
+        )
+        table = given.group_by(value.alias("value")).agg(pl.len(), pl.col("subject_id").n_unique())
+        rows = table.sort("value").rows()
+        report.labels[name] = {v: {"samples": n, "patients": people} for v, n, people in rows}
+        report.small_classes += [f"{name}: {v} ({people})" for v, _, people in rows if people < SMALL_CLASS]
 
 
 def write(
     folder: Path,
     report: ImportReport,
     tables: Tables,
-    patients: Sized,
-    sites: dict[int, str],
+    sites: Mapping[int, str],
     labels: dict[str, list[Label]],
     groups: pl.DataFrame,
     licence: str,
@@ -111,28 +133,58 @@ def write(
         folder: The folder, whose `images` and `metadata` are there.
         report: The account of the import, which gets its counts.
         tables: Events, codes and images.
-        patients: Those who are written.
-        sites: Subject -> site.
+        sites: Subject -> site, of every patient.
         labels: Name -> labels.
         groups: Columns subject_id and group: subjects that share a split.
         licence: Of the collection.
         uri: Where it is published.
     """
-    groups.write_parquet(folder / meds.GROUPS_FILE)
     pl.DataFrame(tables.images, infer_schema_length=None).write_parquet(folder / "metadata/images.parquet")
-    count(report, tables, patients, sites, labels)
+    report.licences = dict(Counter(image["licence"] for image in tables.images).most_common())
+    write_frames(
+        folder,
+        report,
+        events=pl.DataFrame(tables.events, schema=meds.EVENTS, orient="row"),
+        codes=pl.DataFrame(list(tables.codes.values()), schema=meds.CODES),
+        sites=sites,
+        labels={name: labels_frame(given) for name, given in labels.items()},
+        groups=groups,
+        metadata={"license": licence, "location_uri": uri},
+    )
+
+
+def write_frames(
+    folder: Path,
+    report: ImportReport,
+    *,
+    events: pl.DataFrame,
+    codes: pl.DataFrame,
+    sites: Mapping[int, str],
+    labels: Mapping[str, pl.DataFrame],
+    groups: pl.DataFrame,
+    metadata: Mapping[str, Any],
+) -> None:
+    """Write the tables of a cohort, stored splits and its report, inside `atomic_directory(..., marker=meds.MARKER)`.
+
+    Args:
+        folder: The folder, whose `metadata` is there.
+        report: The account of the import, which gets its counts.
+        events: Columns of `meds.EVENTS`.
+        codes: Columns of `meds.CODES`.
+        sites: Subject -> site, of every patient.
+        labels: Name -> columns subject_id, prediction_time, categorical_value.
+        groups: Columns subject_id and group: subjects that share a split.
+        metadata: More of MEDS' metadata.
+    """
+    groups.write_parquet(folder / meds.GROUPS_FILE)
+    count(report, events, sites, labels)
     text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n"
     (folder / meds.REPORT_FILE).write_text(text, encoding="utf-8")
     meds.write_meds(
         folder,
-        events=pl.DataFrame(tables.events, schema=meds.EVENTS, orient="row"),
-        codes=pl.DataFrame(list(tables.codes.values()), schema=meds.CODES),
+        events=events,
+        codes=codes,
         splits=deal(labels, sites, groups),
-        labels={name: labels_frame(given) for name, given in labels.items()},
-        metadata={
-            "dataset_name": report.kind,
-            "license": licence,
-            "location_uri": uri,
-            "mhdiff": {"kind": report.kind},
-        },
+        labels=labels,
+        metadata={"dataset_name": report.kind, **metadata, "mhdiff": {"kind": report.kind}},
     )

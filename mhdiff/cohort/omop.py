@@ -34,6 +34,7 @@ from mhdiff.cohort.omop_tables import (
     whole,
 )  # fmt: skip
 from mhdiff.cohort.reference_ranges import fill_ranges, read_ranges
+from mhdiff.cohort.refused import DEFAULT, MaxBad, Refused
 from ontology.errors import InputError
 from ontology.files import atomic_directory
 from ontology.progress import step
@@ -62,21 +63,26 @@ _FIXED = {
 _EVENT = ("subject_id", "time", "code", "numeric_value", "text_value", "ref_low", "ref_high", "source_code")
 
 
-def import_omop(source: str | Path, out: str | Path, *, ranges: str | Path | None = None) -> ImportReport:
+def import_omop(
+    source: str | Path, out: str | Path, *, ranges: str | Path | None = None, max_bad: MaxBad = DEFAULT
+) -> ImportReport:
     """Write a cohort from the tables of a CDM.
 
     Args:
         source: Folder of the tables; CONCEPT lies there, or in a folder `vocabulary` in or beside it.
         out: Folder of the cohort to make or to replace.
         ranges: A table of reference ranges, see `reference_ranges`.
+        max_bad: How many broken rows are borne.
 
     Returns:
         What was read, kept, changed and dropped; also in `metadata/import_report.json`.
 
     Raises:
-        InputError: If a table is missing or not readable, or a value is not of its column's type.
+        InputError: If a table is missing or not readable, or too many rows hold a value that is not of its column's
+            type.
     """
-    root, report = Path(source), ImportReport(KIND, choices=list(CHOICES))
+    root = Path(source)
+    report = ImportReport(KIND, refused=Refused(max_bad, root), choices=list(CHOICES))
     if not root.is_dir():
         raise InputError(
             "there is no such folder", path=root, remedy="Give the folder with the tables of the CDM"
@@ -87,7 +93,7 @@ def import_omop(source: str | Path, out: str | Path, *, ranges: str | Path | Non
     with atomic_directory(out, marker=meds.MARKER) as folder:
         work = folder / ".work"
         work.mkdir()
-        staged = _stage_all(root, work)
+        staged = _stage_all(root, work, report.refused)
         table = _shard(people.table, staged)
         concepts = _concepts(root, _used(staged) | people.concepts)
         name_unknown(table, concepts, report)
@@ -121,8 +127,8 @@ def _not_read(root: Path, report: ImportReport) -> None:
     report.not_read = sorted(p.name for p in root.iterdir() if table_name(p) not in known)
 
 
-def _stage_all(root: Path, work: Path) -> Staged:
-    """Write every file of every table in the shape of `STAGED`; refuse the first bad value."""
+def _stage_all(root: Path, work: Path, refused: Refused) -> Staged:
+    """Write every file of every table in the shape of `STAGED`; refuse rows with a bad value."""
     staged: Staged = []
     for rank, table in enumerate(TABLES):
         for file in find([root], table.name):
@@ -131,7 +137,10 @@ def _stage_all(root: Path, work: Path) -> Staged:
             rows = stage(file, table)
             with reading(file):
                 rows.sink_parquet(place)
-            refuse_bad(pl.scan_parquet(place), file)
+            if refuse_bad(pl.scan_parquet(place), file, refused):
+                good = place.with_suffix(".good")
+                pl.scan_parquet(place).filter(pl.col("bad").is_null()).sink_parquet(good)
+                good.replace(place)
             staged.append((rank, table, place))
     if not any(not table.fixed for _, table, _ in staged):
         raise InputError(

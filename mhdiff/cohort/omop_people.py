@@ -16,6 +16,7 @@ from mhdiff.cohort import meds
 from mhdiff.cohort.cohort import UNKNOWN_SITE
 from mhdiff.cohort.import_report import ImportReport
 from mhdiff.cohort.omop_tables import Table, find, need, reading, refuse_bad, scan, stage
+from mhdiff.cohort.refused import Refused
 from ontology.errors import InputError
 
 #: Persons who share their day of birth and sex, and at least this much of what the one with less was diagnosed,
@@ -66,13 +67,14 @@ def read_people(folders: list[Path], report: ImportReport) -> People:
         raise InputError(
             "there is no table 'person'", path=folders[0], remedy="Give the folder with the tables of the CDM"
         )
-    table = pl.concat([_person(file) for file in files])
-    twice = table.filter(pl.col("subject_id").is_duplicated()).sort("row")
-    if twice.height:
-        raise InputError(
-            "the person is there twice", path=files[0], row=int(twice["row"][-1]), column="person_id",
-            remedy="Keep one row a person",
-        )  # fmt: skip
+    table = pl.concat([_person(file, report.refused) for file in files])
+    again = ~table["subject_id"].is_first_distinct()
+    for row in table.filter(again)["row"]:
+        report.refused.add(
+            "the person is there twice", files[0], row, "person_id", remedy="Keep one row a person"
+        )
+    report.refused.check()
+    table = table.filter(~again)
     if table.is_empty():
         raise InputError("the table 'person' has no rows", path=files[0], remedy="Export it again")
     report.read["persons"] = table.height
@@ -93,26 +95,28 @@ def read_people(folders: list[Path], report: ImportReport) -> People:
     )
 
 
-def _person(file: Path) -> pl.DataFrame:
+def _person(file: Path, refused: Refused) -> pl.DataFrame:
     held = scan(file).collect_schema().names()
     need(file, held, ("person_id", "gender_concept_id", "year_of_birth"))
     staged = _staged(file, held)
-    refuse_bad(staged, file)
+    refuse_bad(staged, file, refused)
     with reading(file):
-        rows = staged.collect()
-    lost = rows.filter(pl.col("subject_id").is_null())
-    if lost.height:
-        raise InputError("the person has no id", path=file, row=int(lost["row"][0]), column="person_id")
+        rows = staged.filter(pl.col("bad").is_null()).collect()
+    lost = pl.col("subject_id").is_null()
+    for row in rows.filter(lost)["row"]:
+        refused.add("the person has no id", file, row, "person_id")
+    rows = rows.filter(~lost)
     parts = [pl.col("year"), pl.col("month").fill_null(1), pl.col("day").fill_null(1)]
     made = pl.concat_str(parts, separator="-").str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
     rows = rows.with_columns(made=made)
     wrong = rows.filter(pl.col("year").is_not_null() & pl.col("made").is_null())
-    if wrong.height:
-        raise InputError(
-            "the birthday is no day of the calendar", path=file, row=int(wrong["row"][0]), column="day_of_birth",
+    for row in wrong["row"]:
+        refused.add(
+            "the birthday is no day of the calendar", file, row, "day_of_birth",
             remedy="Correct it, or leave day and month empty",
         )  # fmt: skip
-    return rows.with_columns(
+    refused.check()
+    return rows.filter(~pl.col("row").is_in(wrong["row"].implode())).with_columns(
         born=pl.coalesce(pl.col("time").dt.truncate("1d"), "made"),
         exact=pl.col("time").is_not_null() | (pl.col("month").is_not_null() & pl.col("day").is_not_null()),
         gender=pl.col("concept").replace_strict(_GENDERS, default=None, return_dtype=pl.String),
@@ -137,8 +141,8 @@ def _staged(file: Path, held: list[str]) -> pl.LazyFrame:
 
 def _sites(folders: list[Path], table: pl.DataFrame, report: ImportReport) -> pl.DataFrame:
     """Give subject_id and site."""
-    care = _names(folders, "care_site", ("care_site_name", "care_site_source_value"))
-    places = _names(folders, "location", ("state", "country", "location_source_value"))
+    care = _names(folders, "care_site", ("care_site_name", "care_site_source_value"), report.refused)
+    places = _names(folders, "location", ("state", "country", "location_source_value"), report.refused)
     visited = pl.DataFrame(schema={"subject_id": pl.Int64, "visited": pl.Int64})
     if table["care_site"].fill_null(0).eq(0).any():
         visited = _visited(folders)
@@ -164,7 +168,7 @@ def _sites(folders: list[Path], table: pl.DataFrame, report: ImportReport) -> pl
     return found
 
 
-def _names(folders: list[Path], table: str, columns: tuple[str, ...]) -> pl.DataFrame:
+def _names(folders: list[Path], table: str, columns: tuple[str, ...], refused: Refused) -> pl.DataFrame:
     """Give a table's id and the first of the columns that says something."""
     frames = [pl.DataFrame(schema={table: pl.Int64, f"{table}_name": pl.String})]
     for file in find(folders, table):
@@ -172,7 +176,8 @@ def _names(folders: list[Path], table: str, columns: tuple[str, ...]) -> pl.Data
         need(file, held, (f"{table}_id",))
         read = Table(table, table, "", {"id": f"{table}_id"}, fixed=table, personal=False)
         ids = stage(file, read)
-        refuse_bad(ids, file)
+        if refuse_bad(ids, file, refused):
+            ids = ids.filter(pl.col("bad").is_null())
         texts = [
             pl.when(pl.col(c).cast(pl.String).str.strip_chars() != "").then(
                 pl.col(c).cast(pl.String).str.strip_chars()
@@ -191,16 +196,15 @@ def _names(folders: list[Path], table: str, columns: tuple[str, ...]) -> pl.Data
 
 
 def _visited(folders: list[Path]) -> pl.DataFrame:
-    """Give each person's most frequent care site, of equally frequent ones the one with the smallest id."""
+    """Give each person's most frequent care site, by rows that are whole; of several the one with the smallest id."""
     frames = [pl.DataFrame(schema={"subject_id": pl.Int64, "visited": pl.Int64})]
     for file in find(folders, "visit_occurrence"):
         read = Table("visit_occurrence", "visit", "", {"id": "care_site_id"}, fixed="visit")
         need(file, scan(file).collect_schema().names(), ("person_id",))
         staged = stage(file, read)
-        refuse_bad(staged, file)
-        frames.append(
-            staged.filter(pl.col("id") > 0).select("subject_id", visited="id").collect(engine="streaming")
-        )
+        whole = staged.filter(pl.col("id") > 0, pl.col("bad").is_null())
+        with reading(file):
+            frames.append(whole.select("subject_id", visited="id").collect(engine="streaming"))
     return (
         pl.concat(frames)
         .group_by("subject_id", "visited")

@@ -2,7 +2,7 @@
 
 A table is a file `person.csv`, `PERSON.csv.gz`, `person.parquet`, or a folder `person/` of such parts; names of files
 and columns in any case. Every table is brought to one shape (`STAGED`) in one streaming pass and written as Parquet, so
-that no table need fit into memory. A value that is not of its column's type is an error of the whole import: it means
+that no table need fit into memory. A row with a value that is not of its column's type is refused: many of them mean
 that columns are shifted or that it is another table.
 
 Dates: where a time of day is not known, OMOP writes midnight or leaves the datetime empty. Such a row is put at the
@@ -22,11 +22,13 @@ from typing import Final
 
 import polars as pl
 
+from mhdiff.cohort.refused import Refused
 from ontology.errors import InputError
 
 _SUFFIXES = (".csv", ".csv.gz", ".tsv", ".parquet")
 _FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M")
 _DATES = ("%Y-%m-%d", "%Y%m%d")
+_NAMED = 5  # rows whose lines are told
 LAST_OF_DAY: Final = pl.duration(days=1) - pl.duration(microseconds=1)
 
 #: What a table is brought to: the value's own text, not yet any code.
@@ -267,30 +269,42 @@ def need(file: Path, held: list[str], columns: tuple[str, ...]) -> None:
             )
 
 
-def refuse_bad(staged: pl.LazyFrame, file: Path) -> None:
-    """Refuse a file with a value that is not of its column's type.
+def refuse_bad(staged: pl.LazyFrame, file: Path, refused: Refused) -> int:
+    """Count a file's rows and those with a value that is not of its column's type, which the caller leaves out.
 
     Args:
         staged: What `stage` gave.
         file: The file that it came from.
+        refused: Where they are counted.
+
+    Returns:
+        How many rows are refused.
 
     Raises:
-        InputError: If there is one; it names the first.
+        InputError: If they are too many; it names the first.
     """
     with reading(file):
+        refused.read(file, staged.select(pl.len()).collect(engine="streaming").item())
         found = (
-            staged.filter(pl.col("bad").is_not_null()).select("row", "bad").bottom_k(1, by="row").collect()
+            staged.filter(pl.col("bad").is_not_null())
+            .group_by("bad")
+            .agg(pl.len(), pl.col("row").bottom_k(_NAMED).sort())
+            .collect(engine="streaming")
+            .sort(pl.col("row").list.first())
         )
-    if found.height:
-        column = str(found["bad"][0])
+    for column, n, rows in found.iter_rows():
         what = "date or time without a zone" if column.endswith(("date", "datetime")) else "number"
-        raise InputError(
-            f"the value is no {what}",
-            path=file,
-            row=int(found["row"][0]),
-            column=column,
-            remedy="Correct the row, or see whether its columns are shifted",
-        )
+        for place, row in enumerate(rows):
+            refused.add(
+                f"the value is no {what}",
+                file,
+                row,
+                column,
+                n=n - len(rows) + 1 if place == 0 else 1,
+                remedy="Correct the row, or see whether its columns are shifted",
+            )
+    refused.check()
+    return int(found["len"].sum())
 
 
 @contextmanager

@@ -18,7 +18,7 @@ def _configure_import(parser: argparse.ArgumentParser) -> None:
     from mhdiff.cohort.adapters import KINDS
 
     parser.add_argument("kind", metavar="KIND", help=f"kind of the source: {', '.join(KINDS)}")
-    parser.add_argument("source", metavar="SOURCE", help="the source's folder")
+    parser.add_argument("source", metavar="SOURCE", help="the source's folder, or the manifest")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write the cohort to")
     parser.add_argument(
         "--ranges", metavar="FILE", help="reference ranges for values that the source gives none (omop): CSV"
@@ -36,20 +36,29 @@ def _configure_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--volume", choices=("T1", "T1_brain"), help="which T1 image (uk-biobank); T1 where not given"
     )
+    parser.add_argument(
+        "--images", metavar="FILE", help="table of images to add (meds): subject_id, time, path, modality"
+    )
+    parser.add_argument("--columns", metavar="FILE", help="what the columns are (manifest): YAML")
+    parser.add_argument(
+        "--max-bad", default="1%", metavar="N|P%",
+        help="stop if more broken rows are refused: a count, or per cent of the rows of a file (default: 1%%)",
+    )  # fmt: skip
     _json(parser)
 
 
 def _import(args: argparse.Namespace) -> None:
     from mhdiff.cohort.adapters import adapter
+    from mhdiff.cohort.refused import MaxBad
 
-    files = {
-        name: Path(getattr(args, name)) for name in ("ranges", "loinc") if getattr(args, name) is not None
-    }
-    words = {name: getattr(args, name) for name in ("split", "volume") if getattr(args, name) is not None}
-    options = {**files, **words}
+    max_bad = MaxBad.parse(args.max_bad)
+    files = {name: getattr(args, name) for name in ("ranges", "columns", "images", "loinc")}
+    words = {name: getattr(args, name) for name in ("split", "volume")}
+    options = {name: Path(value) for name, value in files.items() if value is not None}
+    options |= {name: value for name, value in words.items() if value is not None}
     run = adapter(args.kind, options)
     with console.steps(f"reading {args.source}"):
-        report = run(Path(args.source), Path(args.out), **options)
+        report = run(Path(args.source), Path(args.out), max_bad=max_bad, **options)
     console.say(f"wrote {args.out}; this report is in metadata/import_report.json")
     if args.json:
         console.out_json(report.to_dict())

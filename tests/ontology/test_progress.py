@@ -33,6 +33,14 @@ def test_without_a_terminal_it_is_one_line(capsys):
     assert capsys.readouterr().err == "reading it\n"
 
 
+def test_without_a_terminal_a_long_load_tells_now_and_then(capsys, monkeypatch):
+    monkeypatch.setattr(console, "_PAUSE", 0.0)
+    with console.steps("reading it"):
+        step("a file", 0.5)
+        step("another")
+    assert capsys.readouterr().err == "reading it\na file (50%)\nanother\n"
+
+
 def test_on_a_terminal_it_is_a_bar(capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with console.steps("reading it"):

@@ -162,11 +162,8 @@ def _stored(
             report.changed.add("subjects in several or no official splits, put into train", n=missing)
         rows = pl.DataFrame({"subject_id": subjects}).join(one, on="subject_id", how="left")
         return rows.with_columns(pl.col("split").fill_null("train"))
-    first = {
-        name: [imported.Label(*row) for row in frame.iter_rows()]
-        for name, frame in tables.items()
-        if name == f"{labels.LABELLERS[0]}_pneumonia"
-    }
+    name = f"{labels.LABELLERS[0]}_pneumonia"
+    first = {name: tables[name]} if name in tables else {}
     return imported.deal(first, dict.fromkeys(subjects, stays.SITE), groups)
 
 

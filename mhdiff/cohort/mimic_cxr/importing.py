@@ -23,7 +23,9 @@ from mhdiff.cohort.import_report import ImportReport
 from mhdiff.cohort.mimic_cxr import finish, hospital, labels, pictures, radiographs, reports, stays
 from mhdiff.cohort.mimic_cxr.labitems import Items, read_items
 from mhdiff.cohort.mimic_cxr.sources import Sources, find_sources
+from mhdiff.cohort.refused import DEFAULT, MaxBad, Refused
 from mhdiff.cohort.resumed import Parts, resumed, stamps
+from mhdiff.cohort.shards import from_birth
 from mhdiff.cohort.typed import TIME
 from ontology.errors import InputError
 from ontology.progress import step
@@ -35,16 +37,28 @@ _PLACED: Final = {
     "path": pl.String(),  # null where the image is refused
     "bytes": pl.Int64(),
 }
+_NOTES: Final[dict[str, pl.DataType]] = {
+    "subject_id": pl.Int64(),
+    "time": TIME,
+    "code": pl.String(),
+    "text_value": pl.String(),
+}
 
 
 def import_mimic_cxr(
-    source: str | Path, out: str | Path, *, loinc: str | Path | None = None, split: str = "ours"
+    source: str | Path,
+    out: str | Path,
+    *,
+    max_bad: MaxBad = DEFAULT,
+    loinc: str | Path | None = None,
+    split: str = "ours",
 ) -> ImportReport:
     """Write a cohort from a folder with MIMIC-CXR-JPG or MIMIC-CXR, and perhaps MIMIC-IV.
 
     Args:
         source: The folder, see `sources`.
         out: Folder of the cohort to make or to replace.
+        max_bad: How many broken rows are borne.
         loinc: A CSV with itemid and loinc_code, for laboratory items.
         split: `ours`, or `official` for the published one (validate becomes tuning, test held_out).
 
@@ -52,7 +66,7 @@ def import_mimic_cxr(
         What was read, kept, changed and dropped; also in `metadata/import_report.json`.
 
     Raises:
-        InputError: If a table is missing or not readable, or `split` is neither.
+        InputError: If a table is missing or not readable, too many rows are refused, or `split` is neither.
     """
     if split not in finish.SPLITS:
         raise InputError(f"there is no split '{split}'", remedy=f"Use {' or '.join(finish.SPLITS)}")
@@ -63,7 +77,7 @@ def import_mimic_cxr(
     items = read_items(sources.tables.get("d_labitems"), own)
     files = [*sources.tables.values()]
     key = {"kind": KIND, "files": stamps(files, sources.root), "loinc": items.table.rows(), "split": split}
-    report = ImportReport(KIND)
+    report = ImportReport(KIND, refused=Refused(max_bad, sources.root))
     with resumed(out, key) as parts:
         work = _Work(sources, parts, items, report)
         shards = work.prepare()
@@ -180,31 +194,22 @@ class _Work:
             )
             for name in hospital.TABLES if name in self.sources.tables
         }  # fmt: skip
+        told = list(reports.events(self.sources, studies_of(placed), self.listed, account))
         made = [
-            stays.person_events(tables, subjects, account),
-            stays.stay_events(tables, account),
-            _image_events(placed),
-            pl.DataFrame(
-                list(reports.events(self.sources, studies_of(placed), self.listed, account)),
-                schema={
-                    "subject_id": pl.Int64,
-                    "time": TIME,
-                    "code": pl.String,
-                    "text_value": pl.String,
-                },
-                orient="row",
-            ),
+            (self.listed, _image_events(placed)),
+            (self.listed, pl.DataFrame(told, schema=_NOTES, orient="row")),
         ]
+        if set(tables) & set(stays.STAYS):
+            first = next(name for name in stays.STAYS if name in tables)
+            made.insert(0, (self.sources.name(first), stays.stay_events(tables, account)))
         if "labevents" in tables:
-            made.append(stays.lab_events(tables["labevents"], self.items, account))
-        every = pl.concat([meds.conform(frame, stays.SCHEMA) for frame in made])
+            labs = stays.lab_events(tables["labevents"], self.items, account)
+            made.append((self.sources.name("labevents"), labs))
+        frames = [stays.person_events(tables, subjects, account), *(frame for _, frame in made)]
         if "patients" in tables:
             born = stays.births(tables["patients"])
-            early = (pl.col("time") < pl.col("born")).fill_null(False)
-            every = every.join(born, on="subject_id", how="left", maintain_order="left")
-            if n := every.filter(early).height:
-                account.refuse("the event is before the subject's birth", self.sources.name("patients"), n=n)
-            every = every.filter(~early).drop("born")
+            frames[1:] = [from_birth(frame, born, table, account) for table, frame in made]
+        every = pl.concat([meds.conform(frame, stays.SCHEMA) for frame in frames])
         meds.ordered(every).write_parquet(target)
 
 

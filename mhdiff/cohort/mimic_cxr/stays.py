@@ -27,6 +27,8 @@ SCHEMA: Final = {
     "ref_high": pl.Float32(),
     "source_code": pl.String(),
 }
+#: Tables that `stay_events` reads.
+STAYS: Final = ("admissions", "icustays", "diagnoses_icd", "procedures_icd")
 Tables = dict[str, pl.DataFrame]
 
 

@@ -68,9 +68,8 @@ def finish(
         _count(folder, subjects, sites, labels, report)
         text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n"
         (folder / meds.REPORT_FILE).write_text(text, encoding="utf-8")
-        given = {LABELS: [imported.Label(*row) for row in labels.iter_rows()]}
         meds.write_meds(
-            folder, events=None, codes=_codes(folder), splits=imported.deal(given, sites, groups),
+            folder, events=None, codes=_codes(folder), splits=imported.deal({LABELS: labels}, sites, groups),
             labels={LABELS: labels} if labels.height else {},
             metadata={
                 "dataset_name": root.resolve().name,

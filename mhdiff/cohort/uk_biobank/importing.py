@@ -18,7 +18,9 @@ import polars as pl
 from mhdiff.cohort import meds
 from mhdiff.cohort.account import Account
 from mhdiff.cohort.import_report import ImportReport
+from mhdiff.cohort.refused import DEFAULT, MaxBad, Refused
 from mhdiff.cohort.resumed import Parts, resumed, stamps
+from mhdiff.cohort.shards import from_birth
 from mhdiff.cohort.typed import TIME
 from mhdiff.cohort.uk_biobank import dementia, events, finish, longer, volumes
 from mhdiff.cohort.uk_biobank import fields as f
@@ -38,24 +40,29 @@ _SCANS: Final[dict[str, pl.DataType]] = {
 }
 
 
-def import_uk_biobank(source: str | Path, out: str | Path, *, volume: str = "T1") -> ImportReport:
+def import_uk_biobank(
+    source: str | Path, out: str | Path, *, max_bad: MaxBad = DEFAULT, volume: str = "T1"
+) -> ImportReport:
     """Write a cohort from the folder of a main dataset and, below it, bulk brain MRI.
 
     Args:
         source: Folder with one or more main datasets, perhaps a list of withdrawn participants (w12345_2024.csv), and
             zips such as 1234567_20252_2_0.zip at any depth.
         out: Folder of the cohort to make or to replace.
+        max_bad: How many broken rows are borne.
         volume: Which T1 image is taken out of the zips: `T1`, or `T1_brain` without the skull.
 
     Returns:
         What was read, kept, changed and dropped; also in `metadata/import_report.json`.
 
     Raises:
-        InputError: If there is no main dataset, it is not readable, or there is no such volume.
+        InputError: If there is no main dataset, it is not readable, too many rows are refused, or there is no such
+            volume.
     """
     if volume not in volumes.MEMBERS:
         raise InputError(f"there is no volume '{volume}'", remedy=f"Use {' or '.join(volumes.MEMBERS)}")
-    root, report = Path(source), ImportReport(KIND)
+    root = Path(source)
+    report = ImportReport(KIND, refused=Refused(max_bad, root))
     tables = longer.find_tables(root)
     bulk = list(volumes.find_bulk(root))
     lists = [p for p in sorted(root.iterdir()) if _WITHDRAWN.fullmatch(p.name)]
@@ -207,11 +214,7 @@ class _Work:
         ]
         every = pl.concat([meds.conform(frame, meds.EVENTS) for frame in made])
         births = every.filter(pl.col("code") == meds.BIRTH).select("subject_id", born="time")
-        every = every.join(births, on="subject_id", how="left", maintain_order="left")
-        early = (pl.col("time") < pl.col("born")).fill_null(False)
-        if n := every.filter(early).height:
-            account.refuse("the event is before the participant's birth", self.main, n=n)
-        meds.ordered(every.filter(~early)).write_parquet(target)
+        meds.ordered(from_birth(every, births, self.main, account)).write_parquet(target)
 
     def _labels(self, number: int, subjects: pl.Series, target: Path, account: Account) -> None:
         """Label the scans."""

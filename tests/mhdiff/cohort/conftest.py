@@ -1,6 +1,7 @@
 """Small cohorts and a small source of the COVID-19 image data collection, invented."""
 
 import csv
+import json
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 
 import polars as pl
 import pytest
+import yaml
 
+from mhdiff.cli import main
 from mhdiff.cohort import meds
 from mhdiff.cohort.covid_rows import COLUMNS, METADATA
 
@@ -68,3 +71,29 @@ def write_source(tmp_path: Path) -> Write:
         return source
 
     return write
+
+
+@pytest.fixture
+def whole_way(small_data: Path, small_config: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Take a cohort from validation to an evaluated model by the command line; gives metrics.json."""
+
+    def go(cohort: Path, task: Path | str, modalities: list[str], *more: str) -> dict[str, Any]:
+        ontology, graph, run = str(small_data / "ontology"), str(tmp_path / "graph"), str(tmp_path / "run")
+        assert main(["cohort", "validate", str(cohort)]) == 0
+        assert main(["cohort", "info", str(cohort), "--task", str(task)]) == 0
+        command = ["graph", "build", "--ontology", ontology, "--cohort", str(cohort), "--task", str(task)]
+        assert main([*command, "--out", graph]) == 0
+        config = yaml.safe_load(small_config.read_text())
+        config["data"] |= {"ontology": ontology, "cohort": str(cohort), "graph": graph, "task": str(task)}
+        config["data"] |= {"modalities": modalities, "split": "fold:0/3"}
+        model = config["model"]
+        for part in ("encoders", "hide_latents"):
+            model[part] = {name: how for name, how in model[part].items() if name in modalities}
+        file = tmp_path / "whole.yaml"
+        file.write_text(yaml.safe_dump(config))
+        assert main(["fit", "-c", str(file), "--out", run, *more]) == 0
+        assert main(["evaluate", run, "--replicates", "20"]) == 0
+        found: dict[str, Any] = json.loads((Path(run) / "metrics.json").read_text())
+        return found
+
+    return go

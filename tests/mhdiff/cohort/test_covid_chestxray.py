@@ -11,6 +11,7 @@ from mhdiff.cohort import Cohort, Task, covid_fields
 from mhdiff.cohort.blind import Blinder
 from mhdiff.cohort.covid_chestxray import import_covid_chestxray
 from mhdiff.cohort.covid_rows import COLUMNS, METADATA
+from mhdiff.cohort.refused import MaxBad
 from ontology.errors import InputError
 
 
@@ -119,7 +120,7 @@ def test_dirty_rows_are_read_or_counted(write_source, tmp_path):
         ]
     )  # fmt: skip
     (source / "images/3.png").write_bytes((source / "images/3.png").read_bytes()[:40])
-    report = import_covid_chestxray(source, tmp_path / "out")
+    report = import_covid_chestxray(source, tmp_path / "out", max_bad=MaxBad(2))
     cohort = Cohort.open(tmp_path / "out")
     own = cohort.events.filter(pl.col("subject_id") == 100)
     labs = dict(
@@ -143,10 +144,8 @@ def test_dirty_rows_are_read_or_counted(write_source, tmp_path):
     assert dict(cohort.groups.iter_rows())[302] == 100
     dropped, changed = report.dropped.counts, report.changed.counts
     for reason in (
-        "row: no patientid",
         "sex: rows of a patient disagree",
         "lab: lymphocyte_count is no number",
-        "image: truncated or not readable",
         "image: neither X-ray nor CT",
     ):
         assert dropped[reason] == 1, reason
@@ -158,7 +157,10 @@ def test_dirty_rows_are_read_or_counted(write_source, tmp_path):
         "lab: leukocyte_count in cells per microlitre, converted",
     ):
         assert changed[reason] == 1, reason
-    assert report.dropped.lines["row: no patientid"] == [6]
+    assert report.refused.places == {
+        "row: no patientid": [(METADATA, 6, "patientid")],
+        "the image is truncated or not readable": [(METADATA, 5, "filename")],
+    }
 
 
 @pytest.mark.parametrize(

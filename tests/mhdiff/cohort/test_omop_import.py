@@ -13,6 +13,7 @@ import pytest
 from mhdiff.cli import main
 from mhdiff.cohort import Cohort, omop
 from mhdiff.cohort.omop import import_omop
+from mhdiff.cohort.refused import MaxBad
 from ontology.errors import InputError
 
 EVENING = 23, 59, 59, 999_999
@@ -295,6 +296,19 @@ def test_bad_sources_are_refused_and_leave_nothing(tmp_path, source, case, capsy
     assert re.search(message, error), error
     assert "Traceback" not in error
     assert [p.name for p in tmp_path.iterdir() if p.name not in ("cdm",)] == []
+
+
+def test_broken_rows_are_left_out_where_that_is_borne(tmp_path, source):
+    put(source, "MEASUREMENT", 4, "measurement_date", "01/02/2015")
+    put(source, "PERSON", 3, "person_id", "1")
+    before = pl.read_csv(source / "MEASUREMENT.csv", infer_schema=False).height
+    report = import_omop(source, tmp_path / "cohort", max_bad=MaxBad(2))
+    assert report.refused.places == {
+        "the person is there twice": [("PERSON.csv", 3, "person_id")],
+        "the value is no date or time without a zone": [("MEASUREMENT.csv", 4, "measurement_date")],
+    }
+    assert report.read["measurement rows"] == before - 1
+    assert Cohort.open(tmp_path / "cohort").validate() == []
 
 
 def test_an_option_of_another_adapter_is_refused(tmp_path, capsys):

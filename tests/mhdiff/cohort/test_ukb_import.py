@@ -12,6 +12,7 @@ import ukb_source
 
 from mhdiff.cli import main
 from mhdiff.cohort import Cohort, Task
+from mhdiff.cohort.refused import MaxBad
 from mhdiff.cohort.uk_biobank import columns, dementia, import_uk_biobank, importing, volumes
 from ontology.errors import InputError
 
@@ -19,6 +20,7 @@ pytest.importorskip("nibabel")
 LAST = timedelta(days=1) - timedelta(microseconds=1)
 FIRST, IMAGED = datetime(2008, 3, 4) + LAST, datetime(2015, 6, 7) + LAST
 EID, SECRET = 1_234_567, "MARKEDTEXT"
+FEW = MaxBad(10)
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def rows(cohort, subject, prefix=""):
 
 
 def test_fields_become_events_at_their_visit(tmp_path, source):
-    report = import_uk_biobank(source.write(), tmp_path / "cohort")
+    report = import_uk_biobank(source.write(), tmp_path / "cohort", max_bad=FEW)
     cohort = Cohort.open(tmp_path / "cohort")
     assert cohort.validate() == []
     path = f"images/{EID}_20252_2.nii.gz"
@@ -89,13 +91,15 @@ def test_fields_become_events_at_their_visit(tmp_path, source):
     assert rows(cohort, 2_000_001, "SITE//")[0][1] == "SITE//Oxford"
     with zipfile.ZipFile(source.folder / "bulk" / f"{EID}_20252_2_0.zip") as archive:
         assert (cohort.path / path).read_bytes() == archive.read("T1/T1.nii.gz")
-    main_table = "ukb12345.csv"
+    table = "ukb12345.csv"
+    assert {r: [str(place) for place in found] for r, found in report.refused.places.items()} == {
+        "the eid is missing or no number": [f"{table}:5:eid"],
+        "the eid is there twice": [f"{table}:6:eid"],
+        "the value is no number": [f"{table}:2:field 30710"],
+        "the value is no ICD-10 code": [f"{table}:2:field 41270"],
+        "the event is before the birth": [table],
+    }
     assert report.dropped.counts == {
-        f"{main_table}, column 'eid': the eid is missing or no number": 1,
-        f"{main_table}, column 'eid': the eid is there twice": 1,
-        f"{main_table}, column 'field 30710': the value is no number": 1,
-        f"{main_table}, column 'field 41270': the value is no ICD-10 code": 1,
-        f"{main_table}: the event is before the participant's birth": 1,
         "participant: withdrawn (a negative eid)": 1,
         "value: its visit has no date": 1,
         "choice: prefers not to answer, does not know, or another value": 1,
@@ -112,7 +116,7 @@ def test_fields_become_events_at_their_visit(tmp_path, source):
 
 
 def test_the_published_schema_holds(tmp_path, source):
-    import_uk_biobank(source.write(), tmp_path / "cohort")
+    import_uk_biobank(source.write(), tmp_path / "cohort", max_bad=FEW)
     for name, schema in (
         ("data/0.parquet", meds.DataSchema),
         (meds.code_metadata_filepath, meds.CodeMetadataSchema),
@@ -169,7 +173,7 @@ def test_two_baskets_are_one_cohort_and_who_withdrew_is_not_in_it(tmp_path, sour
     frame.select("eid", "41270-0.0", "41280-0.0").write_csv(folder / "ukb2.csv")
     frame.drop("41270-0.0", "41280-0.0").write_csv(folder / "ukb12345.csv")
     (folder / "w12345_20240101.csv").write_text("2000003\n")
-    report = import_uk_biobank(folder, tmp_path / "cohort")
+    report = import_uk_biobank(folder, tmp_path / "cohort", max_bad=FEW)
     cohort = Cohort.open(tmp_path / "cohort")
     assert set(cohort.splits["subject_id"]) == {EID, 2_000_001}
     assert (datetime(2010, 1, 2) + LAST, "ICD10/I10", None, None) in rows(cohort, EID)
@@ -220,9 +224,9 @@ def test_a_zip_that_is_not_what_it_should_be_is_refused_and_counted(tmp_path, so
     make, reason = ZIPS[case]
     folder = source.write()
     (folder / "bulk" / f"{EID}_20252_2_0.zip").write_bytes(make())
-    report = import_uk_biobank(folder, tmp_path / "cohort")
-    told = f"ukb12345.csv, column 'field 20252': brain MRI: {reason}"
-    assert (report.dropped.counts[told], report.dropped.lines[told]) == (1, [2])
+    report = import_uk_biobank(folder, tmp_path / "cohort", max_bad=FEW)
+    places = report.refused.places[f"brain MRI: {reason}"]
+    assert [str(place) for place in places] == ["ukb12345.csv:2:field 20252"]
     assert not list(tmp_path.rglob(f"{EID}*.nii.gz"))
     assert SECRET not in report.text()
     assert rows(Cohort.open(tmp_path / "cohort"), EID, "IMAGE//") == []
@@ -234,27 +238,15 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path, source):
     file = folder / "bulk" / f"{EID}_20252_2_0.zip"
     shutil.move(file, tmp_path / "outside.zip")
     file.symlink_to(tmp_path / "outside.zip")
-    report = import_uk_biobank(folder, tmp_path / "cohort")
-    assert (
-        report.dropped.counts[
-            "ukb12345.csv, column 'field 20252': brain MRI: the zip lies outside the folder"
-        ]
-        == 1
-    )
+    report = import_uk_biobank(folder, tmp_path / "cohort", max_bad=FEW)
+    assert report.refused.counts["brain MRI: the zip lies outside the folder"] == 1
 
 
 def test_the_brain_alone_is_another_volume(tmp_path, source, capsys):
-    call = [
-        "cohort",
-        "import",
-        "uk-biobank",
-        str(source.write()),
-        "--out",
-        str(tmp_path / "c"),
-        "--volume",
-        "T1_brain",
-    ]
-    assert main(call) == 0
+    call = ["cohort", "import", "uk-biobank", str(source.write()), "--out", str(tmp_path / "c")]
+    assert main([*call, "--volume", "T1_brain", "--max-bad", "4"]) == 2
+    assert not (tmp_path / "c").exists()
+    assert main([*call, "--volume", "T1_brain", "--max-bad", "5"]) == 0
     cohort = Cohort.open(tmp_path / "c")
     code, path = rows(cohort, EID, "IMAGE//")[0][1::2]
     assert code == "IMAGE//MRI//T1_BRAIN"
@@ -335,7 +327,7 @@ def test_a_diagnosis_before_the_scan_is_not_its_own_answer(tmp_path):
     early = str(date(2012, 1, 1))
     source.person(3_000_001, (("G309", early), ("F067", early), ("I10", early)), f42020_0_0=early)
     source.scan(3_000_001)
-    import_uk_biobank(source.write(), tmp_path / "cohort")
+    import_uk_biobank(source.write(), tmp_path / "cohort", max_bad=FEW)
     cohort, task = Cohort.open(tmp_path / "cohort"), Task.load("ukb_dementia")
     window = task.window(cohort)
     sick = window.events.filter(pl.col("subject_id") == 3_000_001)

@@ -1,0 +1,167 @@
+"""From a MEDS dataset to a cohort's folder, one file of events after the other."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from mhdiff.cohort import meds, splits
+from mhdiff.cohort.cohort import UNKNOWN_SITE
+from mhdiff.cohort.from_meds.images import FILES, read_images
+from mhdiff.cohort.from_meds.shards import Shard, find_shards, named_files, read_shard, write_shard
+from mhdiff.cohort.from_meds.tables import read_codes, read_labels, read_splits
+from mhdiff.cohort.import_report import ImportReport
+from mhdiff.cohort.imported import count_labels
+from mhdiff.cohort.omop_tables import reading
+from mhdiff.cohort.refused import DEFAULT, MaxBad, Refused
+from mhdiff.cohort.source_files import bring
+from ontology.errors import InputError
+from ontology.files import atomic_directory, sha256
+from ontology.progress import step
+
+KIND = "meds"
+CHOICES = (
+    "Files of events are linked as they are where they keep to the standard, else written again, sorted.",
+    "Splits are the dataset's own; who is in none, or all where it has none, are dealt by patient.",
+    "Patients that share an image, byte for byte, are in one split: the last that they have.",
+    "Sites are read from SITE// codes; a dataset without them has one site, 'unknown'.",
+)
+
+
+def import_meds(
+    source: str | Path, out: str | Path, *, images: str | Path | None = None, max_bad: MaxBad = DEFAULT
+) -> ImportReport:
+    """Write a cohort from a MEDS dataset.
+
+    Args:
+        source: Folder with data/, and where they are there metadata/ and labels/.
+        out: Folder of the cohort to make or to replace.
+        images: Table of images: see `images`.
+        max_bad: How many broken rows are borne.
+
+    Returns:
+        What was read, kept, changed, refused and dropped; also in `metadata/import_report.json`.
+
+    Raises:
+        InputError: If the dataset does not keep to the standard, or too many rows are refused.
+    """
+    root = Path(source)
+    shards = find_shards(root)
+    report = ImportReport(KIND, refused=Refused(max_bad, root), choices=list(CHOICES))
+    subjects = _subjects(shards)
+    with atomic_directory(out, marker=meds.MARKER) as folder:
+        (folder / "images").mkdir()
+        (folder / "metadata").mkdir()
+        added, files = _images(images, set(subjects), folder, report)
+        sites: dict[int, str] = {}
+        used: set[str] = set()
+        kinds: Counter[str] = Counter()
+        for number, file in enumerate(shards):
+            step(f"{file.name}: file {number + 1} of {len(shards)}", number / len(shards))
+            shard = read_shard(file, root, report)
+            files += _own_files(shard, root, folder)
+            own = added.filter(pl.col("subject_id").is_in(shard.events["subject_id"].unique().implode()))
+            write_shard(folder, number, shard, own)
+            codes = pl.concat([shard.events["code"], own["code"]])
+            used.update(codes.unique())
+            kinds.update(dict(codes.str.extract(r"^([^/]+)").value_counts().iter_rows()))
+            sites |= _sites(shard)
+        report.read = {"files": len(shards), "events": sum(report.refused.rows[f] for f in _names(shards, root)),
+                       "patients": len(sites), **report.read}  # fmt: skip
+        labels = read_labels(root, set(sites), report)
+        table = pl.DataFrame(files, schema=FILES, orient="row")
+        table.write_parquet(folder / "metadata/images.parquet")
+        groups = splits.unite(sorted(sites), _pairs(table, set(sites), root))
+        groups.write_parquet(folder / meds.GROUPS_FILE)
+        report.written = {"patients": len(sites), **{f"{k} events": n for k, n in sorted(kinds.items())}}
+        report.sites = dict(Counter(sites.values()).most_common())
+        count_labels(report, labels)
+        dealt = read_splits(root, sites, groups, labels, report)
+        known = read_codes(root, used, report)
+        text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n"
+        (folder / meds.REPORT_FILE).write_text(text, encoding="utf-8")
+        meds.write_meds(
+            folder, events=None, codes=known, splits=dealt, labels=labels, metadata=_metadata(root)
+        )
+    return report
+
+
+def _subjects(shards: list[Path]) -> list[int]:
+    """Give all subjects, and refuse a dataset that has one in two files."""
+    seen: dict[int, Path] = {}
+    for file in shards:
+        with reading(file):
+            schema = pl.read_parquet_schema(file)
+        if "subject_id" not in schema or not schema["subject_id"].is_integer():
+            raise InputError(
+                "there is no column of whole numbers", path=file, column="subject_id", remedy="See MEDS 0.4"
+            )
+        with reading(file):
+            own = pl.scan_parquet(file).select(pl.col("subject_id").unique()).collect(engine="streaming")
+        for subject in own["subject_id"].drop_nulls():
+            if (other := seen.setdefault(subject, file)) != file:
+                raise InputError(
+                    f"a subject is in this file and in {other.name}",
+                    path=file,
+                    column="subject_id",
+                    remedy="MEDS wants all events of a subject in one file: write data/ again",
+                )
+    return list(seen)
+
+
+def _images(
+    table: str | Path | None, subjects: set[int], folder: Path, report: ImportReport
+) -> tuple[pl.DataFrame, list[tuple[Any, ...]]]:
+    if table is None:
+        return pl.DataFrame(schema=meds.EVENTS), []
+    events, files = read_images(Path(table), subjects, folder, report)
+    return events, files.rows()
+
+
+def _own_files(shard: Shard, root: Path, folder: Path) -> list[tuple[Any, ...]]:
+    """Bring the files that events of the dataset name themselves, under their own paths."""
+    found = []
+    for subject, path in named_files(shard).iter_rows():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            bring(root / path, target)
+        found.append((path, subject, sha256(target), None))
+    return found
+
+
+def _sites(shard: Shard) -> dict[int, str]:
+    sites = dict.fromkeys(shard.events["subject_id"].unique().sort().to_list(), UNKNOWN_SITE)
+    named = shard.events.filter(pl.col("code").str.starts_with("SITE//")).unique("subject_id", keep="first")
+    return sites | dict(named.select("subject_id", pl.col("code").str.strip_prefix("SITE//")).iter_rows())
+
+
+def _names(shards: list[Path], root: Path) -> list[str]:
+    return [file.relative_to(root).as_posix() for file in shards]
+
+
+def _pairs(table: pl.DataFrame, subjects: set[int], root: Path) -> list[tuple[int, str]]:
+    pairs = [(s, f"image {digest}") for s, digest in table.select("subject_id", "sha256").iter_rows()]
+    if (root / meds.GROUPS_FILE).is_file():
+        with reading(root / meds.GROUPS_FILE):
+            stored = pl.read_parquet(root / meds.GROUPS_FILE).select("subject_id", "group")
+        pairs += [(s, f"group {g}") for s, g in stored.iter_rows() if s in subjects]
+    return pairs
+
+
+def _metadata(root: Path) -> dict[str, Any]:
+    """Give what the dataset says of itself."""
+    file, own = root / meds.MARKER, {}
+    if file.is_file():
+        try:
+            own = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError("the file is not JSON", path=file, remedy="Correct or remove it") from error
+    said = (
+        {k: v for k, v in own.items() if k not in ("mhdiff", "meds_version")} if isinstance(own, dict) else {}
+    )
+    return {"dataset_name": root.resolve().name, **said, "mhdiff": {"kind": KIND}}
