@@ -101,16 +101,3 @@ def stamps(files: Iterable[Path], root: Path) -> dict[str, list[int]]:
         told = file.stat()
         found[file.relative_to(root).as_posix()] = [told.st_size, told.st_mtime_ns]
     return found
-
-
-def link(source: str | Path, target: str | Path) -> None:
-    """Give a file a second name where the file system can, else copy it.
-
-    Args:
-        source: The file.
-        target: Its new place.
-    """
-    try:
-        os.link(source, target)
-    except OSError:  # another file system, or one without hard links
-        shutil.copy2(source, target)

@@ -22,7 +22,11 @@ _WHAT = {pl.Int64(): "number without a fraction", pl.Float64(): "number", TIME: 
 
 
 def typed(
-    file: Path, columns: Mapping[str, pl.DataType], needed: Sequence[str], filled: Sequence[str] = ()
+    file: Path,
+    columns: Mapping[str, pl.DataType],
+    needed: Sequence[str],
+    filled: Sequence[str] = (),
+    only: pl.Series | None = None,
 ) -> pl.LazyFrame:
     """Give a table's `row` (its line), its columns in their types, and `bad`: the first column that is wrong, or null.
 
@@ -31,6 +35,7 @@ def typed(
         columns: Column -> type; a column that the table lacks is null.
         needed: Columns that the table must have.
         filled: Columns that must not be empty.
+        only: Rows of other subjects are not looked at, beyond their subject_id.
 
     Raises:
         InputError: If a needed column is missing, or the file is no table.
@@ -38,6 +43,9 @@ def typed(
     frame = scan(file)
     held = frame.collect_schema().names()
     need(file, held, tuple(needed))
+    if only is not None:
+        subject = _read(pl.col("subject_id").cast(pl.String).str.strip_chars(), pl.Int64())
+        frame = frame.filter(subject.is_null() | subject.is_in(only.implode()))
     values, wrong = [pl.col("row").cast(pl.Int64)], []
     for name, dtype in columns.items():
         if name not in held:

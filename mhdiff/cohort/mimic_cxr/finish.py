@@ -16,8 +16,9 @@ from mhdiff.cohort.mimic_cxr import labels, radiographs, reports, stays
 from mhdiff.cohort.mimic_cxr.hospital import icd
 from mhdiff.cohort.mimic_cxr.labitems import Items
 from mhdiff.cohort.mimic_cxr.sources import Sources
-from mhdiff.cohort.resumed import Parts, link
+from mhdiff.cohort.resumed import Parts
 from mhdiff.cohort.shards import kinds_of_events, used_codes
+from mhdiff.cohort.source_files import bring
 from mhdiff.cohort.typed import typed
 from ontology.files import atomic_directory, sha256
 from ontology.progress import step
@@ -82,11 +83,11 @@ def finish(
         for name in ("data", "metadata"):
             (folder / name).mkdir()
         for number in range(shards):
-            link(parts.path(f"data/{number}.parquet"), folder / "data" / f"{number}.parquet")
+            bring(parts.path(f"data/{number}.parquet"), folder / "data" / f"{number}.parquet")
         images = placed.drop_nulls("path")
         for path in images["path"]:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            link(parts.path(path), folder / path)
+            bring(parts.path(path), folder / path)
         images.write_parquet(folder / "metadata/images.parquet")
         groups.write_parquet(folder / meds.GROUPS_FILE)
         if official is not None:

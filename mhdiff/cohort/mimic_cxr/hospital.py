@@ -77,9 +77,8 @@ def stage(sources: Sources, name: str, subjects: pl.Series, target: Path, accoun
         account: Filled.
     """
     file, table = sources.tables[name], TABLES[name]
-    rows = typed(file, table.columns, table.filled, table.filled)
-    wanted = pl.col("subject_id").is_in(subjects.implode()) | pl.col("bad").is_not_null()
-    sink(file, sources.name(name), rows.filter(wanted), target, account, table.columns)
+    rows = typed(file, table.columns, table.filled, table.filled, only=subjects)
+    sink(file, sources.name(name), rows, target, account, table.columns)
     account.read[f"{name} rows"] += account.rows[sources.name(name)]
 
 

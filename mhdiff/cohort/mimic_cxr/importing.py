@@ -76,7 +76,13 @@ def import_mimic_cxr(
     own = None if loinc is None else Path(loinc)
     items = read_items(sources.tables.get("d_labitems"), own)
     files = [*sources.tables.values()]
-    key = {"kind": KIND, "files": stamps(files, sources.root), "loinc": items.table.rows(), "split": split}
+    key = {
+        "kind": KIND,
+        "source": str(sources.root.resolve()),
+        "files": stamps(files, sources.root),
+        "loinc": items.table.rows(),
+        "split": split,
+    }
     report = ImportReport(KIND, refused=Refused(max_bad, sources.root))
     with resumed(out, key) as parts:
         work = _Work(sources, parts, items, report)

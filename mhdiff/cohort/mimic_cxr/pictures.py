@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from mhdiff.cohort.resumed import link
+from mhdiff.cohort.source_files import bring
 from ontology.errors import InputError
 
 SUFFIXES: Final = (".jpg", ".dcm")
@@ -64,7 +64,7 @@ def place(source: Path | None, root: Path, folder: Path, name: str) -> Placed:
         return _dicom(source, target, relative)
     if not _whole(source):
         return Placed(_BROKEN)
-    link(source, target)
+    bring(source, target)
     return Placed("", target.stat().st_size, relative)
 
 

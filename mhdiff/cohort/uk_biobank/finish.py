@@ -11,8 +11,9 @@ import polars as pl
 from mhdiff.cohort import imported, meds
 from mhdiff.cohort import splits as dealing
 from mhdiff.cohort.import_report import SMALL_CLASS, ImportReport
-from mhdiff.cohort.resumed import Parts, link
+from mhdiff.cohort.resumed import Parts
 from mhdiff.cohort.shards import kinds_of_events, used_codes
+from mhdiff.cohort.source_files import bring
 from mhdiff.cohort.uk_biobank import fields as f
 from mhdiff.cohort.uk_biobank.volumes import MEMBERS
 from ontology.files import atomic_directory, sha256
@@ -60,9 +61,9 @@ def finish(
         for name in ("data", "metadata", "images"):
             (folder / name).mkdir()
         for number in range(shards):
-            link(parts.path(f"data/{number}.parquet"), folder / "data" / f"{number}.parquet")
+            bring(parts.path(f"data/{number}.parquet"), folder / "data" / f"{number}.parquet")
         for path in scans["path"]:
-            link(parts.path(path), folder / path)
+            bring(parts.path(path), folder / path)
         groups.write_parquet(folder / meds.GROUPS_FILE)
         sites = _sites(folder)
         _count(folder, subjects, sites, labels, report)

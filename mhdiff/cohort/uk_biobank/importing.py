@@ -8,7 +8,9 @@ labels/<n>.parquet      what `dementia` says of their scans
 
 from __future__ import annotations
 
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -67,7 +69,8 @@ def import_uk_biobank(
     bulk = list(volumes.find_bulk(root))
     lists = [p for p in sorted(root.iterdir()) if _WITHDRAWN.fullmatch(p.name)]
     files = [*tables, *lists, *(scan.file for scan in bulk)]
-    with resumed(out, {"kind": KIND, "files": stamps(files, root), "volume": volume}) as parts:
+    key = {"kind": KIND, "source": str(root.resolve()), "files": stamps(files, root), "volume": volume}
+    with resumed(out, key) as parts:
         work = _Work(root, tables, bulk, volume, parts, report)
         shards = work.prepare(_withdrawn(lists))
         for number, subjects in enumerate(shards):
@@ -75,6 +78,11 @@ def import_uk_biobank(
             work.shard(number, subjects)
         finish.finish(parts, work.subjects.to_list(), len(shards), Path(out), root, report)
     return report
+
+
+def _path(scan: volumes.Bulk) -> str:
+    """The place of a scan in the cohort's folder."""
+    return f"images/{scan.subject}_{f.T1}_{scan.instance}.nii.gz"
 
 
 def _withdrawn(lists: list[Path]) -> list[int]:
@@ -103,6 +111,7 @@ class _Work:
         self.main = next(iter(tables)).name
         self.subjects = pl.Series("subject_id", [], dtype=pl.Int64)
         self.ends: datetime | None = None
+        self.held: tuple[int, pl.DataFrame] | None = None  # the first participant of a shard, and its values
 
     def _staged(self) -> list[tuple[str, Path, list[Column]]]:
         return [
@@ -159,7 +168,13 @@ class _Work:
             ).into(self.report, self.root)
 
     def _values(self, subjects: pl.Series) -> pl.DataFrame:
-        """All values of some participants; of a field that two baskets hold the first one's."""
+        """All values of a shard's participants; of a field that two baskets hold the first one's."""
+        first = int(subjects[0])
+        if self.held is None or self.held[0] != first:
+            self.held = (first, self._read(subjects))
+        return self.held[1]
+
+    def _read(self, subjects: pl.Series) -> pl.DataFrame:
         found = [
             longer.values(place, columns, int(subjects[0]), int(subjects[-1]))
             for _, place, columns in self._staged()
@@ -175,25 +190,28 @@ class _Work:
         listed = values.filter(pl.col("field") == f.T1, pl.col("index") == 0)
         lines = {(s, i): row for row, s, _, i, *_ in listed.iter_rows()}
         rows, column = [], f"field {f.T1}"
-        for subject in subjects:
-            for scan in self.bulk.get(subject, []):
-                time, line = seen.get((subject, scan.instance), (None, lines.get((subject, scan.instance))))
-                lines.pop((subject, scan.instance), None)
-                account.read["zips with brain MRI"] += 1
-                if time is None:
-                    account.refuse("the visit of the brain MRI has no date", self.main, line, column)
-                    continue
-                path = f"images/{subject}_{f.T1}_{scan.instance}.nii.gz"
-                reason = volumes.extract(scan, self.root, self.volume, self.parts.path(path))
-                if reason:
-                    account.refuse(f"brain MRI: {reason}", self.main, line, column)
-                else:
-                    rows.append((subject, scan.instance, time, path, line))
+        ours = [scan for subject in subjects for scan in self.bulk.get(subject, [])]
+        dated = [scan for scan in ours if (scan.subject, scan.instance) in seen]
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as workers:
+            reasons = dict(zip(dated, workers.map(self._extract, dated), strict=True))
+        for scan in ours:
+            subject, instance, _ = scan
+            listed_at = lines.pop((subject, instance), None)
+            time, line = seen.get((subject, instance), (None, listed_at))
+            account.read["zips with brain MRI"] += 1
+            reason = reasons.get(scan, "its visit has no date")
+            if reason:
+                account.refuse(f"brain MRI: {reason}", self.main, line, column)
+            else:
+                rows.append((subject, instance, time, _path(scan), line))
         if lines:
             account.dropped.add(
                 "brain MRI: listed in the main dataset and not there", min(lines.values()), n=len(lines)
             )
         pl.DataFrame(rows, schema=_SCANS, orient="row").write_parquet(target)
+
+    def _extract(self, scan: volumes.Bulk) -> str:
+        return volumes.extract(scan, self.root, self.volume, self.parts.path(_path(scan)))
 
     def _data(self, number: int, subjects: pl.Series, target: Path, account: Account) -> None:
         """Write all events of the participants."""
