@@ -12,6 +12,7 @@ from ontology.errors import InputError
 Adapter = Callable[..., ImportReport]  # (source, out, max_bad=, and the options that `OPTIONS` names)
 KINDS: Final = {
     "covid-chestxray": "mhdiff.cohort.covid_chestxray:import_covid_chestxray",
+    "eicu": "mhdiff.cohort.eicu:import_eicu",
     "hannover": "mhdiff.cohort.hannover:import_hannover",
     "manifest": "mhdiff.cohort.manifest:import_manifest",
     "meds": "mhdiff.cohort.from_meds:import_meds",
@@ -20,6 +21,7 @@ KINDS: Final = {
     "uk-biobank": "mhdiff.cohort.uk_biobank:import_uk_biobank",
 }
 OPTIONS: Final[dict[str, tuple[str, ...]]] = {
+    "eicu": ("ranges",),
     "manifest": ("columns",),
     "meds": ("images",),
     "mimic-cxr": ("loinc", "split"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +12,22 @@ from mhdiff.cohort.refused import Refused
 
 SMALL_CLASS = 10  # a class with fewer patients than this is pointed out
 _LINES = 5
+_CODE_LIKE = r"^[A-Za-z0-9%][A-Za-z0-9%._:+/*^()-]{0,19}$"  # no words: free text is never repeated
+_SEEN = 5  # what stands in fewer rows is not shown: it may be a patient's
+
+
+def presentable(counts: Mapping[str, int], pattern: str = _CODE_LIKE, *, most: int = 20) -> dict[str, int]:
+    """Give what may be named of a source's words: often seen and like a code; the rest is only counted.
+
+    Args:
+        counts: Word -> rows.
+        pattern: What such a word looks like.
+        most: How many are shown.
+    """
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = [(word, n) for word, n in ordered if n >= _SEEN and re.fullmatch(pattern, word)][:most]
+    rest = sum(counts.values()) - sum(n for _, n in shown)
+    return dict(shown) | ({"(rare or no codes, not shown)": rest} if rest else {})
 
 
 @dataclass

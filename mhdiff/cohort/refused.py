@@ -95,6 +95,7 @@ class Refused:
         counts: Reason -> rows refused.
         places: Reason -> the first few of them.
         first: File -> the place, reason and remedy of its first one.
+        names: Path -> the file, as it is named here.
     """
 
     max_bad: MaxBad = DEFAULT
@@ -104,6 +105,7 @@ class Refused:
     counts: Counter[str] = field(default_factory=Counter)
     places: dict[str, list[Place]] = field(default_factory=dict)
     first: dict[str, tuple[Place, str, str]] = field(default_factory=dict)
+    names: dict[Path, str] = field(default_factory=dict)
 
     def add(
         self,
@@ -204,6 +206,8 @@ class Refused:
             seen += places[: _PLACES - len(seen)]
         for file, first in other.first.items():
             self.first.setdefault(file, first)
+        for path, name in other.names.items():
+            self.names.setdefault(path, name)
         if not self.max_bad.percent and self.bad.total() > self.max_bad.number:
             self._stop(next(iter(self.first)), f"{self.bad.total()} refused so far")
         self.check()
@@ -218,7 +222,9 @@ class Refused:
         return {"max_bad": str(self.max_bad), "rows": self.bad.total(), "reasons": reasons}
 
     def text(self) -> list[str]:
-        """Give the lines of a report."""
+        """Give the lines of a report; none where no row was read."""
+        if not self.rows and not self.counts:  # an account that no adapter fills
+            return []
         head = f"Refused (--max-bad {self.max_bad}):"
         if not self.counts:
             return [f"{head} nothing"]
@@ -230,14 +236,17 @@ class Refused:
         return lines
 
     def _name(self, file: Path) -> str:
-        return file.relative_to(self.root).as_posix() if file.is_relative_to(self.root) else file.name
+        if file not in self.names:
+            inside = file.is_relative_to(self.root)
+            self.names[file] = file.relative_to(self.root).as_posix() if inside else file.name
+        return self.names[file]
 
     def _stop(self, file: str, how_many: str) -> None:
         place, reason, remedy = self.first[file]
         advice = f"--max-bad {self.max_bad} bears no more ({how_many}); a higher one leaves such rows out"
         raise InputError(
             reason,
-            path=self.root / place.file,
+            path=next(path for path, name in self.names.items() if name == file),
             row=place.line,
             column=place.column,
             remedy=f"{remedy.removesuffix('.')}. {advice}" if remedy else advice,

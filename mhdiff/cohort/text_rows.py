@@ -27,6 +27,10 @@ MAX_COLUMNS: Final = 10_000
 MAX_LINE: Final = 1 << 24  # bytes
 _SEPARATORS: Final = {".csv": ",", ".tsv": "\t"}
 _TOLD: Final = 50_000  # lines
+_INFLATED, _RATIO = (
+    1 << 24,
+    200,
+)  # bytes, and how many times the packed ones, from where on it is taken for a bomb
 _WIDE: Final = (
     "Select the columns that are needed before exporting it: a row is a visit, not a patient's whole life"
 )
@@ -246,7 +250,8 @@ def _before(first: str, lines: Iterator[str]) -> Iterator[str]:
 def _lines(file: Path, report: ImportReport) -> Iterator[str]:
     """Give the lines as text, line ends and all."""
     packed = file.name.lower().endswith(".gz")
-    number = 0
+    number = total = 0
+    size = file.stat().st_size
     try:
         with gzip.open(file, "rb") if packed else file.open("rb") as stream:
             while raw := stream.readline(MAX_LINE):
@@ -256,6 +261,14 @@ def _lines(file: Path, report: ImportReport) -> Iterator[str]:
                 if len(raw) >= MAX_LINE:
                     raise InputError(
                         f"the line is longer than {MAX_LINE >> 20} MiB", path=file, row=number, remedy=_WIDE
+                    )
+                total += len(raw)
+                if packed and total > max(_INFLATED, _RATIO * size):
+                    raise InputError(
+                        f"the gzip file holds more than {_RATIO} times its size",
+                        path=file,
+                        row=number,
+                        remedy="Unpack it and look at it first",
                     )
                 if number % _TOLD == 0:
                     step(f"line {number:,} of {file.name}")

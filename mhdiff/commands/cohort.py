@@ -21,7 +21,9 @@ def _configure_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="the source's folder, or the manifest")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write the cohort to")
     parser.add_argument(
-        "--ranges", metavar="FILE", help="reference ranges for values that the source gives none (omop): CSV"
+        "--ranges",
+        metavar="FILE",
+        help="reference ranges for values that the source gives none (omop, eicu): CSV",
     )
     parser.add_argument(
         "--loinc",

@@ -52,11 +52,11 @@ def import_meds(
     root = Path(source)
     shards = find_shards(root)
     report = ImportReport(KIND, refused=Refused(max_bad, root), choices=list(CHOICES))
-    subjects = _subjects(shards)
+    holder = _subjects(shards)
     with atomic_directory(out, marker=meds.MARKER) as folder:
         (folder / "images").mkdir()
         (folder / "metadata").mkdir()
-        added, files = _images(images, set(subjects), folder, report)
+        added, files = _images(images, set(holder), folder, report)
         sites: dict[int, str] = {}
         used: set[str] = set()
         kinds: Counter[str] = Counter()
@@ -64,12 +64,13 @@ def import_meds(
             step(f"{file.name}: file {number + 1} of {len(shards)}", number / len(shards))
             shard = read_shard(file, root, report)
             files += _own_files(shard, root, folder)
-            own = added.filter(pl.col("subject_id").is_in(shard.events["subject_id"].unique().implode()))
+            here = [subject for subject in added["subject_id"].unique() if holder[subject] == file]
+            own = added.filter(pl.col("subject_id").is_in(here))
             write_shard(folder, number, shard, own)
             codes = pl.concat([shard.events["code"], own["code"]])
             used.update(codes.unique())
             kinds.update(dict(codes.str.extract(r"^([^/]+)").value_counts().iter_rows()))
-            sites |= _sites(shard)
+            sites |= dict.fromkeys(here, UNKNOWN_SITE) | _sites(shard)
         report.read = {"files": len(shards), "events": sum(report.refused.rows[f] for f in _names(shards, root)),
                        "patients": len(sites), **report.read}  # fmt: skip
         labels = read_labels(root, set(sites), report)
@@ -90,8 +91,8 @@ def import_meds(
     return report
 
 
-def _subjects(shards: list[Path]) -> list[int]:
-    """Give all subjects, and refuse a dataset that has one in two files."""
+def _subjects(shards: list[Path]) -> dict[int, Path]:
+    """Give the file of each subject, and refuse a dataset that has one in two files."""
     seen: dict[int, Path] = {}
     for file in shards:
         with reading(file):
@@ -110,7 +111,7 @@ def _subjects(shards: list[Path]) -> list[int]:
                     column="subject_id",
                     remedy="MEDS wants all events of a subject in one file: write data/ again",
                 )
-    return list(seen)
+    return seen
 
 
 def _images(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+import polars as pl
 import yaml
 
 from graph_builders.units import is_ucum
 from mhdiff.cohort.manifest.columns import SEXES, Columns, Entry, Time
+from mhdiff.cohort.values import times
 from ontology.errors import InputError
 
 _KEYS: Final = (
@@ -100,6 +103,13 @@ class _Reader:
         form = self.text("time.format", own["format"])
         if "%" not in form or re.search(r"%[zZ]", form):
             self.fail("time.format", 'must be a form without a zone, such as "%d.%m.%Y %H:%M"')
+        day = datetime(2020, 3, 31)
+        try:
+            read = pl.DataFrame({"probe": [day.strftime(form)]}).select(times("probe", form).time)["probe"][0]
+        except (pl.exceptions.PolarsError, ValueError):
+            read = None
+        if read is None or read.date() != day.date():
+            self.fail("time.format", "is no form of a day", 'Such as "%d.%m.%Y" or "%m/%d/%Y %H:%M"')
         return form
 
     def entries(

@@ -9,7 +9,7 @@ import polars as pl
 
 from mhdiff.cohort import meds
 from mhdiff.cohort.image_files import suffix, unusable
-from mhdiff.cohort.import_report import ImportReport
+from mhdiff.cohort.import_report import ImportReport, presentable
 from mhdiff.cohort.manifest.columns import Columns, Entry
 from mhdiff.cohort.manifest.people import BORN, SUBJECT, TIME, read_time
 from mhdiff.cohort.source_files import bring
@@ -22,7 +22,6 @@ from ontology.progress import step
 MAX_CLASSES: Final = 100
 _WHEN, _VALUE, _UNIT = "\0when", "\0value", "\0unit"
 _CODE: Final = r"^[^\s/][^\s/]{0,63}$"
-_CODE_LIKE: Final = r"^[A-Za-z0-9%][A-Za-z0-9%._:+/*^-]{0,19}$"  # no words: free text is never repeated
 
 
 class Values:
@@ -111,8 +110,8 @@ class Values:
             )
             found.append(_events(rows, pl.lit(code), number=pl.col(_VALUE)))
         if unknown:
-            table = pl.concat(unknown).value_counts().sort(["count", "unit"], descending=[True, False])
-            self.report.name("units that are not declared", dict(table.head(20).iter_rows()))
+            words = dict(pl.concat(unknown).value_counts().iter_rows())
+            self.report.name("units that are not declared", presentable(words))
         return _together(found)
 
     def united(self, rows: pl.DataFrame, entry: Entry) -> tuple[pl.DataFrame, pl.Series]:
@@ -122,14 +121,7 @@ class Values:
         factors = {**entry.convert, entry.unit: 1.0}
         factor = pl.col(column).replace_strict(factors, default=None, return_dtype=pl.Float64)
         rows = rows.with_columns(factor.alias(_UNIT))
-        shown = (
-            pl.when(pl.col(column).str.contains(_CODE_LIKE))
-            .then(column)
-            .otherwise(pl.lit("(words, not shown)"))
-        )
-        strange = rows.filter(pl.col(_UNIT).is_null()).select(
-            unit=pl.when(pl.col(column).is_null()).then(pl.lit("(none)")).otherwise(shown)
-        )["unit"]
+        strange = rows.filter(pl.col(_UNIT).is_null()).select(unit=pl.col(column).fill_null("(none)"))["unit"]
         others = rows.filter(pl.col(_UNIT).is_not_null(), pl.col(column) != entry.unit)
         for line in others[LINE]:
             self.report.changed.add(f"{entry.column}: converted to {entry.unit}, as declared", line)

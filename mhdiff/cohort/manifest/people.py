@@ -163,7 +163,8 @@ def _born(rows: pl.DataFrame, columns: Columns, file: Path, report: ImportReport
     elif columns.age is not None:
         years = numbers(columns.age)
         age = pl.when(years.is_between(0.0, _OLDEST)).then(years)
-        day = (pl.col(TIME) - pl.duration(days=(age * 365.25).round())).dt.truncate("1d")
+        exact = age + pl.when(age == age.floor()).then(0.5).otherwise(0.0)  # 40 is from 40 to 41
+        day = (pl.col(TIME) - pl.duration(days=(exact * 365.25).round())).dt.truncate("1d")
         stated_in, remedy = columns.age, f"Write years from 0 to {_OLDEST:g}"
     else:
         return rows.with_columns(pl.lit(None, pl.Datetime("us")).alias(BORN))

@@ -77,8 +77,11 @@ def write_source(tmp_path: Path) -> Write:
 def whole_way(small_data: Path, small_config: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Take a cohort from validation to an evaluated model by the command line; gives metrics.json."""
 
-    def go(cohort: Path, task: Path | str, modalities: list[str], *more: str) -> dict[str, Any]:
-        ontology, graph, run = str(small_data / "ontology"), str(tmp_path / "graph"), str(tmp_path / "run")
+    def go(
+        cohort: Path, task: Path | str, modalities: list[str], *more: str, ontology: str = ""
+    ) -> dict[str, Any]:
+        ontology = ontology or str(small_data / "ontology")
+        graph, run = str(tmp_path / "graph"), str(tmp_path / "run")
         assert main(["cohort", "validate", str(cohort)]) == 0
         assert main(["cohort", "info", str(cohort), "--task", str(task)]) == 0
         command = ["graph", "build", "--ontology", ontology, "--cohort", str(cohort), "--task", str(task)]
@@ -94,6 +97,12 @@ def whole_way(small_data: Path, small_config: Path, tmp_path: Path) -> Callable[
         assert main(["fit", "-c", str(file), "--out", run, *more]) == 0
         assert main(["evaluate", run, "--replicates", "20"]) == 0
         found: dict[str, Any] = json.loads((Path(run) / "metrics.json").read_text())
+        predictions = pl.read_parquet(Path(run) / "predictions.parquet")
+        assert set(predictions["subject_id"]) <= set(pl.read_parquet(cohort / meds.SPLITS_FILE)["subject_id"])
+        held = predictions.filter(pl.col("split") == "held_out")["subject_id"].n_unique()
+        assert found["n_subjects"] == held > 0
+        full = next(p for p in found["patterns"] if set(p.split("+")) == set(modalities))
+        assert 0 <= found["patterns"][full]["metrics"]["auroc"]["value"] <= 1
         return found
 
     return go

@@ -12,6 +12,7 @@ from mhdiff.cli import main
 from mhdiff.cohort import Cohort, meds
 from mhdiff.cohort.from_meds import import_meds
 from mhdiff.cohort.refused import MaxBad
+from ontology.errors import InputError
 
 DAY = datetime(2020, 1, 1)
 
@@ -117,9 +118,22 @@ def test_images_of_a_table_become_events(dataset, tmp_path):
     }
     assert report.named == {"columns not read, since they are not declared": {"more": 1}}
     assert "SECRET" not in report.text()
+    with pytest.raises(InputError, match=r"pictures/table.csv, line 4, column 'subject_id'"):
+        import_meds(dataset, tmp_path / "again", images=table)
     groups, splits = dict(cohort.groups.iter_rows()), dict(cohort.splits.iter_rows())
     assert groups[1] == groups[6]  # the same picture twice
     assert splits[1] == splits[6]
+    assert cohort.validate() == []
+
+
+def test_a_subject_of_whom_only_an_image_is_left_is_kept(dataset, tmp_path):
+    put(dataset / "data/1.parquet", code=pl.when(pl.col("subject_id") == 5).then(None).otherwise("code"))
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "table.csv").write_text("subject_id,time,path,modality\n5,2020-01-01 06:00,a.png,CXR\n")
+    report = run(dataset, tmp_path, bad=4, images=tmp_path / "table.csv")
+    cohort = Cohort.open(tmp_path / "out")
+    assert cohort.events.filter(pl.col("subject_id") == 5)["code"].to_list() == ["IMAGE//CXR"]
+    assert report.refused.counts == {"the event has no code": 4}
     assert cohort.validate() == []
 
 
@@ -192,4 +206,5 @@ def test_a_dataset_goes_the_whole_way(small_data, tmp_path, whole_way):
     assert main(["cohort", "import", "meds", str(source), "--out", str(tmp_path / "out")]) == 0
     old, new = Cohort.open(small_data / "cohort"), Cohort.open(tmp_path / "out")
     assert new.events.equals(old.events)
-    assert whole_way(tmp_path / "out", "pneumonia", ["image", "note", "labs", "codes"])
+    metrics = whole_way(tmp_path / "out", "pneumonia", ["image", "note", "labs", "codes"])
+    assert metrics["task"] == "pneumonia"

@@ -314,4 +314,4 @@ def test_broken_rows_are_left_out_where_that_is_borne(tmp_path, source):
 def test_an_option_of_another_adapter_is_refused(tmp_path, capsys):
     out = str(tmp_path / "c")
     assert main(["cohort", "import", "covid-chestxray", "x", "--out", out, "--ranges", "y"]) == 2
-    assert "'covid-chestxray' has no --ranges. These have: omop" in capsys.readouterr().err
+    assert "'covid-chestxray' has no --ranges. These have: eicu, omop" in capsys.readouterr().err
