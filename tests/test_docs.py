@@ -1,12 +1,14 @@
 """Every example in README and docs is executed, in order: `>>>` by doctest, `$ mhdiff ...` by the real command line.
 
 A block whose fence names a file (```csv runs/readme/own/nodes.csv) is written there first. Pages of `REAL` need data
-that the project does not hold: they run where the data are, in a folder `data`, and are skipped elsewhere.
+that the project does not hold: they run where the data are, in a folder `data`, and are skipped elsewhere. Pages of
+`INVENTED` are on data that need credentials, and run on invented ones of the same layout.
 """
 
 from __future__ import annotations
 
 import doctest
+import importlib
 import re
 import shlex
 from pathlib import Path
@@ -19,6 +21,11 @@ from mhdiff.cli import main
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 REAL = {"omop.md": "data/omop", "sites.md": "data"}  # page -> where its data are below the shared folder
+#: page -> the module of tests/mhdiff/cohort whose `many` writes invented data of that layout, and where
+INVENTED = {
+    "mimic-cxr.md": ("mimic_source", "data/physionet.org"),
+    "uk-biobank.md": ("ukb_source", "data/ukb"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +56,19 @@ def run(page: Path) -> None:
 def test_every_example_runs(workplace, monkeypatch):
     monkeypatch.chdir(workplace)
     for page in PAGES:
-        if page.name not in REAL:
+        if page.name not in REAL | INVENTED:
             run(page)
+
+
+@pytest.mark.parametrize("name", INVENTED)
+def test_every_example_on_invented_data_runs(name, tmp_path, monkeypatch):
+    if name == "uk-biobank.md":
+        pytest.importorskip("nibabel")  # of the extra `imaging`
+    module, place = INVENTED[name]
+    monkeypatch.syspath_prepend(ROOT / "tests" / "mhdiff" / "cohort")
+    importlib.import_module(module).many(tmp_path / place).write()
+    monkeypatch.chdir(tmp_path)
+    run(ROOT / "docs" / name)
 
 
 @pytest.mark.parametrize("name", REAL)

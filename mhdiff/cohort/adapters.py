@@ -16,13 +16,17 @@ KINDS: Final = {
     "hannover": "mhdiff.cohort.hannover:import_hannover",
     "manifest": "mhdiff.cohort.manifest:import_manifest",
     "meds": "mhdiff.cohort.from_meds:import_meds",
+    "mimic-cxr": "mhdiff.cohort.mimic_cxr:import_mimic_cxr",
     "omop": "mhdiff.cohort.omop:import_omop",
+    "uk-biobank": "mhdiff.cohort.uk_biobank:import_uk_biobank",
 }
 OPTIONS: Final[dict[str, tuple[str, ...]]] = {
     "eicu": ("ranges",),
     "manifest": ("columns",),
     "meds": ("images",),
+    "mimic-cxr": ("loinc", "split"),
     "omop": ("ranges",),
+    "uk-biobank": ("volume",),
 }
 
 

@@ -141,10 +141,19 @@ def write_shard(directory: Path, number: int, events: pl.DataFrame) -> None:
         events: As for `write_meds`, perhaps with columns of `EVENTS_OPTIONAL`; rows of one subject and time keep their
             order.
     """
-    schema = EVENTS | {name: kind for name, kind in EVENTS_OPTIONAL.items() if name in events.columns}
-    table = conform(events, schema).sort("subject_id", "time", nulls_last=False, maintain_order=True)
+    table = ordered(events)
     (directory / "data").mkdir(parents=True, exist_ok=True)
     table.write_parquet(directory / "data" / f"{number}.parquet")
+
+
+def ordered(events: pl.DataFrame) -> pl.DataFrame:
+    """Give events in the columns, types and order in which a shard holds them.
+
+    Args:
+        events: As for `write_shard`.
+    """
+    schema = EVENTS | {name: kind for name, kind in EVENTS_OPTIONAL.items() if name in events.columns}
+    return conform(events, schema).sort("subject_id", "time", nulls_last=False, maintain_order=True)
 
 
 def write_labels(directory: Path, name: str, labels: pl.DataFrame) -> None:

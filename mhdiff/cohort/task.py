@@ -10,9 +10,11 @@
     blinded:
       concepts: [33811999999104]    # dropped from the evidence, with their descendants
       words: [COVID-19, pneumococc*] # replaced in notes; * stands for any ending
+      codes: [ICD10/G30]            # events whose code begins so are not read, whatever any ontology knows of them
 
-Optional: `description`; `merge`, a mapping of label values that are not classes to classes; and `outcome`, from which
-`mhdiff cohort label` makes the labels (`mhdiff.cohort.outcome`), and whose concepts are blinded without being listed.
+Optional: `description`; `merge`, a mapping of label values that are not classes to classes; `exclude`, label values
+that make no sample; and `outcome`, from which `mhdiff cohort label` makes the labels (`mhdiff.cohort.outcome`), and
+whose concepts are blinded without being listed.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from mhdiff.cohort.window import Window
 
 _REQUIRED = ("name", "labels", "classes", "modalities")
-_OPTIONAL = ("description", "window_days", "blinded", "merge", "outcome")
+_OPTIONAL = ("description", "window_days", "blinded", "merge", "exclude", "outcome")
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,12 @@ class Blinded:
     Attributes:
         concepts: SCTIDs that are dropped from the evidence together with their descendants.
         words: Words and phrases that are replaced in notes; a trailing `*` stands for any ending.
+        codes: Prefixes of codes whose events are not read.
     """
 
     concepts: tuple[int, ...] = ()
     words: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class Task:
         window_days: Look-back in days before prediction_time; None for everything before.
         blinded: What names the label and is therefore hidden.
         merge: Label values that are not classes -> the class that they count as.
+        exclude: Label values that make no sample.
         description: What the task is and how the labels came about.
         outcome: How labels are made from later events; None where the cohort brings them.
     """
@@ -73,6 +78,7 @@ class Task:
     window_days: float | None = None
     blinded: Blinded = field(default_factory=Blinded)
     merge: Mapping[str, str] = field(default_factory=dict)
+    exclude: tuple[str, ...] = ()
     description: str = ""
     outcome: Outcome | None = None
 
@@ -119,7 +125,7 @@ class Task:
             check.keys(entry, f"modality '{name}'", ("prefixes",), ())
             modalities[str(name)] = check.strings(entry["prefixes"], f"modalities.{name}.prefixes")
         blinded = content.get("blinded") or {}
-        check.keys(blinded, "'blinded'", (), ("concepts", "words"))
+        check.keys(blinded, "'blinded'", (), ("concepts", "words", "codes"))
         concepts = blinded.get("concepts") or []
         if not isinstance(concepts, list) or not all(type(c) is int for c in concepts):
             check.fail("'blinded.concepts' must list SCTIDs as whole numbers")
@@ -129,6 +135,9 @@ class Task:
         merge = content.get("merge") or {}
         if not isinstance(merge, dict) or not set(map(str, merge.values())) <= set(classes):
             check.fail("'merge' must map label values to classes")
+        exclude = check.strings(content.get("exclude") or [], "exclude")
+        if twice := sorted(set(exclude) & {*classes, *map(str, merge)}):
+            check.fail(f"'exclude' names '{twice[0]}', which is a class or in 'merge'")
         outcome = None
         if content.get("outcome") is not None:
             try:
@@ -144,8 +153,13 @@ class Task:
             classes=classes,
             modalities=modalities,
             window_days=days,
-            blinded=Blinded(tuple(hidden), check.strings(blinded.get("words") or [], "blinded.words")),
+            blinded=Blinded(
+                tuple(hidden),
+                check.strings(blinded.get("words") or [], "blinded.words"),
+                check.strings(blinded.get("codes") or [], "blinded.codes"),
+            ),
             merge={str(k): str(v) for k, v in merge.items()},
+            exclude=exclude,
             description=str(content.get("description") or ""),
             outcome=outcome,
         )
@@ -171,6 +185,7 @@ class Task:
                 pl.col("boolean_value").cast(pl.String),
             ).alias("value")
         )
+        labels = labels.filter(~pl.col("value").is_in(self.exclude).fill_null(False))
         known = {
             **{c: i for i, c in enumerate(self.classes)},
             **{v: self.classes.index(c) for v, c in self.merge.items()},

@@ -66,7 +66,7 @@ def look_back(task: Task, cohort: Cohort, samples: pl.DataFrame | None = None) -
     rows = (
         events.with_columns(modality.otherwise(None).alias("modality"))
         .join(samples.lazy(), on="subject_id", how="inner", maintain_order="left")
-        .with_columns(_reason(task.window_days).alias("reason"))
+        .with_columns(_reason(task).alias("reason"))
         .collect()
     )
     left_out = {
@@ -136,9 +136,12 @@ def _descending(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _reason(days: float | None) -> pl.Expr:
+def _reason(task: Task) -> pl.Expr:
     """Say why an event is left out; null if it stays."""
-    time, now = pl.col("time"), pl.col("prediction_time")
+    time, now, days = pl.col("time"), pl.col("prediction_time"), task.window_days
+    hidden = pl.any_horizontal(
+        pl.lit(False), *(pl.col("code").str.starts_with(prefix) for prefix in task.blinded.codes)
+    )
     early = pl.lit(False) if days is None else time <= now - timedelta(days=days)
     return (
         pl.when(pl.col("modality").is_null())
@@ -147,6 +150,8 @@ def _reason(days: float | None) -> pl.Expr:
         .then(pl.lit("after prediction_time"))
         .when(early)
         .then(pl.lit("before the window"))
+        .when(hidden)
+        .then(pl.lit("its code is blinded"))
         .otherwise(None)
     )
 

@@ -26,6 +26,19 @@ def _configure_import(parser: argparse.ArgumentParser) -> None:
         help="reference ranges for values that the source gives none (omop, eicu): CSV",
     )
     parser.add_argument(
+        "--loinc",
+        metavar="FILE",
+        help="LOINC codes of laboratory items (mimic-cxr): CSV with itemid, loinc_code",
+    )
+    parser.add_argument(
+        "--split",
+        choices=("ours", "official"),
+        help="which split is stored (mimic-cxr); ours where not given",
+    )
+    parser.add_argument(
+        "--volume", choices=("T1", "T1_brain"), help="which T1 image (uk-biobank); T1 where not given"
+    )
+    parser.add_argument(
         "--images", metavar="FILE", help="table of images to add (meds): subject_id, time, path, modality"
     )
     parser.add_argument("--columns", metavar="FILE", help="what the columns are (manifest): YAML")
@@ -41,8 +54,10 @@ def _import(args: argparse.Namespace) -> None:
     from mhdiff.cohort.refused import MaxBad
 
     max_bad = MaxBad.parse(args.max_bad)
-    given = {name: getattr(args, name) for name in ("ranges", "columns", "images")}
-    options = {name: Path(value) for name, value in given.items() if value is not None}
+    files = {name: getattr(args, name) for name in ("ranges", "columns", "images", "loinc")}
+    words = {name: getattr(args, name) for name in ("split", "volume")}
+    options = {name: Path(value) for name, value in files.items() if value is not None}
+    options |= {name: value for name, value in words.items() if value is not None}
     run = adapter(args.kind, options)
     with console.steps(f"reading {args.source}"):
         report = run(Path(args.source), Path(args.out), max_bad=max_bad, **options)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mhdiff.encoders.preprocess_image import ImageReader
     from mhdiff.encoders.preprocess_structured import CodeTable, LabTable
     from mhdiff.encoders.preprocess_text import HubText, WordPieceText
+    from mhdiff.encoders.preprocess_volume import VolumeReader
     from mhdiff.encoders.specs import CodeSpec, EmbeddingSpec, ImageSpec, LabSpec, TextSpec
     from mhdiff.encoders.structured import CodeEncoder, LabEncoder
     from mhdiff.encoders.text import PretrainedText, SmallBert
@@ -41,6 +42,7 @@ __all__ = [
     "ResNet",
     "SmallBert",
     "TextSpec",
+    "VolumeReader",
     "WordPieceText",
     "restore",
 ]
@@ -66,6 +68,7 @@ _HOME = {
     "ResNet": "image",
     "SmallBert": "text",
     "TextSpec": "specs",
+    "VolumeReader": "preprocess_volume",
     "WordPieceText": "preprocess_text",
     "restore": "preprocess",
 }

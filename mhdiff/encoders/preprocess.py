@@ -27,6 +27,7 @@ State = dict[str, Any]
 
 _HOME = {
     "ImageReader": "preprocess_image",
+    "VolumeReader": "preprocess_volume",
     "WordPieceText": "preprocess_text",
     "HubText": "preprocess_text",
     "LabTable": "preprocess_structured",

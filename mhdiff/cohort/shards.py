@@ -1,0 +1,49 @@
+"""What adapters ask of the events of a shard, and of all shards of a cohort at once, in one streaming pass each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import polars as pl
+
+from mhdiff.cohort.account import Account
+
+
+def from_birth(events: pl.DataFrame, born: pl.DataFrame, table: str, account: Account) -> pl.DataFrame:
+    """Give the events that are not before their subject's birth; the others are refused.
+
+    Args:
+        events: subject_id, time and more.
+        born: subject_id and born; whose birth is not known has no event before it.
+        table: Where the events come from, for the account.
+        account: Filled.
+    """
+    early = (pl.col("time") < pl.col("born")).fill_null(False)
+    rows = events.join(born, on="subject_id", how="left", maintain_order="left")
+    if n := rows.filter(early).height:
+        account.refuse("the event is before the birth", table, n=n)
+    return rows.filter(~early).drop("born")
+
+
+def used_codes(folder: Path) -> list[str]:
+    """Give every code of a cohort's events, sorted.
+
+    Args:
+        folder: The cohort's folder.
+    """
+    rows = pl.scan_parquet(folder / "data" / "*.parquet").select(pl.col("code").unique())
+    return rows.collect(engine="streaming")["code"].sort().to_list()
+
+
+def kinds_of_events(folder: Path) -> dict[str, int]:
+    """Count the events by what stands before the first slash of their codes.
+
+    Args:
+        folder: The cohort's folder.
+    """
+    kinds: Counter[str] = Counter()
+    rows = pl.scan_parquet(folder / "data" / "*.parquet").group_by("code").len()
+    for code, n in rows.collect(engine="streaming").iter_rows():
+        kinds[code.split("/")[0]] += n
+    return {f"{kind} events": n for kind, n in sorted(kinds.items())}
