@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from mhdiff import console
-from mhdiff.commands import Verb
+from mhdiff.commands import Verb, audit
 from ontology.errors import InputError
 
 
@@ -170,6 +170,7 @@ VERBS = {
     "join": Verb("cohorts of several hospitals as one", _configure_join, _join),
     "label": Verb("labels for a task with an outcome, from what happens later", _configure_label, _label),
     "info": Verb("who is in a cohort; cells under 5 are not shown", _configure_info, _info),
+    "audit": audit.VERB,
     "validate": Verb("list every fault of a cohort's files and tables", _configure_validate, _validate),
     "synthesize": Verb("draw the known-answer cohort", _configure_synthesize, _synthesize),
 }
