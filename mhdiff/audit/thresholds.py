@@ -47,7 +47,7 @@ class Thresholds:
     folds: int = 5
     replicates: int = 2000
     seed: int = 0
-    static: tuple[str, ...] = ("GENDER//", "RACE//", "ETHNICITY//", "SITE//")
+    static: tuple[str, ...] = ("GENDER//", "RACE//", "ETHNICITY//", "Race/", "Ethnicity/", "SITE//")
     allowed_codes: tuple[str, ...] = ()
     accepted: Mapping[str, str] = field(default_factory=dict)
 

@@ -83,6 +83,10 @@ def _label(args: argparse.Namespace) -> None:
 def _configure_info(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cohort", metavar="DIR", help="the cohort's folder")
     parser.add_argument("--task", metavar="NAME|FILE", help="describe the samples of this task too")
+    parser.add_argument("--html", metavar="FILE", help="write it as a page")
+    parser.add_argument(
+        "--svg", metavar="FILE", help="draw which modalities the task's samples have together"
+    )
     _json(parser)
 
 
@@ -92,7 +96,20 @@ def _info(args: argparse.Namespace) -> None:
     from mhdiff.cohort.task import Task
 
     task = Task.load(args.task) if args.task else None
+    if args.svg and task is None:
+        raise InputError("--svg draws a task's modalities", remedy="Name the task: --task NAME")
     document = describe(Cohort.open(args.cohort), task)
+    if args.html:
+        from mhdiff.report.cohort_page import write_cohort
+
+        write_cohort(document, Path(args.cohort), Path(args.html), args.task)
+        console.say(f"wrote {args.html}")
+    if args.svg:
+        from mhdiff.report.upset import upset
+        from ontology.files import atomic_write
+
+        atomic_write(args.svg, upset(document["task"]["modality_patterns"], document["task"]["samples_with"]))
+        console.say(f"wrote {args.svg}")
     if args.json:
         console.out_json(document)
     else:
