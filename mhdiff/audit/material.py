@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -120,6 +121,28 @@ class Material:
     def groups(self) -> pl.DataFrame:
         """subject_id and group: who must share a fold of the shortcuts' cross-validation."""
         return self.single.groups
+
+    def table(self, file: str, columns: Sequence[str]) -> pl.DataFrame | None:
+        """Read some columns of a Parquet file of the cohort's folder; None where there is no such file or column.
+
+        Args:
+            file: Its place in the folder.
+            columns: Names of the columns.
+
+        Raises:
+            InputError: If the file cannot be read.
+        """
+        path = self.cohort.path / file
+        if not path.is_file():
+            return None
+        try:
+            if not set(columns) <= set(pl.read_parquet_schema(path)):
+                return None
+            return pl.read_parquet(path, columns=list(columns))
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise InputError(
+                "the file is not readable Parquet", path=path, remedy="Import the cohort again"
+            ) from error
 
     def checked(self) -> Material:
         """Give itself after a look at whether the samples can be made at all.

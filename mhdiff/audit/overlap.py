@@ -45,10 +45,9 @@ def _patients(material: Material) -> list[Finding]:
 
 
 def _groups(material: Material) -> list[Finding]:
-    file = material.cohort.path / meds.GROUPS_FILE
-    if not file.is_file():
+    stored = material.table(meds.GROUPS_FILE, ["subject_id", "group"])
+    if stored is None:
         return []
-    stored = pl.read_parquet(file, columns=["subject_id", "group"])
     torn, groups = _torn(material, ((s, group) for s, group in stored.iter_rows()))
     if not groups:
         return []

@@ -151,11 +151,10 @@ def _columns(material: Material) -> dict[str, pl.DataFrame]:
 
 def _licences(material: Material) -> pl.DataFrame | None:
     """Which licences the images of a sample have, where an adapter wrote them beside the images."""
-    file = material.cohort.path / "metadata/images.parquet"
-    if not file.is_file() or not {"path", "licence"} <= set(pl.read_parquet_schema(file)):
+    known = material.table("metadata/images.parquet", ["path", "licence"])
+    if known is None:
         return None
-    known = pl.read_parquet(file, columns=["path", "licence"]).unique("path")
-    here = material.inputs.join(known, left_on="text_value", right_on="path", how="inner")
+    here = material.inputs.join(known.unique("path"), left_on="text_value", right_on="path", how="inner")
     if here.is_empty():
         return None
     each = here.group_by("sample_id").agg(pl.col("licence").unique().sort().str.join(" + ").alias("value"))
