@@ -23,6 +23,7 @@ class Thresholds:
         note_similarity: Jaccard index of two notes' word triples from which they are near-duplicates, 0 to 1.
         note_words: Shorter notes are not compared.
         image_distance: Share of two pictures' hash bits that differ, up to which they are near-duplicates, 0 to .5.
+        image_relative: Or up to this share of what strangers differ in, 0 to 1.
         shortcut_fail: A shortcut fails if its AUROC is surely above this, 0.5 to 1.
         shortcut_warn: And warns if surely above this.
         feature_auroc: AUROC from which a single feature is near-perfect, either way round, 0.5 to 1.
@@ -39,6 +40,7 @@ class Thresholds:
     note_similarity: float = 0.5
     note_words: int = 20
     image_distance: float = 0.12
+    image_relative: float = 0.55
     shortcut_fail: float = 0.7
     shortcut_warn: float = 0.5
     feature_auroc: float = 0.95
@@ -97,6 +99,7 @@ class Thresholds:
 
 _RANGES: dict[str, tuple[float, float]] = {
     "note_similarity": (0.05, 1.0), "note_words": (3, 10_000), "image_distance": (0.0, 0.5),
+    "image_relative": (0.0, 1.0),
     "shortcut_fail": (0.5, 1.0), "shortcut_warn": (0.5, 1.0), "feature_auroc": (0.5, 1.0),
     "patients": (5, 1_000_000), "alpha": (1e-6, 0.5), "folds": (2, 100), "replicates": (200, 100_000),
     "seed": (0, 2**32 - 1),

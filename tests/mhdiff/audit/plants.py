@@ -144,6 +144,15 @@ def image_saved_anew(place):
     Image.open(place.folder.parent / "lossy.jpg").save(theirs)
 
 
+def image_cut(place):
+    """One in a hundred pixels of each edge is gone."""
+    from PIL import Image
+
+    ours, theirs = (_image(place, place.pick(split)) for split in ("train", "held_out"))
+    image = Image.open(ours).convert("L").resize((400, 400))
+    image.crop((2, 2, 398, 398)).save(theirs)
+
+
 def image_negative(place):
     """MONOCHROME1 read as MONOCHROME2."""
     from PIL import Image, ImageOps
@@ -385,6 +394,7 @@ SMALL = [
     Plant(group_torn, "group_in_splits"),
     Plant(image_shared, "identical_image", also=frozenset({"near_duplicate_image"})),
     Plant(image_saved_anew, "near_duplicate_image"),
+    Plant(image_cut, "near_duplicate_image"),
     Plant(image_negative, "near_duplicate_image"),
     Plant(record_under_two_ids, "identical_record"),
     Plant(diagnosis_without_a_date, "undated"),

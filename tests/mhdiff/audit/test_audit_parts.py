@@ -7,7 +7,7 @@ from scipy import sparse
 
 from mhdiff.audit import single_features
 from mhdiff.audit.label_words import plain
-from mhdiff.audit.near_images import SIDE, close, perceptual_hash
+from mhdiff.audit.near_images import SIDE, close, perceptual_hash, strangers
 from mhdiff.audit.near_notes import similar
 from mhdiff.audit.shortcuts import eligible, lifts
 from mhdiff.audit.single_features import one_a_patient
@@ -64,6 +64,16 @@ def test_hashes_are_near_for_copies_and_half_apart_for_strangers():
     assert max(found.values()) < 0.01
     (stranger,) = (d for i, j, d in close(hashes[[0, 3]], 0.5))
     assert stranger == pytest.approx(0.5, abs=0.06)
+
+
+def test_how_far_apart_strangers_are_sets_how_far_a_copy_may_be():
+    rng = np.random.default_rng(0)
+    centre = np.where(rng.random(1023) > 0.5, 1, -1)
+    alike = np.where(rng.random((60, 1023)) < 0.1, -centre, centre).astype(np.float32)
+    assert strangers(alike, np.arange(60)) == pytest.approx(2 * 0.1 * 0.9, abs=0.04)
+    assert strangers(alike[:20], np.arange(20)) == 0.0  # too few pairs to know
+    one_copied = np.concatenate([alike, alike[:1]])
+    assert strangers(one_copied, np.arange(61)) > 0.1
 
 
 def test_many_hashes_are_compared_across_blocks():
