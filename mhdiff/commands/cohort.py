@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from mhdiff import console
-from mhdiff.commands import Verb
+from mhdiff.commands import Verb, audit
 from ontology.errors import InputError
 
 
@@ -111,6 +111,10 @@ def _label(args: argparse.Namespace) -> None:
 def _configure_info(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cohort", metavar="DIR", help="the cohort's folder")
     parser.add_argument("--task", metavar="NAME|FILE", help="describe the samples of this task too")
+    parser.add_argument("--html", metavar="FILE", help="write it as a page")
+    parser.add_argument(
+        "--svg", metavar="FILE", help="draw which modalities the task's samples have together"
+    )
     _json(parser)
 
 
@@ -120,7 +124,20 @@ def _info(args: argparse.Namespace) -> None:
     from mhdiff.cohort.task import Task
 
     task = Task.load(args.task) if args.task else None
+    if args.svg and task is None:
+        raise InputError("--svg draws a task's modalities", remedy="Name the task: --task NAME")
     document = describe(Cohort.open(args.cohort), task)
+    if args.html:
+        from mhdiff.report.cohort_page import write_cohort
+
+        write_cohort(document, Path(args.cohort), Path(args.html), args.task)
+        console.say(f"wrote {args.html}")
+    if args.svg:
+        from mhdiff.report.upset import upset
+        from ontology.files import atomic_write
+
+        atomic_write(args.svg, upset(document["task"]["modality_patterns"], document["task"]["samples_with"]))
+        console.say(f"wrote {args.svg}")
     if args.json:
         console.out_json(document)
     else:
@@ -198,6 +215,7 @@ VERBS = {
     "join": Verb("cohorts of several hospitals as one", _configure_join, _join),
     "label": Verb("labels for a task with an outcome, from what happens later", _configure_label, _label),
     "info": Verb("who is in a cohort; cells under 5 are not shown", _configure_info, _info),
+    "audit": audit.VERB,
     "validate": Verb("list every fault of a cohort's files and tables", _configure_validate, _validate),
     "synthesize": Verb("draw the known-answer cohort", _configure_synthesize, _synthesize),
 }

@@ -13,12 +13,32 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from jaxtyping import Float64, Int64
 
 from mhdiff.evaluate.bootstrap import Resamples, bootstrap
 from mhdiff.evaluate.metrics import undefined_reasons
 from mhdiff.evaluate.predictions import Scored
 
 METRICS = ("auroc", "auprc", "brier")
+
+
+def class_shares(
+    seen: Sequence[str], labels: Int64[np.ndarray, " n"], asked: Sequence[str], classes: int
+) -> tuple[Float64[np.ndarray, "asked classes"], Float64[np.ndarray, " classes"]]:
+    """Give p_c of some samples, counted on others, and pi_c.
+
+    Args:
+        seen: The group of each sample that is counted.
+        labels: Their classes.
+        asked: The group of each sample that is asked about.
+        classes: How many classes there are.
+    """
+    shares = np.bincount(labels, minlength=classes) / len(labels)
+    names, place = np.unique(np.asarray(seen, dtype=str), return_inverse=True)
+    counts = np.zeros((len(names), classes))
+    np.add.at(counts, (place, labels), 1)
+    table = dict(zip(names.tolist(), (counts + shares) / (counts.sum(1, keepdims=True) + 1), strict=True))
+    return np.array([table.get(name, shares) for name in asked]).reshape(len(asked), classes), shares
 
 
 def presence_only(
@@ -41,14 +61,10 @@ def presence_only(
         return nothing | {"reason": "the predictions do not say which modalities each sample has"}
     if tuning.is_empty():
         return nothing | {"reason": "no tuning predictions to count on"}
-    width = len(classes)
-    shares = np.bincount(tuning["label"].to_numpy(), minlength=width) / tuning.height
-    table = {
-        str(name): (np.bincount(rows["label"].to_numpy(), minlength=width) + shares) / (rows.height + 1)
-        for (name,), rows in tuning.group_by("present")
-    }
     own = held_out.sort("sample_id")["present"].to_list()
-    p = np.array([table.get(name, shares) for name in own])
+    p, _ = class_shares(
+        tuning["present"].cast(pl.String).to_list(), tuning["label"].to_numpy(), own, len(classes)
+    )
     guess = Scored(scored.samples, scored.subjects, scored.labels, p, np.full_like(p, np.nan))
     result = bootstrap({"presence": [guess]}, resamples, accelerated=True)["presence"]
     why = "; ".join(undefined_reasons(guess, classes).values())

@@ -134,7 +134,7 @@ def _cohort(found: Sources) -> Step:
 
 
 def _words(counts: Document) -> str:
-    from mhdiff.cohort.describe import cell
+    from mhdiff.cohort.suppress import cell
 
     return _some([f"{word} {cell(n)}" for word, n in counts.items()])
 

@@ -41,7 +41,21 @@ def test_the_verbs_of_the_ontology_work_whole(tmp_path):
         assert done.stdout or "--out" in arguments
 
 
-@pytest.mark.parametrize("verb", [["fit", "-c", "configs/demo.yaml"], ["demo"], ["evaluate", "x"]])
+def test_a_cohort_is_described(small_data):
+    done = run("cohort", "info", small_data / "cohort", "--task", "pneumonia")
+    assert done.returncode == 0, done.stderr
+    assert "Task pneumonia" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["fit", "-c", "configs/demo.yaml"],
+        ["demo"],
+        ["evaluate", "x"],
+        ["cohort", "audit", "x", "--task", "pneumonia"],
+    ],
+)
 def test_other_verbs_name_the_extra(verb):
     done = run(*verb)
     assert done.returncode == 2
