@@ -31,7 +31,8 @@ from graph_builders.csr import ConceptCSR
 from graph_builders.cutting import Floats, cut
 from mhdiff.batch import EvidenceBatch
 from mhdiff.guidance.base import Local
-from mhdiff.guidance.convolutions import ConvFactory, Routes, rounds
+from mhdiff.guidance.convolutions import Round, Routes
+from mhdiff.guidance.forms import ConvFactory, rounds
 from mhdiff.guidance.inheritance import Inherit, Inheritance
 from mhdiff.guidance.scored import BilinearScore, Scored
 from ontology.errors import InputError
@@ -120,8 +121,8 @@ class MessagePassing(Scored):
             k: {r: _attribute(graph, r, n) for r in self.relations} for k, n in self.attributes.items()
         }
         self.inheritance = None if inherit == "none" else Inheritance(graph, inherit)
-        self.routes = self._routes(graph) if self.rows is None else None
         self.rounds = rounds(conv, dim, self.relations, layers if self.relations else 0, attributes)
+        self.routes = self._routes(graph) if self.rows is None else None
         self.norms = nn.ModuleList(_norm(norm, dim) for _ in self.rounds)
         self.gates = nn.ParameterList(
             nn.Parameter(torch.full((dim,), GATE)) for _ in (self.rounds if residual else ())
@@ -130,13 +131,16 @@ class MessagePassing(Scored):
         self.jump, self.land = _jumping(jumping, dim, len(self.rounds))
         self.score = BilinearScore(dim, heads, anchors) if channels != "tokens" else None
 
-    def _routes(self, graph: ConceptGraph) -> Routes:
+    def _routes(self, graph: ConceptGraph, device: torch.device | None = None) -> Routes | None:
+        """Give what messages travel along; None where no message does."""
+        if not len(self.rounds):
+            return None
         edges = {relation: graph.edge_index[relation] for relation in self.relations}
         attributes = {
             keyword: {relation: _attribute(graph, relation, name) for relation in self.relations}
             for keyword, name in self.attributes.items()
         }
-        return Routes(graph.num_nodes, edges, attributes)
+        return cast(Round, self.rounds[0]).routes(graph.num_nodes, edges, attributes).to(device)
 
     def _first(
         self, nodes: Int64[Tensor, " part"] | None = None, muted: Collection[str] = ()
@@ -147,7 +151,12 @@ class MessagePassing(Scored):
         found: Tensor = self.inheritance(self.embedded, nodes, muted)
         return found
 
-    def _pass(self, state: Float[Tensor, "concept dim"], routes: Routes) -> Float[Tensor, "concept dim"]:
+    def _pass(
+        self, state: Float[Tensor, "concept dim"], routes: Routes | None, muted: Collection[str] = ()
+    ) -> Float[Tensor, "concept dim"]:
+        if routes is None:
+            return state
+        routes = routes.muted(muted) if muted else routes
         seen = [state]
         for place, (round_, norm) in enumerate(zip(self.rounds, self.norms, strict=True)):
             message = norm(round_(state, routes))
@@ -165,10 +174,8 @@ class MessagePassing(Scored):
                 they brought.
         """
         state = self._first(muted=muted)
-        if not len(self.rounds):
-            return state
-        routes = self.routes if self.rows is None else self._routes(self.rows.graph).to(state.device)
-        return self._pass(state, cast(Routes, routes).muted(muted) if muted else cast(Routes, routes))
+        routes = self.routes if self.rows is None else self._routes(self.rows.graph, state.device)
+        return self._pass(state, routes, muted)
 
     def local(self, evidence: EvidenceBatch) -> Local:
         """Pass the messages once for a batch, over the whole graph or over what the batch needs.
@@ -187,7 +194,7 @@ class MessagePassing(Scored):
             self.rows, wanted, len(self.rounds), fan_out=self.fan_out, importance=self.importance, seed=seed
         )
         nodes = part.nodes.to(evidence.concept.device)
-        state = self._pass(self._first(nodes), self._routes(part.graph).to(nodes.device))
+        state = self._pass(self._first(nodes), self._routes(part.graph, nodes.device))
         return Local(state, self.embedded(nodes) if plain else None, part.locate(evidence.concept))
 
 
