@@ -12,11 +12,11 @@ two kinds, so they can be differentiated again. `torch.nn.functional.grouped_mm`
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 
 
 def grouped_product(
@@ -39,21 +39,18 @@ class _Product(torch.autograd.Function):
     """Row by row times the matrix of the row's group."""
 
     @staticmethod
-    def forward(x: Tensor, weight: Tensor, sizes: tuple[int, ...]) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, sizes: tuple[int, ...]) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.sizes = sizes
         y = x.new_empty(len(x), weight.shape[2])
         for part, own, into in zip(x.split(sizes), weight.unbind(), y.split(sizes), strict=True):
             torch.mm(part, own, out=into)
         return y
 
     @staticmethod
-    def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor, Tensor, tuple[int, ...]], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[:2])
-        ctx.sizes = inputs[2]  # type: ignore[attr-defined]
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        (x, weight), sizes = ctx.saved_tensors, ctx.sizes  # type: ignore[attr-defined]
-        asked = ctx.needs_input_grad  # type: ignore[attr-defined]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        (x, weight), sizes = ctx.saved_tensors, ctx.sizes
+        asked = ctx.needs_input_grad
         return (
             _Product.apply(gradient, weight.mT, sizes) if asked[0] else None,
             _Outer.apply(x, gradient, sizes) if asked[1] else None,
@@ -65,21 +62,18 @@ class _Outer(torch.autograd.Function):
     """The sum over a group's rows of the products of two vectors, for each group."""
 
     @staticmethod
-    def forward(x: Tensor, y: Tensor, sizes: tuple[int, ...]) -> Tensor:
+    def forward(ctx: Any, x: Tensor, y: Tensor, sizes: tuple[int, ...]) -> Tensor:
+        ctx.save_for_backward(x, y)
+        ctx.sizes = sizes
         weight = x.new_empty(len(sizes), x.shape[1], y.shape[1])
         for a, b, into in zip(x.split(sizes), y.split(sizes), weight.unbind(), strict=True):
             torch.mm(a.mT, b, out=into)
         return weight
 
     @staticmethod
-    def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor, Tensor, tuple[int, ...]], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[:2])
-        ctx.sizes = inputs[2]  # type: ignore[attr-defined]
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        (x, y), sizes = ctx.saved_tensors, ctx.sizes  # type: ignore[attr-defined]
-        asked = ctx.needs_input_grad  # type: ignore[attr-defined]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        (x, y), sizes = ctx.saved_tensors, ctx.sizes
+        asked = ctx.needs_input_grad
         return (
             _Product.apply(y, gradient.mT, sizes) if asked[0] else None,
             _Product.apply(x, gradient, sizes) if asked[1] else None,

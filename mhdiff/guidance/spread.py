@@ -10,10 +10,11 @@ gives the same and writes every pair's row to memory, twice on the way back: ove
 built-in terminology inherit by, a step of it took some twenty times as long.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 
 
 class Spread(nn.Module):
@@ -62,17 +63,17 @@ class Spread(nn.Module):
 class _Sums(torch.autograd.Function):
     """PyTorch's `embedding_bag`, whose own way back counts and sorts the pairs anew each time."""
 
+    # Detached, or it would prepare for that way back already.
+
     @staticmethod
-    def forward(x: Tensor, index: Tensor, start: Tensor, weight: Tensor, *back: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, *pairs: Tensor) -> Tensor:
+        ctx.save_for_backward(*pairs)
+        index, start, weight = pairs[:3]
         return nn.functional.embedding_bag(
-            index, x, start, mode="sum", per_sample_weights=weight.to(x.dtype), include_last_offset=True
+            index, x.detach(), start, mode="sum", per_sample_weights=weight.to(x.dtype), include_last_offset=True
         )
 
     @staticmethod
-    def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[1:])
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        index, start, weight, *back = ctx.saved_tensors  # type: ignore[attr-defined]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        index, start, weight, *back = ctx.saved_tensors
         return (_Sums.apply(gradient.contiguous(), *back, index, start, weight), *[None] * 6)
