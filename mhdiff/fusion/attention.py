@@ -94,7 +94,9 @@ class OntologyBiasedAttention(nn.Module):
             token.
         """
         # One product, and one tensor laid out anew: for small batches the number of operations is what costs.
-        whole = nn.functional.linear(tokens, torch.cat([m.weight for m in (self.query, self.key, self.value)]))
+        whole = nn.functional.linear(
+            tokens, torch.cat([m.weight for m in (self.query, self.key, self.value)])
+        )
         q, k, v = whole.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).contiguous().unbind()
         q = q / math.sqrt(self.dim // self.heads)
         if anchors is not None:

@@ -1,6 +1,6 @@
 """Rounds of messages with PyTorch Geometric's convolutions: three kinds of them behind one call.
 
-`mhdiff.guidance.forms` says which kind a convolution is of, and `mhdiff.guidance.together` has a quicker round for some.
+`mhdiff.guidance.forms` says which kind a convolution is of; `mhdiff.guidance.together` has a quicker round for some.
 """
 
 import copy
@@ -72,6 +72,7 @@ class RelationRoutes(Routes):
         edges: Edges [2, E] by relation.
         attributes: For each keyword of the convolution, edge attributes by relation.
     """
+
     def __init__(
         self,
         num_nodes: int,
@@ -156,12 +157,18 @@ class Round(nn.Module, ABC):
         return RelationRoutes(num_nodes, edges, attributes)
 
     @abstractmethod
-    def forward(self, state: Float[Tensor, "concept dim"], routes: Routes) -> Float[Tensor, "concept dim"]:
+    def forward(
+        self,
+        state: Float[Tensor, "concept dim"],
+        routes: Routes,
+        wanted: Bool[Tensor, " concept"] | None = None,
+    ) -> Float[Tensor, "concept dim"]:
         """Pass messages once.
 
         Args:
             state: State of every concept.
             routes: What they travel along.
+            wanted: Whose messages are read; a round may leave out the others'. None for all.
         """
 
 
@@ -181,7 +188,12 @@ class ByRelation(Round):
         super().__init__(relations)
         self.convolutions = nn.ModuleDict({plain_name(r): build() for r in relations})
 
-    def forward(self, state: Float[Tensor, "concept dim"], routes: Routes) -> Float[Tensor, "concept dim"]:
+    def forward(
+        self,
+        state: Float[Tensor, "concept dim"],
+        routes: Routes,
+        wanted: Bool[Tensor, " concept"] | None = None,
+    ) -> Float[Tensor, "concept dim"]:
         """Pass messages once; see `Round`."""
         assert isinstance(routes, RelationRoutes)
         nodes, local, arrived, weight = (routes[n] for n in ("nodes", "local", "arrived", "weight"))
@@ -207,7 +219,12 @@ class ByNumber(Round):
         super().__init__(relations)
         self.convolution = build()
 
-    def forward(self, state: Float[Tensor, "concept dim"], routes: Routes) -> Float[Tensor, "concept dim"]:
+    def forward(
+        self,
+        state: Float[Tensor, "concept dim"],
+        routes: Routes,
+        wanted: Bool[Tensor, " concept"] | None = None,
+    ) -> Float[Tensor, "concept dim"]:
         """Pass messages once; see `Round`."""
         assert isinstance(routes, RelationRoutes)
         edges = routes["edges"]
@@ -229,7 +246,12 @@ class ByMetadata(Round):
         super().__init__(relations)
         self.convolution = build()
 
-    def forward(self, state: Float[Tensor, "concept dim"], routes: Routes) -> Float[Tensor, "concept dim"]:
+    def forward(
+        self,
+        state: Float[Tensor, "concept dim"],
+        routes: Routes,
+        wanted: Bool[Tensor, " concept"] | None = None,
+    ) -> Float[Tensor, "concept dim"]:
         """Pass messages once; see `Round`."""
         assert isinstance(routes, RelationRoutes)
         ends = {edge_type(r): edges for r, edges in routes["edges"].items()}

@@ -7,8 +7,9 @@ r"""One linear map a group of rows, as one product.
 - g(n): the group of row n; the rows of a group stand together, and groups may differ much in size, so that padding
   them to one size (`torch.bmm`) would multiply mostly zeros.
 
-Each is a loop over the groups that writes in place, and one node of the graph of gradients. Both ways back are of the same
-two kinds, so they can be differentiated again. `torch.nn.functional.grouped_mm` is the same for a few types and widths.
+Each is a loop over the groups that writes in place, and one node of the graph of gradients. Both ways back are of the
+same two kinds, so they can be differentiated again. `torch.nn.functional.grouped_mm` does the same for some types and
+widths.
 """
 
 from collections.abc import Sequence

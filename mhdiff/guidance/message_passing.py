@@ -22,7 +22,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, cast
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch_geometric.nn import GraphNorm, JumpingKnowledge, PairNorm, SAGEConv
 
@@ -152,30 +152,46 @@ class MessagePassing(Scored):
         return found
 
     def _pass(
-        self, state: Float[Tensor, "concept dim"], routes: Routes | None, muted: Collection[str] = ()
+        self,
+        state: Float[Tensor, "concept dim"],
+        routes: Routes | None,
+        muted: Collection[str] = (),
+        read: Bool[Tensor, " concept"] | None = None,
     ) -> Float[Tensor, "concept dim"]:
+        """Give the states after all rounds, or what stands for them where nobody reads them."""
         if routes is None:
             return state
         routes = routes.muted(muted) if muted else routes
         seen = [state]
         for place, (round_, norm) in enumerate(zip(self.rounds, self.norms, strict=True)):
-            message = norm(round_(state, routes))
+            last = place == len(self.rounds) - 1 and isinstance(norm, nn.LayerNorm | nn.Identity)
+            message = norm(round_(state, routes, read if last else None))
             message = self.dropout(nn.functional.gelu(message))
             following = state + self.gates[place] * message if self.residual else message
             state = torch.where(routes.reached, following, state)
             seen.append(state)
         return state if self.jump is None else cast(Tensor, self.land(self.jump(seen)))
 
-    def states(self, muted: Collection[str] = ()) -> Float[Tensor, "concept dim"]:
+    def states(
+        self, muted: Collection[str] = (), read: Bool[Tensor, " concept"] | None = None
+    ) -> Float[Tensor, "concept dim"]:
         """Pass the messages over the whole graph.
 
         Args:
             muted: Names of relations along which no message passes and nothing is inherited, for whoever asks what
                 they brought.
+            read: Whose states are read, if not all are; what stands for the others' says nothing.
         """
         state = self._first(muted=muted)
         routes = self.routes if self.rows is None else self._routes(self.rows.graph, state.device)
-        return self._pass(state, routes, muted)
+        return self._pass(state, routes, muted, read)
+
+    def _read(self, evidence: EvidenceBatch) -> Bool[Tensor, " concept"] | None:
+        """Say whose states a training step reads; None in evaluation, where states may serve other batches."""
+        if not self.training:
+            return None
+        read = torch.zeros(self.num_nodes + 1, dtype=torch.bool, device=evidence.concept.device)
+        return read.index_fill_(0, evidence.concept.flatten() + 1, True)[1:]  # an empty place is -1
 
     def local(self, evidence: EvidenceBatch) -> Local:
         """Pass the messages once for a batch, over the whole graph or over what the batch needs.
@@ -185,7 +201,7 @@ class MessagePassing(Scored):
         """
         plain = self.channels == "bias"
         if self.rows is None or not (len(self.rounds) or self.inheritance):
-            return Local(self.states(), self.embedded() if plain else None)
+            return Local(self.states(read=self._read(evidence)), self.embedded() if plain else None)
         seed = int(torch.randint(2**62, (1,))) if self.training and self.fan_out is not None else 0
         wanted = evidence.concept.clamp(
             min=0

@@ -92,7 +92,9 @@ class BilinearScore(nn.Module):
         share = (owned / owned.sum(-1, keepdim=True).clamp(min=1)).to(tokens.dtype)
         tokens = torch.cat([share @ tokens, tokens], 1) if concepts else share @ tokens
         weights = [self.query.weight, self.key.weight] if between else [self.query.weight]
-        mapped = nn.functional.linear(tokens, torch.cat(weights)).unflatten(-1, (len(weights), self.heads, -1))
+        mapped = nn.functional.linear(tokens, torch.cat(weights)).unflatten(
+            -1, (len(weights), self.heads, -1)
+        )
         query, *keys = mapped.permute(2, 0, 3, 1, 4).contiguous().unbind()
         query = query / query.shape[-1] ** 0.5
         scores = query @ keys[0].transpose(-1, -2) if keys else None

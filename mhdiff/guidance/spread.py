@@ -6,8 +6,8 @@ r"""A sum over fixed pairs, and back along the same pairs.
 - r_k, c_k, w_k: the pairs of a graph with their weights, which do not learn.
 
 This is a product with a sparse matrix whose transpose is at hand. Gathering rows and adding them up where they belong
-gives the same and writes every pair's row to memory, twice on the way back: over the 6,745 pairs that the concepts of the
-built-in terminology inherit by, a step of it took some twenty times as long.
+gives the same and writes every pair's row to memory, twice on the way back: over the 6,745 pairs that the concepts of
+the built-in terminology inherit by, that took some twenty times as long.
 """
 
 from typing import Any
@@ -70,7 +70,12 @@ class _Sums(torch.autograd.Function):
         ctx.save_for_backward(*pairs)
         index, start, weight = pairs[:3]
         return nn.functional.embedding_bag(
-            index, x.detach(), start, mode="sum", per_sample_weights=weight.to(x.dtype), include_last_offset=True
+            index,
+            x.detach(),
+            start,
+            mode="sum",
+            per_sample_weights=weight.to(x.dtype),
+            include_last_offset=True,
         )
 
     @staticmethod

@@ -7,17 +7,18 @@ r"""All relations in one go, for convolutions that are linear in what arrives an
 - w_rj: 1, or for a mean one over the number of concepts that reach i through r;
 - W_r, b_r, V_r: the weights of SAGEConv and GraphConv.
 
-It is the round of `mhdiff.guidance.convolutions.ByRelation` with the same weights, which goes relation by relation: some
-fifteen small operations each, whose number and not whose size takes the time where an ontology has many relations. Here
-a round is a sum over all edges, one product by groups of rows (i, r), and a sum over each concept's rows. On disk the weights
-have the names that they have there, relation by relation.
+It is the round of `mhdiff.guidance.convolutions.ByRelation` with the same weights, which goes relation by relation:
+some fifteen small operations each, whose number and not whose size takes the time where an ontology has many relations.
+Here a round is a sum over all edges, one product by groups of rows (i, r), and a sum over each concept's rows. Where
+only some concepts' messages are wanted, only their rows are multiplied. On disk the weights have the names that they
+have there, relation by relation.
 """
 
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, Self
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch_geometric.nn import GraphConv, SAGEConv
 from torch_geometric.nn.aggr import MeanAggregation, SumAggregation
@@ -67,6 +68,9 @@ class JoinedRoutes(Routes):
         muted: Relations along which nothing arrives; what is made of a concept itself still is.
     """
 
+    target: Tensor
+    relation: Tensor
+
     def __init__(
         self,
         num_nodes: int,
@@ -103,6 +107,18 @@ class JoinedRoutes(Routes):
         self.scatter = Spread(target, every, share, num_nodes, len(places))
         self.offset = Spread(target, relation, share, num_nodes, len(length))
         self.keep("reached", count[:, None] > 0)
+        self.keep("target", target)
+        self.keep("relation", relation)
+
+    def places(self, wanted: Bool[Tensor, " concept"]) -> tuple[Int64[Tensor, " place"], list[int]]:
+        """Give the places of some concepts, and how many of them belong to each relation.
+
+        Args:
+            wanted: Which concepts.
+        """
+        place = wanted.index_select(0, self.target).nonzero()[:, 0]
+        of = torch.bincount(self.relation.index_select(0, place), minlength=len(self.relations))
+        return place, of.tolist()
 
     def muted(self, names: Collection[str]) -> Self:
         """Give the same routes with no message along some relations; see `Routes.muted`.
@@ -155,11 +171,22 @@ class Together(Round):
         """Give the form of a graph that this round reads; see `Round.routes`."""
         return JoinedRoutes(num_nodes, edges, self.parts.mean)
 
-    def forward(self, state: Float[Tensor, "concept dim"], routes: Routes) -> Float[Tensor, "concept dim"]:
+    def forward(
+        self,
+        state: Float[Tensor, "concept dim"],
+        routes: Routes,
+        wanted: Bool[Tensor, " concept"] | None = None,
+    ) -> Float[Tensor, "concept dim"]:
         """Pass messages once; see `Round`."""
         assert isinstance(routes, JoinedRoutes)
         gathered = routes.gather(state).view(-1, 2 * state.shape[1])
-        message: Tensor = routes.scatter(grouped_product(gathered, self.weight, routes.sizes))
+        if wanted is None:
+            arrived = grouped_product(gathered, self.weight, routes.sizes)
+        else:
+            place, sizes = routes.places(wanted)
+            some = grouped_product(gathered.index_select(0, place), self.weight, sizes)
+            arrived = some.new_zeros(len(gathered), some.shape[1]).index_copy(0, place, some)
+        message: Tensor = routes.scatter(arrived)
         return message if self.bias is None else message + routes.offset(self.bias).to(message.dtype)
 
     def _named(self, prefix: str) -> list[tuple[str, Tensor]]:

@@ -84,7 +84,7 @@ def _fit(arguments: Sequence[str], patterns: Sequence[str]) -> tuple[Path, Opene
     """Do what `fit` does; give the model and its data too, if they were trained here and now."""
     quiet()
     # With deterministic algorithms every new tensor would be filled before it is written, a tenth of a small step.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     cli = parse(arguments)
     text = config_text(cli)
     out = Path(cli.config["out"] or _own_folder(text))

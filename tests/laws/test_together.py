@@ -155,6 +155,36 @@ def test_the_whole_guidance_trains_to_the_same_states():
     torch.testing.assert_close(*ends, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("norm", ["layer", "none", "batch"])
+@pytest.mark.parametrize("jumping", ["last", "cat"])
+def test_a_step_that_multiplies_only_what_it_reads_learns_the_same(layers, norm, jumping, monkeypatch):
+    torch.manual_seed(0)
+    options = {"layers": layers, "norm": norm, "jumping": jumping, "inherit": "is_a", "dropout": 0.3}
+    part = MessagePassing(small.concept_graph(), small.DIM, 2, **options).train()
+    evidence = small.batch(3).evidence
+    asked, found = [], []
+    product = grouped_product
+
+    def counting(x, weight, sizes):
+        asked.append(len(x))
+        return product(x, weight, sizes)
+
+    monkeypatch.setattr("mhdiff.guidance.together.grouped_product", counting)
+    for whole in (False, True):
+        if whole:
+            monkeypatch.setattr(part, "_read", lambda evidence: None)
+        part.zero_grad()
+        torch.manual_seed(1)
+        out = part(evidence, torch.ones(3, 4, dtype=torch.bool))
+        (out.tokens.sin().sum() + out.bias.cos().sum()).backward()
+        found.append({"tokens": out.tokens} | {n: p.grad for n, p in part.named_parameters()})
+    for name, value in found[1].items():
+        torch.testing.assert_close(found[0][name], value, msg=name)
+    few, many = asked[layers - 1], asked[2 * layers - 1]
+    assert few < many if norm != "batch" else few == many  # over a whole batch of concepts all are needed
+
+
 def apart(part, graph):
     """Put rounds that go relation by relation in the place of those that do not."""
     for place, round_ in enumerate(part.rounds):
