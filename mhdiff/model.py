@@ -304,7 +304,7 @@ class MHDiff(nn.Module):
         evidence, guided = group.evidence, group.said
         tokens, mask, bias, toward = modality + self.kind, present, guided.bias, guided.toward
         if self.granularity == "concept":
-            owners, there = evidence.owners, evidence.available(present)
+            owners, there = evidence.owners, guided.mask & evidence.available(present)
             concepts = guided.tokens + owners.mT.to(self.kind.dtype) @ self.kind
             shown = present
             if hidden is not None:
