@@ -291,7 +291,7 @@ def _fused_again(
     )
     repeated = EvidenceBatch(concept, weight, polarity)
     every = torch.ones(draws * count, latents.present.shape[1], dtype=torch.bool, device=there.device)
-    return net.fuse(modality, repeated, net.guidance.local(repeated), every, False).latents
+    return net.fuse(modality, repeated, net.guidance.find(repeated), every, False).latents
 
 
 def with_temperature(way: Way, temperature: float) -> Way:

@@ -13,7 +13,7 @@ prior's mean.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -24,7 +24,7 @@ from mhdiff.batch import Batch, EvidenceBatch
 from mhdiff.diffusion.prior import Latents, Prior
 from mhdiff.encoders.base import Encoder
 from mhdiff.fusion.base import Fusion, refuse_unread
-from mhdiff.guidance.base import Guidance, Local
+from mhdiff.guidance.base import Guidance, GuidanceOutput, Local
 from mhdiff.head import Head, Perceptron
 
 #: How many patients are fused together in training, about, where the processor does it: they are put with others who
@@ -84,6 +84,20 @@ class Output:
     def probabilities(self) -> Float[Tensor, "batch classes"]:
         """Probabilities of the classes, before calibration."""
         return self.logits.softmax(-1)
+
+
+class Guided(NamedTuple):
+    """What guidance says of some patients, or of all.
+
+    Attributes:
+        rows: Which patients of the batch; None for all.
+        evidence: Theirs.
+        said: What guidance says of it.
+    """
+
+    rows: Int64[Tensor, " row"] | None
+    evidence: EvidenceBatch
+    said: GuidanceOutput
 
 
 class MHDiff(nn.Module):
@@ -158,6 +172,7 @@ class MHDiff(nn.Module):
         batch: Batch,
         evidence_weight: Tensor,
         complete: Bool[Tensor, "batch modality"] | None = None,
+        compact: bool = False,
     ) -> Output:
         """Go from features to logits.
 
@@ -166,6 +181,7 @@ class MHDiff(nn.Module):
             batch: The batch that they came from.
             evidence_weight: Weight of each piece of evidence, shape (batch, modality, slot).
             complete: What the patients have, where `batch.present` hides some of it: asks for `Output.complete`.
+            compact: Whether the attention may be given over as few places as there are concepts, as in training.
         """
         encoded = torch.stack(
             [
@@ -175,13 +191,14 @@ class MHDiff(nn.Module):
             1,
         )
         evidence = replace(batch.evidence, weight=evidence_weight)
-        if self.training:  # in evaluation every place keeps its own, for whoever reads the attention
+        if self.training or compact:  # else every place keeps its own, for whoever reads the attention
             evidence = evidence.compact()
-        found = self.guidance.local(evidence)
-        output = self.fuse(encoded, evidence, found, batch.present, self.training)
+        found = self.guidance.find(evidence)
+        groups = self._guided(evidence, found, batch.present if complete is None else complete)
+        output = self._fuse(encoded, groups, batch.present, self.training)
         if complete is not None:
             with torch.set_grad_enabled(torch.is_grad_enabled() and not self.prior.stop_gradient):
-                output.complete = self.fuse(encoded, evidence, found, complete, False).latents
+                output.complete = self._fuse(encoded, groups, complete, False).latents
         output.logits = self.diagnose(output.latents)
         return output
 
@@ -212,17 +229,44 @@ class MHDiff(nn.Module):
             present: Which modalities may be used.
             hide: Whether latents are hidden at random, as `hide_latents` says.
         """
-        hidden = self._hidden(len(present), present.device, hide)
-        groups = self._groups(evidence)
+        return self._fuse(encoded, self._guided(evidence, found, present), present, hide)
+
+    def _guided(
+        self, evidence: EvidenceBatch, found: Local, present: Bool[Tensor, "batch modality"]
+    ) -> list[Guided]:
+        """What guidance says of each group of patients.
+
+        It serves whoever is shown less, too: what it says of tokens that are there does not depend on those that are
+        gone, and these are masked out.
+        """
+        concepts, groups = self.granularity == "concept", self._groups(evidence)
         if groups is None:
-            latents, attended = self._fused(encoded, evidence, found, present, hidden)
-            return Output(latents.shared.new_empty(len(present), 0), latents, attended)
-        parts = []
+            return [Guided(None, evidence, self.guidance(evidence, present, found, concepts))]
+        made = []
         for rows, own in groups:
             place = None if found.place is None else found.place[rows, :, : own.concept.shape[2]]
-            shown = None if hidden is None else hidden[rows]
-            parts.append(self._fused(encoded[rows], own, found._replace(place=place), present[rows], shown))
-        back = torch.cat([rows for rows, _ in groups]).argsort()
+            said = self.guidance(own, present[rows], found._replace(place=place), concepts)
+            made.append(Guided(rows, own, said))
+        return made
+
+    def _fuse(
+        self,
+        encoded: Float[Tensor, "batch modality dim"],
+        groups: list[Guided],
+        present: Bool[Tensor, "batch modality"],
+        hide: bool,
+    ) -> Output:
+        """Fuse what is present, group by group; see `fuse`."""
+        hidden = self._hidden(len(present), present.device, hide)
+        parts, order = [], []
+        for group in groups:
+            if group.rows is None:
+                latents, attended = self._fused(encoded, group, present, hidden)
+                return Output(latents.shared.new_empty(len(present), 0), latents, attended)
+            shown = None if hidden is None else hidden[group.rows]
+            parts.append(self._fused(encoded[group.rows], group, present[group.rows], shown))
+            order.append(group.rows)
+        back = torch.cat(order).argsort()
         shared, modality = (
             torch.cat([getattr(latents, name) for latents, _ in parts])[back]
             for name in ("shared", "modality")
@@ -251,22 +295,21 @@ class MHDiff(nn.Module):
     def _fused(
         self,
         encoded: Float[Tensor, "batch modality dim"],
-        evidence: EvidenceBatch,
-        found: Local,
+        group: Guided,
         present: Bool[Tensor, "batch modality"],
         hidden: Bool[Tensor, "batch modality"] | None,
     ) -> tuple[Latents, Attended]:
         """Fuse some patients; `hidden` says whose latents are no tokens if concepts stand for them."""
         modality = torch.where(present[..., None], encoded, self.absence)
-        guided = self.guidance(evidence, present, found, self.granularity == "concept")
+        evidence, guided = group.evidence, group.said
         tokens, mask, bias, toward = modality + self.kind, present, guided.bias, guided.toward
         if self.granularity == "concept":
-            owners = evidence.owners
+            owners, there = evidence.owners, guided.mask & evidence.available(present)
             concepts = guided.tokens + owners.mT.to(self.kind.dtype) @ self.kind
             shown = present
             if hidden is not None:
-                shown = present & ~(hidden & (owners & guided.mask[:, None]).any(-1))
-            tokens, mask = torch.cat([tokens, concepts], 1), torch.cat([shown, guided.mask], 1)
+                shown = present & ~(hidden & (owners & there[:, None]).any(-1))
+            tokens, mask = torch.cat([tokens, concepts], 1), torch.cat([shown, there], 1)
         fused = self.fusion(tokens, bias, mask, anchors=guided.anchors, toward=toward)
         absent = (~present)[..., None] * self.absence
         latents = Latents(fused.latent + absent.mean(1), modality, present)

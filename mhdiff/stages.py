@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from mhdiff import console
 from ontology.files import atomic_write
@@ -50,13 +51,40 @@ class Stages:
             name: What is done.
         """
         console.say(f"[{len(self.done) + 1}/{self.total}] {name}")
-        _reset_peak()
         start = time.monotonic()
-        yield
-        stage = Stage(name, round(time.monotonic() - start, 2), round(_peak_mib(), 1))
+        with Peak() as peak:
+            yield
+        stage = Stage(name, round(time.monotonic() - start, 2), round(peak.mib, 1))
         self.done.append(stage)
         console.say(f"      {stage.seconds:.1f} s, peak {stage.peak_mib:.0f} MiB")
         atomic_write(self.path, json.dumps([asdict(s) for s in self.done], indent=1))
+
+
+class Peak:
+    """Peak resident memory of the process while a block runs, on Linux; elsewhere so far. Blocks may be nested.
+
+    Attributes:
+        mib: In MiB, once the block has ended.
+    """
+
+    _open: ClassVar[list[Peak]] = []
+
+    def __init__(self) -> None:
+        self.mib = 0.0
+
+    def __enter__(self) -> Peak:
+        self._take()
+        _reset_peak()
+        self._open.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._take()
+        self._open.remove(self)
+
+    def _take(self) -> None:
+        for block in self._open:
+            block.mib = max(block.mib, _peak_mib())
 
 
 def _reset_peak() -> None:

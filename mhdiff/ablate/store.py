@@ -22,6 +22,7 @@ from mhdiff import __version__, console
 from mhdiff.ablate.cells import Cell
 from mhdiff.ablate.workers import FitCell
 from mhdiff.evaluate.predictions import check_predictions
+from mhdiff.stages import Peak
 from ontology.errors import InputError
 from ontology.files import atomic_directory, atomic_write
 
@@ -63,7 +64,8 @@ class Train:
             overrides.append(f"--data.embeddings={embeddings_of(self.folder.parent, cell.encoders)}")
         with atomic_directory(self.folder / cell.key) as work:
             started = time.perf_counter()
-            self.fit_cell(self.base, overrides, work, self.patterns)
+            with Peak() as peak:
+                self.fit_cell(self.base, overrides, work, self.patterns)
             seconds = time.perf_counter() - started
             try:
                 check_predictions(read_predictions(work))
@@ -71,6 +73,7 @@ class Train:
                 raise UnusablePredictions(str(error)) from error
             facts = record_of(work) or {}
             facts.setdefault("seconds", seconds)
+            facts["peak_mib"] = round(peak.mib, 1)
             cell_document = asdict(cell) | {"version": __version__}
             atomic_write(work / "run.json", json.dumps(facts, indent=2))
             atomic_write(work / "cell.json", json.dumps(cell_document, indent=2))

@@ -51,7 +51,7 @@ def summarise_ablation(
         ablation: What was run.
         cells: All its cells.
         predictions: By key, the predictions frame of each cell that did not fail.
-        records: By key, what the training said of itself: parameters, seconds, classes.
+        records: By key, what the training said of itself: parameters, seconds, peak memory, classes.
         failures: By key, why a cell failed.
         truth: The exact posteriors of known-answer cohorts.
     """
@@ -116,6 +116,7 @@ def summarise_ablation(
                 "status": "failed" if cell.key in failures else "done",
                 "message": failures.get(cell.key),
                 "seconds": records.get(cell.key, {}).get("seconds"),
+                "peak_mib": records.get(cell.key, {}).get("peak_mib"),
                 "parameters": records.get(cell.key, {}).get("parameters"),
             }
             for cell in cells

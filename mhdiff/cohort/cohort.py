@@ -212,10 +212,10 @@ class Cohort:
 
     def _image_hashes(self) -> list[tuple[int, str]]:
         """Hash the images whose size is not unique: only those can be identical to another."""
-        sized = []
+        sized, home = [], self.path.resolve()
         for subject, relative in self.images.unique().sort("subject_id", "path").iter_rows():
-            place = (self.path / relative).resolve()
-            if place.is_relative_to(self.path.resolve()) and place.is_file():
+            place = (home / relative).resolve()
+            if place.is_relative_to(home) and place.is_file():
                 sized.append((subject, place, place.stat().st_size))
         counts: dict[int, int] = {}
         for _, _, size in sized:

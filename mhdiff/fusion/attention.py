@@ -93,10 +93,11 @@ class OntologyBiasedAttention(nn.Module):
             The new tokens, and alpha over the tokens and then the anchors; both are 0 for a patient without a present
             token.
         """
-        q, k, v = (
-            linear(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for linear in (self.query, self.key, self.value)
+        # One product, and one tensor laid out anew: for small batches the number of operations is what costs.
+        whole = nn.functional.linear(
+            tokens, torch.cat([m.weight for m in (self.query, self.key, self.value)])
         )
+        q, k, v = whole.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).contiguous().unbind()
         q = q / math.sqrt(self.dim // self.heads)
         if anchors is not None:
             to, said = (
@@ -107,13 +108,13 @@ class OntologyBiasedAttention(nn.Module):
             bias = _over_anchors(bias, toward, len(anchors))
             v = torch.cat([v, said.expand(len(v), -1, -1, -1)], 2)
             mask = torch.cat([mask, mask.any(-1, keepdim=True).expand(-1, len(anchors))], 1)
-        logits = q @ k.transpose(-1, -2)
-        if bias is not None:
-            logits = torch.addcmul(logits, self.lambda_[:, None, None], bias)
         # A row of nothing but -inf would be NaN both ways: it keeps its logits, and its alpha is set to 0.
         empty = ~mask.any(dim=-1)
-        blocked = ~(mask | empty[:, None])
-        attention = logits.masked_fill_(blocked[:, None, None, :], -math.inf).softmax(dim=-1)
+        open_ = (mask | empty[:, None])[:, None, None, :]
+        logits = torch.where(open_, 0.0, -math.inf).to(q.dtype) + q @ k.transpose(-1, -2)
+        if bias is not None:
+            logits = torch.addcmul(logits, self.lambda_[:, None, None], bias)
+        attention = logits.softmax(dim=-1)
         if _may_be(empty):
             mixed = attention.to(v.dtype) @ v.masked_fill(empty[:, None, None, None], 0.0)
             attention = attention.masked_fill(empty[:, None, None, None], 0.0)

@@ -15,7 +15,8 @@ Modalities without evidence have no bias.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
@@ -112,6 +113,7 @@ class Guidance(nn.Module, ABC):
         super().__init__()
         self.dim, self.heads, self.embedding_dropout = dim, heads, embedding_dropout
         self.num_nodes = graph.num_nodes
+        self._kept: list[Local] | None = None
         self.features = _chosen(graph, features)
         if not self.features and not learn_embedding:
             raise InputError(
@@ -193,7 +195,9 @@ class Guidance(nn.Module, ABC):
             place: Where the evidence's concepts stand among the states, if not where their numbers say.
         """
         place = evidence.concept if place is None else place
-        state = states[place.clamp(min=0)] + self.polarity(evidence.polarity.clamp(min=0))
+        # `index_select`: to index by a tensor of several dimensions takes several times as long, there and back.
+        state = states.index_select(0, place.clamp(min=0).flatten()).unflatten(0, place.shape)
+        state = state + self.polarity(evidence.polarity.clamp(min=0))
         tokens = (state * evidence.weight[..., None]).flatten(1, 2)
         return torch.where(mask[..., None], tokens, tokens.new_zeros(()))
 
@@ -204,6 +208,30 @@ class Guidance(nn.Module, ABC):
             evidence: The batch's evidence.
         """
         return Local(self.states())
+
+    def find(self, evidence: EvidenceBatch) -> Local:
+        """Give what `local` gives; within `unchanging` from what it gave before, if that was of all concepts.
+
+        Args:
+            evidence: The batch's evidence.
+        """
+        if self._kept is None or self.training or torch.is_grad_enabled():
+            return self.local(evidence)
+        if not self._kept:
+            found = self.local(evidence)
+            if found.place is not None:
+                return found
+            self._kept.append(found)
+        return self._kept[0]
+
+    @contextmanager
+    def unchanging(self) -> Iterator[None]:
+        """Say that no parameter changes meanwhile, so that the states need not be computed for each batch again."""
+        before, self._kept = self._kept, []
+        try:
+            yield
+        finally:
+            self._kept = before
 
     def anchored(
         self,
@@ -236,7 +264,7 @@ class Guidance(nn.Module, ABC):
             concepts: Whether the bias is asked for concepts' tokens too, or for the modalities' alone.
         """
         mask = evidence.available(present)
-        found = self.local(evidence) if found is None else found
+        found = self.find(evidence) if found is None else found
         tokens = self.tell(found.states, evidence, mask, found.place)
         bias, anchors, toward = self.relate(evidence, tokens, mask, concepts)
         shown = tokens if found.plain is None else self.tell(found.plain, evidence, mask, found.place)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from graph_builders import ConceptGraph
 from graph_builders.reach import IS_A, chosen_relations, reach_upward
+from mhdiff.guidance.spread import Spread
 from ontology.errors import InputError
 
 Inherit = Literal["none", "is_a", "all"]
@@ -36,22 +37,19 @@ class Inheritance(nn.Module):
         InputError: If there is no such walk, or the graph has no is-a.
     """
 
-    start: Tensor
-    node: Tensor
-
     def __init__(self, graph: ConceptGraph, walk: Inherit) -> None:
         super().__init__()
         if walk not in ("is_a", "all"):
             raise InputError(f"model.guidance.inherit cannot be '{walk}'", remedy="Choose none, is_a or all")
         self.graph, self.walk = graph, walk
-        start, node = self._reached(())
-        self.register_buffer("start", start, persistent=False)
-        self.register_buffer("node", node, persistent=False)
+        self.above = self._reached(())
 
-    def _reached(self, muted: Collection[str]) -> tuple[Tensor, Tensor]:
+    def _reached(self, muted: Collection[str]) -> Spread:
         names = [IS_A] if self.walk == "is_a" else chosen_relations(self.graph, None)
         reach = reach_upward(self.graph, [name for name in names if name not in muted])
-        return reach.start, reach.node
+        rows = reach.num_nodes
+        row = torch.repeat_interleave(torch.arange(rows), reach.above)
+        return Spread(row, reach.node, torch.ones(len(row)), rows, rows)
 
     def forward(
         self,
@@ -66,18 +64,17 @@ class Inheritance(nn.Module):
             nodes: Only these concepts; all by default.
             muted: Relations that nothing is inherited along.
         """
-        start, node = self.start, self.node
-        if muted:
-            start, node = (part.to(start.device) for part in self._reached(muted))
+        above = self._reached(muted).to(self.above.on_start.device) if muted else self.above
+        start, node = above.on_start, above.on_index
         if nodes is None:
-            count, entries = start.diff(), node
-            embedded = own(None)[entries]
+            count = start.diff()
+            total = above(own(None))
         else:
             count = start[nodes + 1] - start[nodes]
             first = torch.repeat_interleave(start[nodes] - (count.cumsum(0) - count), count)
             entries = node[first + torch.arange(len(first), device=first.device)]
             different, place = torch.unique(entries, return_inverse=True)
-            embedded = own(different)[place]
-        row = torch.repeat_interleave(torch.arange(len(count), device=count.device), count)
-        total = embedded.new_zeros(len(count), embedded.shape[1]).index_add(0, row, embedded)
+            row = torch.repeat_interleave(torch.arange(len(count), device=count.device), count)
+            ones = torch.ones(len(row), device=row.device)
+            total = Spread(row, place, ones, len(count), len(different))(own(different))
         return total / count[:, None].to(total.dtype).sqrt()

@@ -22,7 +22,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, cast
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch_geometric.nn import GraphNorm, JumpingKnowledge, PairNorm, SAGEConv
 
@@ -31,7 +31,8 @@ from graph_builders.csr import ConceptCSR
 from graph_builders.cutting import Floats, cut
 from mhdiff.batch import EvidenceBatch
 from mhdiff.guidance.base import Local
-from mhdiff.guidance.convolutions import ConvFactory, Routes, rounds
+from mhdiff.guidance.convolutions import Round, Routes
+from mhdiff.guidance.forms import ConvFactory, rounds
 from mhdiff.guidance.inheritance import Inherit, Inheritance
 from mhdiff.guidance.scored import BilinearScore, Scored
 from ontology.errors import InputError
@@ -120,8 +121,8 @@ class MessagePassing(Scored):
             k: {r: _attribute(graph, r, n) for r in self.relations} for k, n in self.attributes.items()
         }
         self.inheritance = None if inherit == "none" else Inheritance(graph, inherit)
-        self.routes = self._routes(graph) if self.rows is None else None
         self.rounds = rounds(conv, dim, self.relations, layers if self.relations else 0, attributes)
+        self.routes = self._routes(graph) if self.rows is None else None
         self.norms = nn.ModuleList(_norm(norm, dim) for _ in self.rounds)
         self.gates = nn.ParameterList(
             nn.Parameter(torch.full((dim,), GATE)) for _ in (self.rounds if residual else ())
@@ -130,13 +131,16 @@ class MessagePassing(Scored):
         self.jump, self.land = _jumping(jumping, dim, len(self.rounds))
         self.score = BilinearScore(dim, heads, anchors) if channels != "tokens" else None
 
-    def _routes(self, graph: ConceptGraph) -> Routes:
+    def _routes(self, graph: ConceptGraph, device: torch.device | None = None) -> Routes | None:
+        """Give what messages travel along; None where no message does."""
+        if not len(self.rounds):
+            return None
         edges = {relation: graph.edge_index[relation] for relation in self.relations}
         attributes = {
             keyword: {relation: _attribute(graph, relation, name) for relation in self.relations}
             for keyword, name in self.attributes.items()
         }
-        return Routes(graph.num_nodes, edges, attributes)
+        return cast(Round, self.rounds[0]).routes(graph.num_nodes, edges, attributes).to(device)
 
     def _first(
         self, nodes: Int64[Tensor, " part"] | None = None, muted: Collection[str] = ()
@@ -147,28 +151,47 @@ class MessagePassing(Scored):
         found: Tensor = self.inheritance(self.embedded, nodes, muted)
         return found
 
-    def _pass(self, state: Float[Tensor, "concept dim"], routes: Routes) -> Float[Tensor, "concept dim"]:
+    def _pass(
+        self,
+        state: Float[Tensor, "concept dim"],
+        routes: Routes | None,
+        muted: Collection[str] = (),
+        read: Bool[Tensor, " concept"] | None = None,
+    ) -> Float[Tensor, "concept dim"]:
+        """Give the states after all rounds, or what stands for them where nobody reads them."""
+        if routes is None:
+            return state
+        routes = routes.muted(muted) if muted else routes
         seen = [state]
         for place, (round_, norm) in enumerate(zip(self.rounds, self.norms, strict=True)):
-            message = norm(round_(state, routes))
+            last = place == len(self.rounds) - 1 and isinstance(norm, nn.LayerNorm | nn.Identity)
+            message = norm(round_(state, routes, read if last else None))
             message = self.dropout(nn.functional.gelu(message))
             following = state + self.gates[place] * message if self.residual else message
             state = torch.where(routes.reached, following, state)
             seen.append(state)
         return state if self.jump is None else cast(Tensor, self.land(self.jump(seen)))
 
-    def states(self, muted: Collection[str] = ()) -> Float[Tensor, "concept dim"]:
+    def states(
+        self, muted: Collection[str] = (), read: Bool[Tensor, " concept"] | None = None
+    ) -> Float[Tensor, "concept dim"]:
         """Pass the messages over the whole graph.
 
         Args:
             muted: Names of relations along which no message passes and nothing is inherited, for whoever asks what
                 they brought.
+            read: Whose states are read, if not all are; what stands for the others' says nothing.
         """
         state = self._first(muted=muted)
-        if not len(self.rounds):
-            return state
-        routes = self.routes if self.rows is None else self._routes(self.rows.graph).to(state.device)
-        return self._pass(state, cast(Routes, routes).muted(muted) if muted else cast(Routes, routes))
+        routes = self.routes if self.rows is None else self._routes(self.rows.graph, state.device)
+        return self._pass(state, routes, muted, read)
+
+    def _read(self, evidence: EvidenceBatch) -> Bool[Tensor, " concept"] | None:
+        """Say whose states a training step reads; None in evaluation, where states may serve other batches."""
+        if not self.training:
+            return None
+        read = torch.zeros(self.num_nodes + 1, dtype=torch.bool, device=evidence.concept.device)
+        return read.index_fill_(0, evidence.concept.flatten() + 1, True)[1:]  # an empty place is -1
 
     def local(self, evidence: EvidenceBatch) -> Local:
         """Pass the messages once for a batch, over the whole graph or over what the batch needs.
@@ -178,7 +201,7 @@ class MessagePassing(Scored):
         """
         plain = self.channels == "bias"
         if self.rows is None or not (len(self.rounds) or self.inheritance):
-            return Local(self.states(), self.embedded() if plain else None)
+            return Local(self.states(read=self._read(evidence)), self.embedded() if plain else None)
         seed = int(torch.randint(2**62, (1,))) if self.training and self.fan_out is not None else 0
         wanted = evidence.concept.clamp(
             min=0
@@ -187,7 +210,7 @@ class MessagePassing(Scored):
             self.rows, wanted, len(self.rounds), fan_out=self.fan_out, importance=self.importance, seed=seed
         )
         nodes = part.nodes.to(evidence.concept.device)
-        state = self._pass(self._first(nodes), self._routes(part.graph).to(nodes.device))
+        state = self._pass(self._first(nodes), self._routes(part.graph, nodes.device))
         return Local(state, self.embedded(nodes) if plain else None, part.locate(evidence.concept))
 
 

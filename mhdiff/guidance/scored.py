@@ -91,12 +91,14 @@ class BilinearScore(nn.Module):
         tokens = self.norm(tokens) * (weight * owned.any(1))[..., None]
         share = (owned / owned.sum(-1, keepdim=True).clamp(min=1)).to(tokens.dtype)
         tokens = torch.cat([share @ tokens, tokens], 1) if concepts else share @ tokens
-        query = self.query(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        weights = [self.query.weight, self.key.weight] if between else [self.query.weight]
+        mapped = nn.functional.linear(tokens, torch.cat(weights)).unflatten(
+            -1, (len(weights), self.heads, -1)
+        )
+        query, *keys = mapped.permute(2, 0, 3, 1, 4).contiguous().unbind()
         query = query / query.shape[-1] ** 0.5
-        scores = toward = None
-        if between:
-            key = self.key(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            scores = query @ key.transpose(-1, -2)
+        scores = query @ keys[0].transpose(-1, -2) if keys else None
+        toward = None
         if self.anchors is not None:
             key = self.key(self.norm(self.anchors)).unflatten(-1, (self.heads, -1)).transpose(0, 1)
             toward = query @ key.transpose(-1, -2)

@@ -113,9 +113,12 @@ def _gaps(ablation: Document, folder: Path) -> list[Missing]:
         )
     if not any(cell.get("peak_mib") is not None for cell in ablation.get("cells") or []):
         found.append(
-            Missing("memory of each arm", "trainings of an ablation do not write down their peak memory",
-                    "train an arm alone under /usr/bin/time -v: mhdiff fit with its overrides")
-        )  # fmt: skip
+            Missing(
+                "memory of each arm",
+                "these trainings are of a version that did not write down their peak memory",
+                "run the ablation again into another folder",
+            )
+        )
     return found
 
 

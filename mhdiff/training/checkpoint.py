@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +99,12 @@ class RunCheckpoint(Checkpoint):
         improved = score is not None and (self.best is None or score < self.best)
         if improved:
             self.best, self.best_epoch = score, trainer.current_epoch
-        for path in ([self.best_path] if improved else []) + [self.last_path]:
-            fresh = path.with_suffix(".new")
-            trainer.save_checkpoint(fresh)  # every rank takes part; rank 0 writes
-            if trainer.is_global_zero:
-                os.replace(fresh, path)
+        fresh = self.last_path.with_suffix(".new")
+        trainer.save_checkpoint(fresh)  # every rank takes part; rank 0 writes
         if trainer.is_global_zero:
+            if improved:
+                copy = self.best_path.with_suffix(".new")
+                shutil.copyfile(fresh, copy)
+                os.replace(copy, self.best_path)
+            os.replace(fresh, self.last_path)
             atomic_write(self.folder / "history.json", json.dumps(self.history, indent=1))

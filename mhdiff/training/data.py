@@ -70,7 +70,7 @@ class MultimodalData(LightningDataModule):
         readers: How further modalities are read, by name, or one of the above in another way.
         embeddings: A folder that `mhdiff embed` wrote: modalities in it are not read and encoded again.
         max_concepts: Evidence a modality, at most.
-        batch_size: Samples a step.
+        batch_size: Samples a step; four times as many where nothing is learned.
         num_workers: Processes that read images.
         cache_images: Hold all images in memory.
         masks: Folder of the cohort with outlines of findings, each named like its image, as .png, for losses that ask
@@ -422,6 +422,7 @@ class MultimodalData(LightningDataModule):
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         order: dict[str, Any] = {"batch_size": self.batch_size}
         if not shuffle:
+            order["batch_size"] *= 4  # nothing is kept for a way back
             if len(data) < world:
                 raise InputError(
                     f"{len(data)} samples of split '{split}' cannot be shared by {world} processes",

@@ -4,6 +4,7 @@ What is minimised is a weighted sum of losses, see `mhdiff.losses`; by default c
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, Literal
 
 import torch
@@ -100,6 +101,7 @@ class Diagnosis(LightningModule):
         self.inference = inference
         self.objective = Objective([CrossEntropy(), PriorLoss()] if losses is None else losses)
         self._means, self._tuning_means = Means(), Means()
+        self._steady = ExitStack()
 
     def build(self, spec: DataSpec) -> None:
         """Build the network for a data set.
@@ -272,15 +274,20 @@ class Diagnosis(LightningModule):
             batch: The batch.
             batch_idx: Its place.
         """
-        output = self(batch)
+        output = self.net.run(self.net.features(batch), batch, batch.evidence.weight, compact=True)
         logits = self.objective.classification.natural(output.logits)
         loss = nn.functional.cross_entropy(logits, batch.label)
         hit = (output.logits.argmax(-1) == batch.label).float().mean()
         told = {"tuning/loss": loss, "tuning/accuracy": hit} | self._of_prior(output, batch, batch_idx)
         self._tuning_means.add(told | self._guided(output), len(batch))
 
+    def on_validation_epoch_start(self) -> None:
+        """Pass messages over the concept graph once for the whole tuning split."""
+        self._steady.enter_context(self.net.guidance.unchanging())
+
     def on_validation_epoch_end(self) -> None:
         """Log the means over the tuning split."""
+        self._steady.close()
         self._log(self._tuning_means)
 
     def _of_prior(self, output: Output, batch: Batch, batch_idx: int) -> dict[str, Tensor]:

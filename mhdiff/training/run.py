@@ -57,6 +57,9 @@ _ELSEWHERE = (
     "data.cache_images",
 )
 
+#: A model with its best weights, and its data.
+Opened = tuple[Diagnosis, MultimodalData]
+
 _DECIDE_STEPS = frozenset({"trainer.max_epochs", "trainer.max_steps"})
 
 
@@ -74,7 +77,14 @@ def fit(arguments: Sequence[str], patterns: Sequence[str] = (EVERY,)) -> Path:
     Raises:
         InputError: If the folder holds another run.
     """
+    return _fit(arguments, patterns)[0]
+
+
+def _fit(arguments: Sequence[str], patterns: Sequence[str]) -> tuple[Path, Opened | None]:
+    """Do what `fit` does; give the model and its data too, if they were trained here and now."""
     quiet()
+    # With deterministic algorithms every new tensor would be filled before it is written, a tenth of a small step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     cli = parse(arguments)
     text = config_text(cli)
     out = Path(cli.config["out"] or _own_folder(text))
@@ -86,11 +96,12 @@ def fit(arguments: Sequence[str], patterns: Sequence[str] = (EVERY,)) -> Path:
     data.seed = module.seed = int(cli.config["seed_everything"] or 0)
     if _finished(out):
         console.say(f"{out}: training is finished; choose another --out to train again")
-        return out
+        return out, None
     data.prepare_data()
     data.setup()
     if cli.estimator is not None:
-        return _fit_estimator(cli.estimator, data, module, out, text, asked_patterns(patterns, data.offered))
+        _fit_estimator(cli.estimator, data, module, out, text, asked_patterns(patterns, data.offered))
+        return out, None
     module.build(data.spec)
     facts = _facts(data, module)
     if first:
@@ -111,7 +122,7 @@ def fit(arguments: Sequence[str], patterns: Sequence[str] = (EVERY,)) -> Path:
     if cli.trainer.interrupted:
         raise KeyboardInterrupt
     if not first:
-        return out
+        return out, None
     checkpoint.catch_up()
     module.load_state_dict(_best_weights(checkpoint.best_path))
     refit(module, data, module.seed)
@@ -126,7 +137,7 @@ def fit(arguments: Sequence[str], patterns: Sequence[str] = (EVERY,)) -> Path:
     }
     atomic_write(out / "run.json", json.dumps(facts | done, indent=1))
     console.say(f"{out}: best epoch {checkpoint.best_epoch}, tuning loss {checkpoint.best:.4f}")
-    return out
+    return out, (module, data)
 
 
 def _fit_estimator(
@@ -136,7 +147,7 @@ def _fit_estimator(
     out: Path,
     text: str,
     patterns: Sequence[Sequence[str]],
-) -> Path:
+) -> None:
     """Fit what takes the network's place, and predict: it keeps no model to ask later."""
     announce(data)
     atomic_write(out / "config.yaml", text)
@@ -149,7 +160,6 @@ def _fit_estimator(
     facts |= {"finished": True, "seconds": round(time.monotonic() - start, 2)}
     atomic_write(out / "run.json", json.dumps(facts, indent=1))
     console.say(f"{out}: fitted and predicted")
-    return out
 
 
 class _Reports(Callback):
@@ -170,7 +180,7 @@ class _Reports(Callback):
             atomic_write(self.out / "preprocess.json", json.dumps(state, indent=1))
 
 
-def open_run(run: str | Path) -> tuple[Diagnosis, MultimodalData]:
+def open_run(run: str | Path) -> Opened:
     """Open a finished run: the model with its best weights, the data with what was fitted.
 
     Args:
@@ -251,7 +261,7 @@ def predict(
     named = data.offered
     frames: list[pl.DataFrame] = []
     effort: Effort | None = None
-    with torch.inference_mode():
+    with torch.inference_mode(), module.net.guidance.unchanging():
         for _, batch in dataset.batches(4 * data.batch_size, "predicting"):
             moved = batch.to(device)
             features = module.net.features(moved)
@@ -308,12 +318,12 @@ def fit_cell(config: Path, overrides: list[str], out: Path, patterns: Sequence[s
         patterns: Names of the patterns of modalities that are offered, or `all`, beside the fullest one. How patients
             are diagnosed is settled for these.
     """
-    fit(["--config", str(config), *overrides, "--out", str(out)], patterns)
+    _, opened = _fit(["--config", str(config), *overrides, "--out", str(out)], patterns)
     if (out / "predictions.parquet").is_file():
         return  # an estimator's
     from mhdiff.training.settle import settled
 
-    module, data = open_run(out)
+    module, data = opened or open_run(out)
     offered = asked_patterns(patterns, data.offered)
     inference = settled(out, module, data, offered)
     frame, about = accompanied(predict(module, data, patterns=offered, inference=inference), data)

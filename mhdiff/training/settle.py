@@ -102,7 +102,8 @@ def settle(
     told: dict[str, Any] = {}
     for group in ("complete", "incomplete"):
         ways = module.inference.of(module.net.prior, group == "incomplete")
-        logits, label = _logits(module, data, batches, patterns, ways, group == "incomplete", seed)
+        with module.net.guidance.unchanging():
+            logits, label = _logits(module, data, batches, patterns, ways, group == "incomplete", seed)
         rows: list[dict[str, Any]] = []
         told[group] = {"n": len(label), "tried": rows}
         chosen[group] = Way() if not ways[0].imputes else ways[0]
@@ -136,7 +137,7 @@ def _logits(
             rows = shown.present.all(dim=1) != incomplete
             if not bool(rows.any()):
                 continue
-            output = module.net.run(features, shown, shown.evidence.weight)
+            output = module.net.run(features, shown, shown.evidence.weight, compact=True)
             labels.append(batch.label[rows].cpu())
             each = logits_of(module.net, output, shown, rows, ways, seed)
             for logits, parts in zip(each, found, strict=True):

@@ -115,6 +115,7 @@ def test_an_arm_whose_first_seed_is_not_the_first_is_prepared_too(make, tmp_path
 
 def test_a_deleted_cell_is_trained_again_and_gives_the_same_table(make, tmp_path):
     first = run(make(), tmp_path / "out", fit_cell)
+    assert all(cell["peak_mib"] > 10 for cell in first["cells"])
     cells = sorted((tmp_path / "out" / "cells").iterdir())
     (cells[0] / "predictions.parquet").unlink()
     (cells[1] / "predictions.parquet").write_bytes(b"PAR1 not really")

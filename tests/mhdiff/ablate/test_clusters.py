@@ -28,6 +28,7 @@ def without_times(document):
     document = json.loads(json.dumps(document))
     for part in (*document["arms"].values(), *document["cells"]):
         part.pop("seconds", None)
+        part.pop("peak_mib", None)
     return document
 
 

@@ -21,6 +21,7 @@ from torch_geometric.nn.conv import MessagePassing as Convolution
 from graph_builders import ConceptGraph, cut
 from mhdiff.guidance import MessagePassing
 from mhdiff.guidance.convolutions import ByMetadata, ByNumber, ByRelation
+from mhdiff.guidance.together import Together
 from ontology.errors import InputError
 from tests import small_model as small
 
@@ -54,7 +55,13 @@ def test_the_graph_reaches_only_the_channels_that_are_on(channels):
 
 @pytest.mark.parametrize(
     ("conv", "form"),
-    [(SAGEConv, ByRelation), (RGCNConv, ByNumber), (lambda i, o, m: HGTConv(i, o, m), ByMetadata)],
+    [
+        (SAGEConv, Together),
+        (lambda i, o: SAGEConv(i, o, aggr="max"), ByRelation),
+        (GATv2Conv, ByRelation),
+        (RGCNConv, ByNumber),
+        (lambda i, o, m: HGTConv(i, o, m), ByMetadata),
+    ],
 )
 def test_the_form_is_found_out(conv, form):
     part = MessagePassing(small.concept_graph(), small.DIM, 2, conv=conv)

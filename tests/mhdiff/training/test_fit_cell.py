@@ -9,7 +9,7 @@ import torch
 from mhdiff.cli import main
 from mhdiff.evaluate.ceiling import truth_of
 from mhdiff.training.latents import latents_of
-from mhdiff.training.run import fit_cell, open_run
+from mhdiff.training.run import fit_cell, open_run, predict_run
 
 
 @pytest.mark.parametrize(("patterns", "names"), [((), []), (("labs",), ["labs"])])
@@ -42,3 +42,15 @@ def test_the_statistics_of_a_finished_run_are_those_of_its_best_weights(small_co
     torch.testing.assert_close(prior.center[shared].cpu(), here[:, shared].mean(0), atol=1e-4, rtol=1e-4)
     expected = torch.cov(here[:, shared].T, correction=0)
     torch.testing.assert_close(prior.covariance[shared, shared].cpu(), expected, atol=1e-4, rtol=1e-3)
+
+
+def test_a_cell_predicts_what_its_folder_predicts_when_it_is_opened_again(small_config, tmp_path):
+    cell = tmp_path / "cell"
+    fit_cell(small_config, ["--trainer.max_epochs=2", "--data.modalities=[note,labs,codes]"], cell, ("all",))
+    settled = (cell / "inference.json").read_bytes()
+    frame = pl.read_parquet(cell / "predictions.parquet")
+    for name in ("inference.json", "predictions.parquet"):
+        (cell / name).unlink()
+    again = pl.read_parquet(predict_run(cell))
+    assert again.equals(frame)
+    assert (cell / "inference.json").read_bytes() == settled
