@@ -45,9 +45,11 @@ class Place:
         table.rename({"label": "categorical_value"}).write_parquet(self.folder / "labels/pneumonia.parquet")
 
     def subjects(self, split, having="IMAGE//"):
-        """Subjects of a split that have an event, ascending."""
+        """Subjects of a split that have an event before their prediction, ascending."""
         own = pl.read_parquet(self.folder / meds.SPLITS_FILE).filter(pl.col("split") == split)
-        events = self.events.filter(pl.col("code").str.starts_with(having))
+        events = self.events.join(self.labels, on="subject_id").filter(
+            pl.col("code").str.starts_with(having), pl.col("time") <= pl.col("prediction_time")
+        )
         return sorted(set(own["subject_id"]) & set(events["subject_id"]))
 
     def pick(self, split="train", having="IMAGE//"):
