@@ -90,11 +90,13 @@ class Guidance(nn.Module, ABC):
         learns_bias: Whether the bias depends on parameters.
         reads_tokens: Whether the bias depends on the concepts' embeddings and features.
         summary: How the scores of concepts become that of their modalities.
+        needs_concepts: Whether a graph without any is refused.
 
     Raises:
-        InputError: If the graph lacks a feature, or nothing is left to tell concepts apart.
+        InputError: If the graph has no concepts, lacks a feature, or nothing is left to tell concepts apart.
     """  # noqa: D415
 
+    needs_concepts = True
     gives_bias = False
     learns_bias = False
     reads_tokens = False
@@ -111,6 +113,12 @@ class Guidance(nn.Module, ABC):
         learn_embedding: bool = True,
     ) -> None:
         super().__init__()
+        if self.needs_concepts and not graph.num_nodes:
+            raise InputError(
+                "the graph has no concepts, so there is nothing that model.guidance could say",
+                remedy="See what the cohort's codes, labs and notes were taken for: mhdiff graph info GRAPH. Without "
+                "an ontology train with --model.guidance=mhdiff.guidance.NoGuidance",
+            )
         self.dim, self.heads, self.embedding_dropout = dim, heads, embedding_dropout
         self.num_nodes = graph.num_nodes
         self._kept: list[Local] | None = None
@@ -195,6 +203,8 @@ class Guidance(nn.Module, ABC):
             place: Where the evidence's concepts stand among the states, if not where their numbers say.
         """
         place = evidence.concept if place is None else place
+        if not len(states):
+            return states.new_zeros(len(mask), mask.shape[1], self.dim)
         # `index_select`: to index by a tensor of several dimensions takes several times as long, there and back.
         state = states.index_select(0, place.clamp(min=0).flatten()).unflatten(0, place.shape)
         state = state + self.polarity(evidence.polarity.clamp(min=0))
@@ -334,6 +344,8 @@ class NoGuidance(Guidance):
         features: See `Guidance`; none by default, since most features come from the ontology.
         learn_embedding: See `Guidance`.
     """
+
+    needs_concepts = False
 
     def __init__(
         self,

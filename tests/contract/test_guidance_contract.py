@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from dataclasses import replace
 
 import pytest
 import torch
@@ -44,6 +45,7 @@ from mhdiff.guidance import (
     OntologyAttention,
     Similarity,
 )
+from ontology.errors import InputError
 from tests import small_model as small
 
 
@@ -257,6 +259,18 @@ def test_a_graph_of_isolated_concepts_will_do(name):
     # No messages: the tokens are what they are without an ontology.
     plain = part.tell(part.embedded(), evidence(), out.mask)
     torch.testing.assert_close(out.tokens, plain)
+
+
+def test_a_graph_without_concepts_is_refused_where_there_would_be_nothing_to_say(name):
+    graph = ConceptGraph(0, {"is_a": torch.empty(2, 0, dtype=torch.int64)}, tuple(small.MODALITIES))
+    if name != "none":
+        with pytest.raises(InputError, match="no concepts"):
+            build(name, graph)
+        return
+    nobody = replace(evidence(), concept=torch.full_like(evidence().concept, -1))
+    out = build(name, graph)(nobody, everything())
+    assert not out.mask.any()
+    assert (out.tokens == 0).all()
 
 
 def test_an_isolated_concept_among_others_keeps_its_state(name):
