@@ -334,4 +334,5 @@ def test_the_shipped_ablation_of_priors_plans_and_names_priors():
         "gaussian": ("GaussianImputer", None),
         "flat": ("DiffusionPrior", "flat"),
         "no_shared": ("DiffusionPrior", "no_shared"),
+        "no_term": ("DiffusionPrior", "full"),
     }
