@@ -6,7 +6,7 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Self, cast
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -56,7 +56,7 @@ class Routes(nn.Module, ABC):
         self.register_buffer(name, value, persistent=False)
 
     @abstractmethod
-    def muted(self, names: Collection[str]) -> Self:
+    def muted(self, names: Collection[str]) -> "Routes":
         """Give the same routes with no message along some relations; what a layer makes of a concept itself stays.
 
         Args:
@@ -104,7 +104,7 @@ class RelationRoutes(Routes):
         """Give a buffer by relation: `edges`, `nodes`, `local`, `arrived`, `weight`, or a keyword."""
         return {r: self.get_buffer(f"{name}_{p}") for p, r in enumerate(self.relations)}
 
-    def muted(self, names: Collection[str]) -> Self:
+    def muted(self, names: Collection[str]) -> "RelationRoutes":
         """Give the same routes with no message along some relations; see `Routes.muted`.
 
         Args:

@@ -15,7 +15,7 @@ have there, relation by relation.
 """
 
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -120,7 +120,7 @@ class JoinedRoutes(Routes):
         of = torch.bincount(self.relation.index_select(0, place), minlength=len(self.relations))
         return place, of.tolist()
 
-    def muted(self, names: Collection[str]) -> Self:
+    def muted(self, names: Collection[str]) -> "JoinedRoutes":
         """Give the same routes with no message along some relations; see `Routes.muted`.
 
         Args:
@@ -152,7 +152,7 @@ class Together(Round):
         self.bias = nn.Parameter(torch.stack([a.bias for a in near]).detach()) if has_bias else None
 
     @classmethod
-    def of(cls, one_by_one: ByRelation) -> Self | None:
+    def of(cls, one_by_one: ByRelation) -> "Together | None":
         """Give the round that does the same as another, if its convolutions are of a kind that is known.
 
         Args:
