@@ -151,6 +151,17 @@ class Ablation:
         """
         return replace(self, common=(*self.common, *read_overrides(list(overrides), "set", self.source)))
 
+    def on_base(self, name: str | Path) -> Ablation:
+        """Give the same ablation of another base configuration, such as your cohort's.
+
+        Args:
+            name: A path to a configuration, or the name of a shipped one such as `covid_chestxray.yaml`.
+
+        Raises:
+            InputError: If there is none, or it is an ablation or a search itself.
+        """
+        return replace(self, base=find_base(Path("--base"), str(name)))
+
     def seeds_of(self, arm: str) -> tuple[int, ...]:
         """Give the seeds that an arm is trained with.
 

@@ -23,6 +23,11 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         "--out", required=True, type=Path, help="folder of the ablation; an unfinished one is resumed"
     )
     parser.add_argument(
+        "--base",
+        metavar="CONFIG",
+        help="base configuration in the place of the ablation's own, such as your cohort's",
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -42,6 +47,8 @@ def _run(arguments: argparse.Namespace) -> None:
 
     common = [entry if entry.startswith("--") else f"--{entry}" for entry in arguments.set]
     ablation = Ablation.load(arguments.config).with_overrides(common)
+    if arguments.base is not None:
+        ablation = ablation.on_base(arguments.base)
     if arguments.dry_run:
         console.out(where.planned(ablation, arguments))
         return

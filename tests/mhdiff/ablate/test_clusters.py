@@ -13,6 +13,7 @@ import submitit
 from fake_training import fit_cell
 
 from mhdiff.ablate import run
+from mhdiff.ablate.cells import plan
 from mhdiff.ablate.clusters import on_ray, on_slurm
 from mhdiff.cli import main
 from ontology.errors import InputError
@@ -101,6 +102,22 @@ def test_a_dry_run_says_what_would_be_trained_and_trains_nothing(make, tmp_path,
     for wrong in (["--slurm", "timeout_min=90"], ["--on", "ray", "--slurm", "x=1"], ["--gpus", "1"],
                   ["--on", "slurm", "--slurm", "x"]):  # fmt: skip
         assert main([*given, *wrong]) == 2
+
+
+def test_an_ablation_on_another_base_has_the_same_arms_and_cells_of_its_own(make, tmp_path, capsys):
+    ablation = make(seeds=[1], folds=2)
+    (tmp_path / "other.yaml").write_text("model: {dim: 16}\n")
+    there = ablation.on_base(tmp_path / "other.yaml")
+    assert there.base == tmp_path / "other.yaml"
+    assert there.arms == ablation.arms
+    assert not {c.key for c in plan(there).cells} & {c.key for c in plan(ablation).cells}
+    given = ["ablate", "-c", str(ablation.source), "--out", str(tmp_path / "out"), "--dry-run", "--base"]
+    assert main([*given, str(tmp_path / "other.yaml")]) == 0
+    told = capsys.readouterr().out
+    assert all(cell.key in told for cell in plan(there).cells)
+    for wrong, said in ((ablation.source, "is an ablation"), (tmp_path / "none.yaml", "no such")):
+        assert main([*given, str(wrong)]) == 2
+        assert said in capsys.readouterr().err
 
 
 @pytest.mark.slow
