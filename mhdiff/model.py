@@ -11,8 +11,8 @@ prior's mean.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -41,14 +41,19 @@ class Output:
         latents: The fused latent and the modalities' own, before the prior.
         attended: What the attention saw and gave. In training the concepts' tokens are those of
             `EvidenceBatch.compact`.
-        complete: In training, the latents of the patients with nothing hidden, without gradient; None where they are
-            `latents`.
+        fuse_complete: In training, gives the latents of the patients with nothing hidden, without gradient; None where
+            they are `latents`.
     """
 
     logits: Float[Tensor, "batch classes"]
     latents: Latents
     attended: Attended | InGroups
-    complete: Latents | None = None
+    fuse_complete: Callable[[], Latents] | None = field(default=None, repr=False)
+
+    @cached_property
+    def complete(self) -> Latents | None:
+        """What `fuse_complete` gives, computed where it is first asked for."""
+        return None if self.fuse_complete is None else self.fuse_complete()
 
     @property
     def attention(self) -> Float[Tensor, "batch heads token key"]:
@@ -197,10 +202,19 @@ class MHDiff(nn.Module):
         groups = self._guided(evidence, found, batch.present if complete is None else complete)
         output = self._fuse(encoded, groups, batch.present, self.training)
         if complete is not None:
-            with torch.set_grad_enabled(torch.is_grad_enabled() and not self.prior.stop_gradient):
-                output.complete = self._fuse(encoded, groups, complete, False).latents
+            output.fuse_complete = partial(self._unhidden, encoded, groups, complete)
         output.logits = self.diagnose(output.latents)
         return output
+
+    def _unhidden(
+        self,
+        encoded: Float[Tensor, "batch modality dim"],
+        groups: list[Guided],
+        complete: Bool[Tensor, "batch modality"],
+    ) -> Latents:
+        """Fuse all that the patients have, with a gradient only where the prior lets one through."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.prior.stop_gradient):
+            return self._fuse(encoded, groups, complete, False).latents
 
     def diagnose(self, latents: Latents, t: float | None = None) -> Float[Tensor, "batch classes"]:
         """Go from fused latents to logits.

@@ -37,6 +37,11 @@ class NoPrior(Prior):
     models_shared = False
     models_modalities = False
 
+    @property
+    def learning(self) -> bool:
+        """Only while the standardisation follows, see `Prior.learning`."""
+        return self.scale.warming
+
     def loss(
         self,
         latents: Latents,

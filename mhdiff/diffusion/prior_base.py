@@ -84,6 +84,11 @@ class Prior(nn.Module, ABC):
         self.scale.observe(latents.shared, latents.known)
         self.modality_scale.observe(latents.modality, latents.present)
 
+    @property
+    def learning(self) -> bool:
+        """Whether `observe` or `loss` would make anything of a step's latents; where not, they need not be computed."""
+        return True
+
     def update(self) -> None:
         """Call after each optimiser step. A prior without an average has nothing to do here."""
         return None

@@ -52,6 +52,11 @@ class Standardiser(nn.Module):
         """The standard deviation s, at least 1e-3."""
         return self.variance.clamp(min=_SMALLEST_VARIANCE).sqrt()
 
+    @property
+    def warming(self) -> bool:
+        """Whether `observe` still moves the statistics, as far as this process knows without asking the device."""
+        return self.training and self._calls < self.warmup
+
     @torch.no_grad()
     def observe(self, z: Float[Tensor, "batch *blocks dim"], counted: Bool[Tensor, "batch *blocks"]) -> None:
         """Take in a batch, unless in evaluation mode or frozen.
@@ -60,7 +65,7 @@ class Standardiser(nn.Module):
             z: Latents.
             counted: True for the rows, or the blocks of them, that count.
         """
-        if not self.training or self._calls >= self.warmup:
+        if not self.warming:
             return
         self._calls += 1
         moves = (self.batches < self.warmup).to(self.mean.dtype)

@@ -28,4 +28,8 @@ class PriorLoss(Loss):
 
     def forward(self, context: LossContext) -> Float[Tensor, ""]:
         """Compute it, see `Loss.forward`."""
-        return context.net.prior.loss(context.latents, label=context.batch.label, generator=context.generator)
+        prior = context.net.prior
+        latents = (
+            context.latents if prior.learning else context.output.latents
+        )  # the former cost another fusion
+        return prior.loss(latents, label=context.batch.label, generator=context.generator)

@@ -201,7 +201,8 @@ def headline(ablation: Document, described: dict[str, Any]) -> str:
         ]
         by = f" {_capital(sentence(plain[0], level(ablation)))}" if plain else ""
         doubt = " Not every test bears this out." if any(map(doubts, plain)) else ""
-        return f"Ontology guidance ({first['arm']}): {first['verdict']}{by}{doubt} {reached}"
+        said = first["verdict"]
+        return f"Ontology guidance ({first['arm']}): {said[0].lower()}{said[1:]}{by}{doubt} {reached}"
     own = [d for d in compared(ablation, METRIC) if main in (d["arm"], d["reference"])]
     count = {kind: sum(_theirs(d, main) == kind for d in own) for kind in SAID}
     told = [f"{count[kind]} {said}" for kind, said in SAID.items() if count[kind]]

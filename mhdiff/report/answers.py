@@ -88,11 +88,12 @@ def doubts(difference: Document) -> list[str]:
         return []
     pair = f"{words(difference['arm'])} against {words(difference['reference'])}"
     folds, found = difference.get("folds") or {}, []
-    adjusted = folds.get("p_holm") if folds.get("p_holm") is not None else folds.get("p")
-    if adjusted is not None and adjusted > ALPHA:
+    holm = folds.get("p_holm")
+    p, of = (folds.get("p"), "") if holm is None else (holm, " after Holm's adjustment")
+    if p is not None and p > ALPHA:
         found.append(
             f"{pair}: the interval over patients excludes 0, the test over folds does not bear it out "
-            f"(p {probability(adjusted)} after Holm's adjustment): trained anew, it may come out otherwise."
+            f"(p {probability(p)}{of}): trained anew, it may come out otherwise."
         )
     rank = (
         difference.get("rank_p_holm")

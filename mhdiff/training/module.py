@@ -185,7 +185,8 @@ class Diagnosis(LightningModule):
         context = LossContext(
             self.net, batch, output, features, present, None, self.global_step, self.current_epoch, batch_idx
         )
-        if self.objective.teaches_prior(self.global_step, self.current_epoch):
+        taught = self.objective.teaches_prior(self.global_step, self.current_epoch)
+        if taught and self.net.prior.learning:
             self.net.prior.observe(context.latents)
         self.objective.seed = self.seed
         total, told = self.objective(context, self.global_rank)

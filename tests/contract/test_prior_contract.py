@@ -169,6 +169,28 @@ def test_shapes_also_for_one_patient(prior, n):
     assert finite(prior, batch(n))
 
 
+def test_a_member_that_has_learnt_makes_nothing_of_a_step(prior):
+    prior.train()
+    prior.scale.warmup = prior.modality_scale.warmup = 3
+    for _ in range(3):
+        assert prior.learning
+        prior.observe(batch())
+    if prior.learning:
+        return  # it has weights or statistics, and says so
+    state = copy.deepcopy(prior.state_dict())
+    prior.observe(batch())
+    assert all(torch.equal(x, state[name]) for name, x in prior.state_dict().items())
+    assert not prior.loss(batch()).requires_grad
+    assert prior.loss(batch()) == 0
+
+
+def test_the_members_without_weights_or_statistics_stop_learning():
+    for name in ("NoPrior", "MeanImputer"):
+        prior = MAKERS[name](D, M, warmup=1).train()
+        prior.observe(batch())
+        assert not prior.learning
+
+
 def test_nothing_present_has_one_defined_answer_whatever_stands_there(prior):
     trained(prior)
     latents = nothing_of(batch(), [1, 3])

@@ -59,7 +59,7 @@ def test_the_questions_stand_in_their_order(whole):
     assert "Does guidance help here?" in whole
     lead = re.search(r'class="lead">(.*?)</p>', whole, re.S).group(1)
     assert lead.startswith(
-        "Ontology guidance (message passing): It helped here, and did better than the same graph"
+        "Ontology guidance (message passing): it helped here, and did better than the same graph"
     )
 
 
@@ -203,7 +203,9 @@ def test_a_difference_that_one_test_does_not_bear_out_is_doubted():
     d = {"arm": "a", "reference": "b", "metric": "auroc", "value": 0.1, "low": 0.02, "high": 0.2, "draws": 4,
          "rank_p": 0.2, "rank_p_holm": 0.4, "folds": {"p": 0.04, "p_holm": 0.2, "folds": 5}}  # fmt: skip
     folds, rank = doubts(d)
-    assert "p 0.200 after Holm" in folds
+    assert "(p 0.200 after Holm's adjustment)" in folds
+    plain = doubts(d | {"folds": {"p": 0.3, "p_holm": None, "folds": 5}})[0]
+    assert "(p 0.300): trained" in plain
     assert "with 4 draws no rank is below 0.200" in rank
     assert doubts(d | {"low": -0.02}) == []
     sure = copy.deepcopy(d) | {"rank_p_holm": 0.05, "folds": {"p": 0.001, "p_holm": 0.01, "folds": 5}}
