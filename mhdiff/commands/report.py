@@ -25,7 +25,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=None,
         metavar="DIR",
-        help="write every table as CSV and LaTeX into this folder",
+        help="write every table as CSV, LaTeX and Markdown into this folder",
     )
 
 

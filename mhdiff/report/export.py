@@ -1,4 +1,4 @@
-"""The tables of a report as files: one .csv and one .tex a table, and tables.json that says what they are."""
+"""The tables of a report as files: one .csv, one .tex and one .md a table, and tables.json that says what they are."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ def write_tables(tables: Sequence[Table], folder: Path) -> Path:
     with atomic_directory(folder) as work:
         index = []
         for table in tables:
-            files = {f"{table.id}.csv": table.csv(), f"{table.id}.tex": table.latex()}
+            written = {"csv": table.csv(), "tex": table.latex(), "md": table.markdown()}
+            files = {f"{table.id}.{form}": text for form, text in written.items()}
             for name, text in files.items():
                 (work / name).write_text(text, encoding="utf-8", newline="")
             index.append({"id": table.id, "caption": table.caption, "files": list(files)})

@@ -70,7 +70,7 @@ def write_report(
         out: The HTML file.
         ablation: An ablation.json, or the folder of one, to include in a run's report.
         stages: A stages.json to include in a run's report.
-        tables: A folder for the report's tables as CSV and LaTeX; one of an earlier report is replaced.
+        tables: A folder for the report's tables as CSV, LaTeX and Markdown; one of an earlier report is replaced.
 
     Returns:
         The file.

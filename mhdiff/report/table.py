@@ -1,8 +1,8 @@
-"""A table of a report: what the page shows of it, and the same as CSV and as LaTeX.
+"""A table of a report: what the page shows of it, and the same as CSV, as LaTeX and as Markdown.
 
 A cell is text as a reader sees it, written by `mhdiff.report.text`; files for other programs are made from that text,
 so that they can hold no other number. In CSV a figure with its interval takes three columns (why there is none stands
-where it would begin), with a plain minus and no commas in counts; in LaTeX (booktabs) it stays one.
+where it would begin), with a plain minus and no commas in counts; in LaTeX (booktabs) and Markdown it stays one.
 """
 
 from __future__ import annotations
@@ -127,6 +127,13 @@ class Table:
         ]
         return "\n".join(lines) + "\n"
 
+    def markdown(self) -> str:
+        """Write it as a Markdown table, under its caption."""
+        rule = ["---:" if name in self.right else "---" for name in self.columns]
+        rows = [list(self.columns), rule, *([str(cell) for cell in row] for row in self.rows)]
+        lines = [f"| {' | '.join(_inline(cell) for cell in row)} |" for row in rows]
+        return "\n".join((_inline(self.caption), "", *lines)) + "\n"
+
 
 def width(cell: str | Cell) -> int:
     """Give the length of a cell's longest line.
@@ -144,6 +151,12 @@ def escape(text: str) -> str:
         text: Any text; line breaks become spaces.
     """
     return "".join(_ESCAPED.get(character, character) for character in " ".join(text.split("\n")))
+
+
+def _inline(text: str) -> str:
+    """One line of Markdown that shows the text as it is."""
+    escaped = re.sub(r"([\\`*_|<>\[\]])", r"\\\1", " ".join(text.split()))
+    return escaped.replace(MINUS, "-")
 
 
 def _plain(cell: str) -> str:

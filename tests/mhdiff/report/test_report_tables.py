@@ -112,6 +112,33 @@ def test_latex_is_whole_and_escaped(written):
         assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
 
 
+def test_markdown_shows_what_the_page_shows(written):
+    from markdown_it import MarkdownIt
+
+    pages, folder = written
+    for name, table in pages.items():
+        tokens = MarkdownIt("commonmark").enable("table").parse((folder / f"{name}.md").read_text())
+        assert [t.type for t in tokens if t.level == 0][2:] == ["table_open", "table_close"], name
+        texts = [
+            "".join(c.content for c in t.children if c.type == "text") for t in tokens if t.type == "inline"
+        ]
+        assert texts[0] == " ".join(table["caption"].split()).replace("\N{MINUS SIGN}", "-")
+        shown = [cell for row in table["rows"] for cell in row]
+        assert len(texts) - 1 == len(shown)
+        for text, cell in zip(texts[1:], shown, strict=True):
+            numbers = re.findall(r"[-+]?\d+\.\d+", cell.replace("\N{MINUS SIGN}", "-"))
+            assert re.findall(r"[-+]?\d+\.\d+", text) == numbers, name
+
+
+def test_markdown_is_escaped():
+    assert made([["a|b", "*x* <i> [y](z) `c`", "1"]]).markdown().split("\n")[2:] == [
+        "| Name | AUROC | n |",
+        "| --- | --- | ---: |",
+        r"| a\|b | \*x\* \<i\> \[y\](z) \`c\` | 1 |",
+        "",
+    ]
+
+
 def made(rows):
     return Table("made", "Made & up", ("Name", "AUROC", "n"), rows, ("n",))
 
@@ -153,7 +180,7 @@ def test_a_folder_with_anything_else_is_refused_and_an_earlier_one_replaced(tmp_
     first, second = made([["a", "b", "c"]]), Table("other", "O", ("x",), [["1"]])
     write_tables([first, second], folder)
     write_tables([first], folder)
-    assert sorted(file.name for file in folder.iterdir()) == ["made.csv", "made.tex", INDEX]
+    assert sorted(file.name for file in folder.iterdir()) == ["made.csv", "made.md", "made.tex", INDEX]
     (folder / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match=r"notes\.txt, which is no table of a report"):
         write_tables([second], folder)
