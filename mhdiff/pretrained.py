@@ -48,6 +48,7 @@ from mhdiff.training.progress import quiet
 from mhdiff.training.run import open_run
 from mhdiff.training.settle import settled
 from mhdiff.training.spec import DataSpec
+from mhdiff.training.weights import load_weights
 from ontology.errors import InputError
 from ontology.files import atomic_directory, checked, sha256
 
@@ -209,7 +210,7 @@ def from_pretrained(
     inputs = {m: restore(states[m], data.readers.get(m)).spec for m in facts["modalities"]}
     counts = tuple(facts.get("counts", ()))
     module.build(DataSpec(facts["modalities"], inputs, facts["classes"], concepts, counts))
-    module.load_state_dict(load_file(folder / "model.safetensors"))
+    load_weights(module, folder / "model.safetensors")
     module.eval()
     loaded = Pretrained(folder, module, facts, concepts, inference, strict_ontology)
     if graph is not None:

@@ -27,7 +27,7 @@ import torch
 import yaml
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from mhdiff import __version__, console
 from mhdiff.baselines.estimator import Estimator, Fitted
@@ -43,6 +43,7 @@ from mhdiff.training.frame import names_of, prediction_frame, prediction_rows
 from mhdiff.training.module import Diagnosis
 from mhdiff.training.progress import EpochLines, quiet
 from mhdiff.training.refit import refit
+from mhdiff.training.weights import check_resumable, load_weights
 from ontology.errors import InputError
 from ontology.files import atomic_write
 
@@ -113,6 +114,8 @@ def _fit(arguments: Sequence[str], patterns: Sequence[str]) -> tuple[Path, Opene
     checkpoint = RunCheckpoint(out)
     cli.trainer.callbacks += [EpochLines(), checkpoint, _Reports(out)]
     last = checkpoint.last_path
+    if last.exists():
+        check_resumable(module, last)
     if last.exists() and first:
         console.say(f"{out}: going on from the last finished epoch")
     start = time.monotonic()
@@ -230,7 +233,7 @@ def open_run(run: str | Path) -> Opened:
                 remedy="Put the old one back, or train again",
             )
     module.build(data.spec)
-    module.load_state_dict(load_file(run / "model.safetensors"))
+    load_weights(module, run / "model.safetensors")
     module.eval()
     return module, data
 
