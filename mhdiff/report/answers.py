@@ -102,9 +102,11 @@ def doubts(difference: Document) -> list[str]:
     )
     if rank is not None and rank > ALPHA and direction(difference) == "better":
         draws = difference["draws"]
-        least = 1 / (draws + 1)
-        more = f"; with {draws} draws no rank is below {probability(least)}" if least > ALPHA else ""
-        found.append(f"{pair}: its rank among the draws does not bear it out (p {probability(rank)}{more}).")
+        if difference["rank_p"] <= 1 / (draws + 1):
+            said = f"it is above all {draws} draws, and so few give no p below {probability(rank)}"
+        else:
+            said = f"its rank among the draws does not bear it out (p {probability(rank)})"
+        found.append(f"{pair}: {said}.")
     return found
 
 

@@ -206,7 +206,11 @@ def test_a_difference_that_one_test_does_not_bear_out_is_doubted():
     assert "(p 0.200 after Holm's adjustment)" in folds
     plain = doubts(d | {"folds": {"p": 0.3, "p_holm": None, "folds": 5}})[0]
     assert "(p 0.300): trained" in plain
-    assert "with 4 draws no rank is below 0.200" in rank
+    assert "it is above all 4 draws, and so few give no p below 0.400" in rank
+    assert (
+        "its rank among the draws does not bear it out (p 0.600)"
+        in doubts(d | {"rank_p": 0.4, "rank_p_holm": 0.6})[1]
+    )
     assert doubts(d | {"low": -0.02}) == []
     sure = copy.deepcopy(d) | {"rank_p_holm": 0.05, "folds": {"p": 0.001, "p_holm": 0.01, "folds": 5}}
     assert doubts(sure) == []
