@@ -20,8 +20,10 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -m 'not slow' -n 2 --dist worksteal $(ARGS)
 
+# what is marked slow, and every search of Hypothesis with all its examples, of which `make test` tries a quarter
+slow: export MHDIFF_FUZZ ?= 2000
 slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow -n 2 --maxschedchunk 1 $(ARGS)
+	$(BIN)/python -m pytest -m 'slow or hypothesis' -n 2 --maxschedchunk 1 $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

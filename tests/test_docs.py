@@ -1,4 +1,6 @@
-"""Every example in README and docs is executed, in order: `>>>` by doctest, `$ mhdiff ...` by the real command line.
+"""Every example in README and docs is executed, a page in order: `>>>` by doctest, `$ mhdiff ...` by the command line.
+
+A page goes on from what README's examples have left, which is made once in a process.
 
 A block whose fence names a file (```csv runs/readme/own/nodes.csv) is written there first. Pages of `REAL` need data
 that the project does not hold: they run where the data are, in a folder `data`, and are skipped elsewhere. Pages of
@@ -20,6 +22,11 @@ from mhdiff.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: page -> the other page whose examples it goes on from
+AFTER = {"report.md": "prior.md"}
+#: Five trainings, near relatives of tests/mhdiff/guidance/test_layers_from_yaml.py and of the layers in test_fit.py;
+#: and densities of many draws, as tests/mhdiff/training/test_synthetic_latents.py has of few.
+LONG = {"layers.md", "latents.md"}
 REAL = {"omop.md": "data/omop", "sites.md": "data"}  # page -> where its data are below the shared folder
 #: page -> the module of tests/mhdiff/cohort whose `many` writes invented data of that layout, and where
 INVENTED = {
@@ -53,11 +60,34 @@ def run(page: Path) -> None:
                 assert main(shlex.split(line)[2:]) == 0, f"{page.name}: {line}"
 
 
-def test_every_example_runs(workplace, monkeypatch):
+@pytest.fixture(scope="module")
+def begun():
+    """The names of the pages whose examples were run in the workplace."""
+    return set()
+
+
+def run_once(page: Path, begun: set[str]) -> None:
+    """Run a page's examples after those that it goes on from, unless that was tried."""
+    if page.name not in begun:
+        begun.add(page.name)
+        for before in PAGES:
+            if before.name in ("README.md", AFTER.get(page.name)):
+                run_once(before, begun)
+        run(page)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.slow if page.name in LONG else ())
+        for page in PAGES
+        if page.name not in REAL | INVENTED
+    ],
+    ids=lambda page: page.name,
+)
+def test_every_example_runs(page, workplace, begun, monkeypatch):
     monkeypatch.chdir(workplace)
-    for page in PAGES:
-        if page.name not in REAL | INVENTED:
-            run(page)
+    run_once(page, begun)
 
 
 @pytest.mark.parametrize("name", INVENTED)

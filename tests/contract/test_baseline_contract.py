@@ -52,6 +52,11 @@ def parsed(name):
     return parse(["-c", str(CONFIGS / "demo.yaml"), "-c", str(YAMLS[name]), *SMALL])
 
 
+@pytest.fixture(scope="module")
+def demo():
+    return parse(["-c", str(CONFIGS / "demo.yaml"), *SMALL])
+
+
 @pytest.fixture
 def module(name, parsed):
     torch.manual_seed(0)
@@ -86,8 +91,7 @@ def test_as_an_arm_it_is_what_it_is_as_a_file(name, parsed):
     assert arm.parser.dump(arm.config) == parsed.parser.dump(parsed.config)
 
 
-def test_it_shares_what_all_arms_share(parsed):
-    demo = parse(["-c", str(CONFIGS / "demo.yaml"), *SMALL])
+def test_it_shares_what_all_arms_share(parsed, demo):
     for key in (
         "encoders",
         "masking",

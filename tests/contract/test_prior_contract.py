@@ -38,6 +38,8 @@ FORMS = {
         DiffusionPrior, hierarchy="no_shared", backbone=partial(Prompted, width=16, depth=1)
     ),
 }
+#: Near relatives, which .ci/run tries too: of no_shared, of cross_guided, and of the plain one by another sampler.
+RARE = {"DiffusionPrior-flat", "DiffusionPrior-prompted", "DiffusionPrior-repaint"}
 
 
 def members(base=Prior):
@@ -61,7 +63,9 @@ def made(name):
     return MAKERS[name](D, M, C, **small)
 
 
-@pytest.fixture(params=MAKERS)
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.slow) if name in RARE else name for name in MAKERS]
+)
 def prior(request, monkeypatch):
     # What holds here holds however coarsely a flow is integrated; how finely it must be is a law of the likelihood.
     monkeypatch.setattr("mhdiff.diffusion.prior.log_likelihood", partial(log_likelihood, steps=2))

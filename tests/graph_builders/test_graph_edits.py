@@ -15,6 +15,7 @@ from graph_builders.features import Degree, Depth
 from graph_builders.features_edges import EdgeWeight, RelationType
 from ontology.errors import InputError
 from ontology.recognise import POLARITIES
+from tests.searches import examples
 
 EVIDENCES = ("concept", "evidences", "observation")
 
@@ -213,7 +214,7 @@ def expected_evidence(graph, kept, instead):
 
 
 @given(cohorts(), st.integers(0, 4))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_capping_lifts_to_the_nearest_above_at_that_depth(graph, most):
     data = graph.data
     if "is_a" not in concept_types(data) and concept_types(data):
@@ -236,7 +237,7 @@ def test_capping_lifts_to_the_nearest_above_at_that_depth(graph, most):
 
 
 @given(cohorts(), st.integers(1, 4), st.sets(st.integers(0, 4)))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_pruning_counts_training_samples_alone(graph, least, training):
     data = graph.data
     if "is_a" not in concept_types(data) and concept_types(data):

@@ -12,13 +12,14 @@ from scipy import stats
 from graph_builders.nulls.levels import depths, heights, top_levels
 from graph_builders.nulls.swaps import swap_targets
 from graph_builders.nulls.trades import trade
+from tests.searches import examples
 
 edges = st.lists(
     st.tuples(st.integers(0, 7), st.integers(0, 7), st.integers(0, 2)), min_size=1, max_size=40, unique=True
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(edges, st.integers(0, 10))
 def test_degrees_in_each_group_and_simplicity_are_kept(listed, seed):
     source, target, group = np.array(listed, dtype=np.int64).T
@@ -35,7 +36,7 @@ def test_degrees_in_each_group_and_simplicity_are_kept(listed, seed):
             assert np.array_equal(target[mine], new[mine])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(edges, st.integers(0, 10))
 def test_every_edge_still_leads_down(listed, seed):
     listed = [(s, t, g) for s, t, g in listed if s > t]
@@ -46,7 +47,8 @@ def test_every_edge_still_leads_down(listed, seed):
     assert (source > target[done.origin]).all()
 
 
-def test_all_graphs_of_the_same_degrees_are_equally_likely():
+@pytest.mark.parametrize("draws", [500, pytest.param(2000, marks=pytest.mark.slow)])
+def test_all_graphs_of_the_same_degrees_are_equally_likely(draws):
     # Four sources and four targets with one edge each and one more edge: every simple bipartite graph with these
     # degrees, counted by trying all of them.
     source, target = np.array([0, 0, 1, 2, 3]), np.array([10, 11, 10, 12, 13])
@@ -57,7 +59,6 @@ def test_all_graphs_of_the_same_degrees_are_equally_likely():
     }
     rng = np.random.default_rng(0)
     group = np.zeros(5, dtype=np.int64)
-    draws = 2000
     seen = Counter(
         tuple(
             sorted(
@@ -95,7 +96,7 @@ def test_as_many_swaps_as_wanted_or_the_group_is_given_up():
     assert done.rounds < 60
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=25, unique=True))
 def test_levels_are_those_of_networkx(listed):
     import networkx as nx
@@ -129,7 +130,7 @@ def test_nothing_to_swap(count):
     assert done.accepted.sum() == 0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 6), st.integers(0, 8)), max_size=40, unique=True),
     st.lists(st.integers(0, 2), min_size=9, max_size=9),

@@ -20,6 +20,7 @@ from ontology.errors import InputError
 from ontology.model import Relations
 from ontology.naming import tag_of
 from ontology.tables import VALUES
+from tests.searches import examples
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def terminologies(draw):
 
 
 @given(terminologies(), st.sampled_from([None, 1, 2, 3]), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_reachable_is_what_messages_connect_with_the_evidence(made, layers, inverse):
     ontology, seeds, hidden = made
     part = slice_ontology(

@@ -24,6 +24,7 @@ from mhdiff.explain import attribute, joint_integrated_gradients, modality_shapl
 from mhdiff.explain.modalities import patterns
 from mhdiff.explain.model import take_rows
 from mhdiff.fusion.fusion import CrossModalFusion
+from tests.searches import examples
 
 DIM, NODES, BATCH = 16, 12, 5
 
@@ -183,7 +184,7 @@ def test_rows_are_taken_all_the_way_down():
     assert taken.b["d"] == ["z", "x", "z"]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(st.integers(1, 4).flatmap(lambda m: st.lists(st.floats(-1, 1), min_size=2**m, max_size=2**m)))
 def test_shapley_is_the_mean_over_all_orders(values):
     v = torch.tensor(values, dtype=torch.float64)

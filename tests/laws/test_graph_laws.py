@@ -14,10 +14,11 @@ from ontology.model import Ontology, Relations
 from ontology.recognise import POLARITIES
 from ontology.report import LoadReport
 from ontology.tables import MAPS, TERMS
+from tests.searches import examples
 
 IS_A, SITE = 116680003, 363698007
 MODALITIES = ("image", "note", "codes")
-LAW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LAW = settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def ontology_of(sctids, edges):

@@ -38,7 +38,12 @@ class RepaintPrior(DiffusionPrior):
         super().__init__(dim, modalities, classes, imputing="repaint", repaint_rounds=2)
 
 
-@pytest.fixture(params=[*PRIORS, RepaintPrior], ids=lambda kind: kind.__name__)
+# RepaintPrior is a DiffusionPrior that only draws otherwise.
+@pytest.fixture(
+    scope="module",
+    params=[*PRIORS, pytest.param(RepaintPrior, marks=pytest.mark.slow)],
+    ids=lambda kind: kind.__name__,
+)
 def net(request):
     net = small.module(prior=request.param).net
     net.train()

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from mhdiff.fusion import ModalityMasking, SubsetMasking
 from ontology.errors import InputError
+from tests.searches import examples
 
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(p=st.floats(0, 1), seed=st.integers(0, 2**31))
 def test_never_shows_the_absent_nor_hides_the_last(p, seed):
     present = torch.rand(64, 4, generator=seeded(seed)) < 0.5

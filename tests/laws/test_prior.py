@@ -122,7 +122,7 @@ def test_no_prior_is_the_normal_with_the_running_moments():
     assert prior.loss(latents(z)) == 0
 
 
-@pytest.mark.parametrize("weighting", ["v", "likelihood"])
+@pytest.mark.parametrize("weighting", ["v", pytest.param("likelihood", marks=pytest.mark.slow)])
 def test_learns_a_two_humped_law(weighting):
     torch.manual_seed(0)
     prior, noise = (

@@ -36,7 +36,7 @@ def made(name):
     return prior
 
 
-@pytest.mark.parametrize("name", PRIORS)
+@pytest.mark.parametrize("name", ["diffusion", "regression", pytest.param("vae", marks=pytest.mark.slow)])
 def test_it_learns_and_says_from_when_its_state_is(name):
     prior = made(name)
     scale = {n: t.clone() for n, t in prior.state_dict().items() if "scale" in n}

@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 from mhdiff.evaluate.bootstrap import Resamples, bootstrap
 from mhdiff.evaluate.metrics import WeightedMetrics
 from mhdiff.evaluate.predictions import Scored
+from tests.searches import examples
 
 AUROC = 0.7602  # P(a > b) for a ~ N(1, 1), b ~ N(0, 1)
 
@@ -44,6 +45,7 @@ def test_copies_of_a_patient_make_no_interval_narrower():
     assert 0.92 <= coverage(400, seed=1, per_subject=3) <= 0.98
 
 
+@pytest.mark.slow  # as the coverage of one figure above, of which copies_of_a_patient stays
 def test_a_difference_of_equals_is_called_one_at_its_nominal_rate():
     rng = np.random.default_rng(3)
     called = 0
@@ -84,7 +86,7 @@ def test_the_bootstrap_is_the_naive_one_done_fast():
     np.testing.assert_allclose(fast, slow, atol=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=30))
 def test_figures_do_not_depend_on_order_or_on_monotone_rescaling(rows):
     labels = np.array([row[0] for row in rows])

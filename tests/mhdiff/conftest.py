@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,13 @@ import yaml
 from mhdiff.builtin import Builtin
 from mhdiff.cli import main
 from mhdiff.config import find
+from mhdiff.diffusion import log_likelihood
+
+
+@pytest.fixture
+def coarse_density(monkeypatch):
+    """Densities by two steps of their flow, where only their way is looked at; laws hold how fine they must be."""
+    monkeypatch.setattr("mhdiff.diffusion.prior.log_likelihood", partial(log_likelihood, steps=2))
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +42,8 @@ def small_config(small_data, tmp_path_factory) -> Path:
     config["model"]["encoders"]["image"]["init_args"]["width"] = 4
     config["model"]["encoders"]["note"]["init_args"] = {"layers": 1, "heads": 2, "width": 32}
     config["model"]["prior"]["init_args"]["backbone"]["init_args"] = {"width": 32, "depth": 1}
+    # a few of the ways to diagnose: settling and imputing took most of the time of predicting; docs try the usual ones
+    config["model"]["inference"] = {"times": [0.0, 0.1], "imputed_times": [0.1], "draws": 2, "steps": 2}
     path = tmp_path_factory.mktemp("config") / "small.yaml"
     path.write_text(yaml.safe_dump(config))
     return path

@@ -1,5 +1,6 @@
 """Without the packages of the extra `model`, `ontology` and its verbs work whole; other verbs say what is missing."""
 
+import json
 import subprocess
 import sys
 
@@ -19,6 +20,19 @@ class Block:
 sys.meta_path.insert(0, Block())
 """
 RUN = "from mhdiff.cli import main; sys.exit(main(sys.argv[1:]))"
+#: Many commands in one process, which takes longer to start than to answer; each says its code and what it printed.
+SEVERAL = """
+import contextlib, io, json
+from mhdiff.cli import main
+for arguments in json.loads(sys.argv[1]):
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):
+        try:
+            code = main(arguments)
+        except SystemExit as stopped:
+            code = stopped.code
+    print(json.dumps([arguments, code, told.getvalue()]))
+"""
 
 
 def run(*arguments, code=RUN):
@@ -28,17 +42,21 @@ def run(*arguments, code=RUN):
 
 
 def test_the_verbs_of_the_ontology_work_whole(tmp_path):
-    out = tmp_path / "o"
-    for arguments in (
+    out = str(tmp_path / "o")
+    commands = [
         ["--help"], ["ontology", "build", "builtin", "--out", out], ["ontology", "info", out],
         ["ontology", "show", out, "Pneumonia"], ["ontology", "search", out, "pneumonia"],
         ["ontology", "recognise", out, "Fever and cough."], ["ontology", "select", out, "*", "--limit", "3"],
         ["ontology", "map", out, "J18.9", "--system", "ICD-10"], ["ontology", "similarity", out, "Pneumonia", "Cough"],
-        ["ontology", "export", out, "--format", "turtle", "--out", tmp_path / "o.ttl"], ["doctor"],
-    ):  # fmt: skip
-        done = run(*arguments)
-        assert done.returncode == 0, f"{arguments}: {done.stderr}"
-        assert done.stdout or "--out" in arguments
+        ["ontology", "export", out, "--format", "turtle", "--out", f"{out}.ttl"], ["doctor"],
+    ]  # fmt: skip
+    done = run(json.dumps(commands), code=SEVERAL)
+    assert done.returncode == 0, done.stderr
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [arguments for arguments, _, _ in told] == commands
+    for arguments, code, printed in told:
+        assert not code, f"{arguments}: {done.stderr}"
+        assert printed or "--out" in arguments
 
 
 def test_a_cohort_is_described(small_data):

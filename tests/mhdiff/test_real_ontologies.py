@@ -184,6 +184,7 @@ def test_omop_coverage_is_what_the_rows_give(omop, capsys):
     )  # no range is stated, so no number is called high or low
 
 
+@pytest.mark.slow  # tests/test_docs.py trains and evaluates the same in docs/omop.md
 def test_an_omop_model_is_trained_and_evaluated(omop, capsys):
     _, out, _ = omop
     fit = [

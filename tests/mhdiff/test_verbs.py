@@ -59,6 +59,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):
         assert "mhdiff" in capsys.readouterr().err
 
 
+@pytest.mark.slow  # the verbs as in test_evaluate_explain_and_report_a_run, the cohort's import as in docs/sites.md
 def test_the_real_cohort_goes_the_whole_way(shared, tmp_path, capsys):
     data, out = shared / "data", tmp_path
     assert main(["ontology", "build", str(data / "rf2" / "disease-ontology"), "--out", str(out / "D")]) == 0

@@ -1,6 +1,5 @@
 """Files after a few edits, for tests that want an `Ontology` or an `InputError` that names the file, nothing else."""
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,15 +10,14 @@ from hypothesis import strategies as st
 from ontology import InputError, Ontology
 from ontology.assemble import assemble
 from ontology.report import LoadReport
+from tests.searches import LENGTH, examples
 
 PIECES = [
     b"\t", b"\r\n", b"\n", b"\r", b'"', b"'", b"#", b"\x00", b"\xff", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"0", b"-1",
     b"1", b"9" * 20, b"1e400", b"nan", b"", b",", b"|", b"<", b">", b"&", b"\\", b"{", b"}", b" ", "\u2028".encode(),
     "\x0b\x0c\x1c\x85".encode(), b"true", b"22298006",
 ]  # fmt: skip
-FEW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-#: How many examples a search at length tries; MHDIFF_FUZZ=10000 when a reader was written anew.
-LENGTH = int(os.environ.get("MHDIFF_FUZZ", "2000"))
+FEW = settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 MANY = settings(max_examples=LENGTH, deadline=None, suppress_health_check=list(HealthCheck))
 
 

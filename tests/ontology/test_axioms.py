@@ -6,7 +6,6 @@ from axiom_strategies import TOKENS, axioms, names, ordinary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
-from spoil import LENGTH
 
 from ontology import InputError
 from ontology.axioms import (
@@ -33,6 +32,7 @@ from ontology.functional_text import names as names_of
 from ontology.functional_text import renamed, subject, text
 from ontology.identifiers import IS_A, ROLE_GROUP
 from ontology.parts import Parts
+from tests.searches import LENGTH, examples
 
 GROUP = str(ROLE_GROUP)
 EXAMPLES = {
@@ -105,7 +105,7 @@ def _round_trip(axiom):
 
 
 @given(axioms())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_axioms_go_to_text_and_back(axiom):
     _round_trip(axiom)
 
@@ -137,7 +137,7 @@ def _refused_or_read(axiom):
 
 
 @given(garbage)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_garbage_is_an_input_error(axiom):
     _refused_or_read(axiom)
 
@@ -156,7 +156,7 @@ def test_a_digit_of_another_script_is_no_number():
 
 
 @given(st.lists(ordinary(), min_size=1, max_size=12))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_the_columns_say_what_the_parser_says(several):
     """Rows of the usual shape are taken apart by polars; the parser and `say` are the independent way."""
     texts = [text(axiom) for axiom in several]
@@ -168,7 +168,7 @@ def test_the_columns_say_what_the_parser_says(several):
 
 
 @given(axioms(), names, names)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_renaming_is_done_by_name_and_not_by_spelling(axiom, old, new):
     done = renamed(text(axiom), lambda name: new if name == old else name)
     assert names_of(done) == {new if name == old else name for name in names_of(text(axiom))}

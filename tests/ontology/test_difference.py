@@ -14,6 +14,7 @@ from ontology import LoadReport, Ontology, Parts, diff, extend, load_rf2
 from ontology.assemble import assemble
 from ontology.disassemble import disassemble
 from ontology.identifiers import REPLACED_BY
+from tests.searches import examples
 
 
 def edges(ontology):
@@ -58,7 +59,9 @@ def without(ontology, numbers, *, of):
     return assemble(ontology.name, parts, LoadReport())
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     data=st.data(),
     old_cut=st.sampled_from(["concepts", "terms", "relations", "maps"]),

@@ -15,6 +15,7 @@ from ontology.drawing import draw, svg
 from ontology.few import Few
 from ontology.lettering import clean, width, wrap
 from ontology.neighbourhood import Attribute, Child, End, Link, Name, Neighbourhood, Parent, neighbourhood
+from tests.searches import examples
 
 NS = "{http://www.w3.org/2000/svg}"
 TERMS = st.one_of(
@@ -132,7 +133,7 @@ def check_geometry(text):
 
 
 @given(neighbourhoods())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_any_terms_give_well_formed_xml_without_overlaps(of):
     root = check_geometry(draw(of, "an ontology\x07 & more"))
     assert root.tag == f"{NS}svg"
@@ -231,7 +232,7 @@ def test_the_command_writes_the_file(tmp_path, capsys):
 
 
 @given(st.text(max_size=80), st.floats(20, 300), st.integers(1, 4))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_wrapped_lines_have_room_and_lose_nothing_unless_cut(text, room, most):
     given_ = clean(text)
     lines = wrap(given_, room, 12, most)

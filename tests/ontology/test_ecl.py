@@ -4,10 +4,10 @@ import pytest
 from dags import AGENT, DOSE, IS_A, REFSET, SITE, build, cases
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from spoil import LENGTH
 
 from ontology import ConceptNotFound, InputError
 from ontology.ecl import parse, select
+from tests.searches import LENGTH, examples
 
 
 def closure(size, edges):
@@ -51,7 +51,7 @@ class Brute:
 SIGNS = ("", "<<", "<", "<!", "<<!", ">>", ">", ">!", ">>!")
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases(), st.data())
 def test_hierarchy_and_sets_agree_with_brute_force(case, data):
     brute, ontology = Brute(case), build(*case)
@@ -73,7 +73,7 @@ def test_hierarchy_and_sets_agree_with_brute_force(case, data):
     assert set(select(ontology, f"{sign} ({one} OR {other})").tolist()) == brute.hierarchy(sign, a | b)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases(), st.data())
 def test_refinements_agree_with_brute_force(case, data):
     brute, ontology = Brute(case), build(*case)
@@ -148,7 +148,7 @@ def answered(text):
     assert set(found.tolist()) <= set(range(1, 11))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(TEXTS)
 def test_any_text_gives_concepts_or_an_input_error(text):
     answered(text)

@@ -258,7 +258,8 @@ def test_queries_that_ask_for_something_outside_are_refused(builtin, shapes, que
 def test_the_words_themselves_may_occur(builtin, shapes):
     query = ("# from the service\nSELECT $this WHERE { $this <http://www.w3.org/2000/01/rdf-schema#label> ?from . "
              "FILTER(STR(?from) = 'load from service') }")  # fmt: skip
-    assert check_shapes(builtin, shapes(QUERY.format(query))).violations == []
+    few = builtin.sctids[:5].tolist()  # the query is read once, but asked of every concept in focus
+    assert check_shapes(builtin, shapes(QUERY.format(query)), focus=few).violations == []
 
 
 FAULTS = {

@@ -18,6 +18,7 @@ from ontology.assemble import assemble
 from ontology.disassemble import disassemble
 from ontology.layers import lay
 from tests.needs import missing
+from tests.searches import examples
 
 NODES = f"""id,name,synonyms,parents
 MYLAB:1,Post-viral pneumonia,PVP|pneumonia after virus,{IDS["viral"]}
@@ -147,7 +148,9 @@ def restricted(parts, chosen, *, to):
     )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(chosen=st.sets(st.integers(0, 23), min_size=1))
 def test_a_terminology_cut_in_two_comes_together_again(tiny, chosen):
     whole = disassemble(tiny)

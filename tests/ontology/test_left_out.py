@@ -93,7 +93,8 @@ def sources(shared, tmp_path_factory):
 
 
 SOURCES = (
-    "builtin", "synthetic", "disease ontology", "snowstorm", "radiology slim", "infectious slim", "awkward",
+    "builtin", "synthetic", "disease ontology", "snowstorm", "radiology slim", "awkward",
+    pytest.param("infectious slim", marks=pytest.mark.slow),  # as the other slim
 )  # fmt: skip
 
 

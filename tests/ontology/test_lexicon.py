@@ -11,6 +11,7 @@ from ontology import InputError, Ontology, Recogniser, load_rf2
 from ontology.inflect import fold
 from ontology.lexicon import Lexicon
 from ontology.lexicon_store import MARKER
+from tests.searches import examples
 
 ALPHABET = "pneumonia bacterial viral COVID-19,.;?\n’'s É²\u0301\x00"
 TEXT = "No fever. Bacterial pneumonias, CAP and Alzheimer’s disease; ground-glass\nopacities. edema TB"
@@ -107,7 +108,7 @@ def test_a_folder_of_somebody_else_is_not_replaced(lexicon, tmp_path):
         lexicon.save(tmp_path / "mine")
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(
     st.lists(
         st.text(alphabet=st.sampled_from(ALPHABET), max_size=60),

@@ -14,6 +14,7 @@ from ontology import ConceptNotFound, load_rf2
 from ontology.identifiers import IS_A, REPLACED_BY, SAME_AS
 from ontology.neighbourhood import name_of, neighbourhood
 from ontology.outline import outline
+from tests.searches import examples
 
 REASON = 900000000000482003
 MEMBER = ["id", "effectiveTime", "active", "moduleId", "refsetId", "referencedComponentId"]
@@ -48,7 +49,7 @@ def folder(retired, tmp_path):
 
 
 @given(cases())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_counts_agree_with_the_edges(case):
     size, edges, values, members = case
     onto = build(size, edges, values, members)

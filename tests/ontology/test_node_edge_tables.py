@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from ontology import InputError, Ontology, load, load_tables
 from ontology.identifiers import IS_A, REPLACED_BY
+from tests.searches import examples
 
 NODES = """id,name,synonyms,definition,parents,active
 MYLAB:1,Lung thing,,,,
@@ -117,7 +118,7 @@ def test_a_folder_without_nodes_is_refused(tmp_path):
         load(tmp_path / "none")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(["nodes.csv", "edges.csv", "terms.tsv"]), st.integers(0, 300), st.binary(max_size=6))
 def test_spoiled_tables_give_an_ontology_or_an_input_error(tmp_path_factory, name, place, piece):
     folder = tmp_path_factory.mktemp("t")

@@ -18,6 +18,7 @@ from ontology.normalise import NORMALISED, STATUSES, normalise, normalise_all
 from ontology.parts import Parts
 from ontology.report import LoadReport
 from ontology.sctid import make_sctid
+from tests.searches import examples
 
 ACTIVE = [make_sctid(i, 9999003, "10") for i in range(1, 7)]
 OLD = [make_sctid(i, 9999003, "10") for i in range(50, 62)]
@@ -141,7 +142,7 @@ LINKS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(LINKS)
 def test_any_history_ends_in_active_concepts_with_a_confidence(links):
     ontology = ontology_of(links)

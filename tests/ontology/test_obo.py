@@ -19,6 +19,7 @@ from ontology.parts import Parts
 from ontology.readers import obo
 from ontology.report import LoadReport
 from ontology.writers import obo as writer
+from tests.searches import examples
 
 SLIMS = ["DO_RAD_slim", "DO_infectious_disease_slim"]
 HEAD = "format-version: 1.4\n\n"
@@ -229,7 +230,9 @@ def test_awkward_texts_and_codes_survive(tmp_path, text, code):
     assert again.relation_name(key("RO:0000052")) == "within"
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.text(max_size=12))
 def test_any_text_survives(tmp_path, text):
     onto = awkward(text)

@@ -5,12 +5,12 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from spoil import LENGTH
 
 from ontology import InputError
 from ontology.parts import Parts
 from ontology.readers import obo, obograph
 from ontology.report import LoadReport
+from tests.searches import LENGTH
 
 DOCUMENT = """format-version: 1.4
 synonymtypedef: PREFERRED "preferred term" EXACT
@@ -159,13 +159,13 @@ def test_the_documents_are_good_before_they_are_spoilt(tmp_path):
     assert obograph.read(tmp_path / "x.json", LoadReport()).concepts.height == 2
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=50, deadline=None, suppress_health_check=QUIET)
 @given(DOCUMENTS)
 def test_obo_gives_parts_or_a_named_error(tmp_path, data):
     check(obo, tmp_path / "x.obo", data)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=50, deadline=None, suppress_health_check=QUIET)
 @given(graphs() | st.binary(max_size=100) | VALUES.map(json.dumps).map(str.encode))
 def test_a_graph_gives_parts_or_a_named_error(tmp_path, data):
     check(obograph, tmp_path / "x.json", data)

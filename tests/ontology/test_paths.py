@@ -13,6 +13,7 @@ from tiny_release import IDS
 from mhdiff.cli import main
 from ontology import InputError
 from ontology.identifiers import IS_A
+from tests.searches import examples
 
 
 def walked(onto, path):
@@ -25,7 +26,7 @@ def walked(onto, path):
 
 
 @given(cases(), st.sampled_from([None, [IS_A], ["is a", SITE], [AGENT]]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_all_shortest_paths_agree_with_networkx(case, relations):
     size, edges, values, members = case
     onto = build(size, edges, values, members)
@@ -63,7 +64,7 @@ def test_all_shortest_paths_agree_with_networkx(case, relations):
 
 
 @given(cases(), st.integers(0, 5))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_ways_to_the_roots_agree_with_networkx(case, limit):
     size, edges, *_ = case
     onto = build(size, edges)
@@ -81,7 +82,7 @@ def test_ways_to_the_roots_agree_with_networkx(case, limit):
 
 
 @given(cases())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_common_ancestors_agree_with_networkx(case):
     size, edges, *_ = case
     onto = build(size, edges)

@@ -11,6 +11,7 @@ from spoil import FEW, MANY, Disk, edited, outcome, spoiled
 
 from ontology import InputError, load_rf2
 from ontology.rf2_source import entries
+from tests.searches import examples
 
 FILES = {name: tiny_release.content(rows) for name, rows in tiny_release.tables().items()}
 MEMBER = ["id", "effectiveTime", "active", "moduleId", "refsetId", "referencedComponentId"]
@@ -95,7 +96,7 @@ def test_the_release_is_good_before_it_is_spoilt(disk):
     assert ontology.values.height == ontology.axioms.height == 1
 
 
-@settings(FEW, max_examples=300)
+@settings(FEW, max_examples=examples(300))
 @given(releases())
 def test_a_spoiled_release_gives_an_ontology_or_an_input_error(disk, release):
     check(disk, release)
@@ -111,7 +112,7 @@ def test_spoiled_releases_at_length(disk, release):
 ZIP = zipped(dict(list(FILES.items())[:2]), zipfile.ZIP_DEFLATED)
 
 
-@settings(FEW, max_examples=300)
+@settings(FEW, max_examples=examples(300))
 @given(st.lists(st.tuples(st.integers(0, len(ZIP) - 1), st.integers(0, 255)), min_size=1, max_size=3))
 def test_a_spoiled_zip_gives_what_was_zipped_or_an_input_error(disk, changes):
     spoiled = bytearray(ZIP)

@@ -12,6 +12,7 @@ from ontology.report import LoadReport
 from ontology.rf2_files import find_files
 from ontology.rf2_source import entries
 from ontology.rf2_table import ACTIVE, ID, NUMBER, TEXT, TIME, _blocks, _exact, fast_rows
+from tests.searches import examples
 
 WANTED = {
     "concept": {"id": ID, "effectiveTime": TIME, "active": ACTIVE, "moduleId": ID, "definitionStatusId": ID},
@@ -101,7 +102,7 @@ FIELDS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(FIELDS, FIELDS, FIELDS, FIELDS, FIELDS), min_size=1, max_size=4))
 def test_what_the_fast_way_accepts_the_exact_way_accepts_with_the_same_result(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("t")

@@ -22,6 +22,7 @@ from ontology.parts import CONCEPTS, Parts
 from ontology.report import LoadReport
 from ontology.tables import fill
 from ontology.words import FOLDER, MARKER, Words
+from tests.searches import examples
 
 PIECES = [
     "pneumonia", "Pneumonias", "lung", "of", "Sjögren's", "sjogren", "œdème", "COVID-19", "Straße", "opacities",
@@ -111,7 +112,7 @@ def brute(onto, query, inactive):
     st.lists(QUERIES, min_size=1, max_size=6),
     st.integers(1, 9),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_search_agrees_with_a_plain_walk(rows, queries, limit):
     onto = ontology_of(rows, 3)
     for query in (*queries, *(row[1] for row in rows)):

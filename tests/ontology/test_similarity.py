@@ -14,8 +14,9 @@ from ontology.ancestry import ancestors_of_many, least_common_ancestors, longest
 from ontology.builtin import write_rf2
 from ontology.information import ic
 from ontology.similarity import METRICS, similarities, similarity, similarity_matrix
+from tests.searches import examples
 
-LAW = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LAW = settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="module")

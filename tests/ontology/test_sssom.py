@@ -3,7 +3,6 @@ import csv
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from spoil import LENGTH
 
 from ontology import InputError, load_rf2
 from ontology.assemble import assemble
@@ -11,6 +10,7 @@ from ontology.disassemble import disassemble
 from ontology.parts import Parts
 from ontology.readers.sssom import load_mappings, read, read_mappings, recognises
 from ontology.report import LoadReport
+from tests.searches import LENGTH
 
 HEAD = """# curie_map:
 #   DOID: http://purl.obolibrary.org/obo/DOID_
@@ -139,7 +139,7 @@ PIECES = st.one_of(
 EDITS = (st.integers(0, len(HEAD + ROWS)), PIECES, st.integers(0, 60))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(*EDITS)
 def test_a_spoiled_table_gives_maps_or_an_input_error(tmp_path_factory, place, piece, cut):
     spoiled(tmp_path_factory, place, piece, cut)

@@ -10,6 +10,7 @@ from tiny_release import DESCRIPTION, IDS
 
 from ontology import Recogniser
 from ontology.tokens import HYPHEN, JOINED, OPEN, STOP, Batch, Numbers, words_of
+from tests.searches import examples
 
 PIECES = [
     "fever", "Cough", "no ", "possible ", "bacterial", "pneumonia", "ground-glass opacities", "Alzheimer’s disease",
@@ -62,7 +63,7 @@ def plainly(text):
     return found
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(500))
 @given(TEXTS)
 @example("a's's's b's_ c''s 's s's")
 @example("")
@@ -73,7 +74,7 @@ def test_words_are_those_of_a_plain_reading(text):
     assert words_of([text, "x", text])[2] == [text[start:end] for start, end, _ in expected]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(st.lists(TEXTS, max_size=5))
 def test_numbers_are_those_of_the_words(texts):
     known: dict[str, int] = {}
@@ -100,7 +101,7 @@ def recognise(tiny):
     return Recogniser(tiny)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(st.lists(TEXTS, max_size=6))
 def test_spans_are_those_of_the_text_and_batches_are_single_notes(recognise, texts):
     together = recognise.many(texts)
@@ -111,7 +112,7 @@ def test_spans_are_those_of_the_text_and_batches_are_single_notes(recognise, tex
         assert all(m.start < m.end for m in mentions)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(st.lists(TEXTS, max_size=6), st.booleans())
 def test_walking_finds_what_levels_find(tiny, texts, overlapping):
     """Short texts are walked word by word, batches level by level."""

@@ -11,13 +11,14 @@ import tiny_release
 from clean_release import DEPENDENCIES, DEPENDENCY, MEMBER, member, relationship
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from spoil import LENGTH, spoiled
+from spoil import spoiled
 from test_rf2_layers import extension_files
 from test_validate_planted import found
 from tiny_release import CONCEPT, DATE, DESCRIPTION, IDS, LANGUAGE, MODULE, RELATIONSHIP, content, write
 
 from ontology import InputError, load_rf2
 from ontology.validation import KINDS, validate
+from tests.searches import LENGTH, examples
 
 
 @pytest.fixture
@@ -277,7 +278,7 @@ def edited(draw):
     }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(spoiled(TINY), edited()))
 def test_whatever_the_loader_refuses_is_an_error_at_the_same_place(files):
     refused_is_reported(files)
@@ -309,7 +310,7 @@ def refused_is_reported(files):
             assert (str(refusal.path), refusal.row) in errors, refusal
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=400), st.booleans())
 def test_any_bytes_as_a_zip_or_a_file_of_a_release(data, whole):
     with tempfile.TemporaryDirectory() as name:

@@ -201,7 +201,15 @@ def test_processes_give_the_same_table_and_survive_one_that_dies(make, tmp_path)
         assert document["arms"][name]["metrics"] == alone["arms"][name]["metrics"]
 
 
-@pytest.mark.parametrize(("mode", "workers"), [("input", 1), ("usage", 1), ("input", 2)])
+@pytest.mark.parametrize(
+    ("mode", "workers"),
+    [
+        ("input", 1),
+        ("usage", 1),
+        # as test_clusters.py stops an array, and test_tune_search.py a search by two processes
+        pytest.param("input", 2, marks=pytest.mark.slow),
+    ],
+)
 def test_wrong_input_stops_everything(make, tmp_path, mode, workers):
     more = arms(wrong=["--arm=wrong", f"--mode={mode}", "--everywhere=1", "--strength=1"])
     with pytest.raises(InputError, match=r"no images|arm 'wrong' was refused"):

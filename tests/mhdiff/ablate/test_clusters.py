@@ -47,7 +47,11 @@ def test_a_slurm_array_gives_the_same_table_with_what_failed(make, tmp_path):
 
 
 def test_wrong_input_stops_the_array(make, tmp_path):
-    ablation = make(arms=arms(wrong=["--arm=wrong", "--strength=1", "--mode=input"]), seeds=[1], folds=2)
+    few = {
+        "weak": arms()["weak"],
+        "wrong": ["--arm=wrong", "--strength=1", "--mode=input"],
+    }  # a process each cell
+    ablation = make(arms=few, seeds=[1], folds=2)
     runner = on_slurm(tmp_path / "logs", 2, {}, cluster="local")
     with pytest.raises(InputError, match="no images"):
         run(ablation, tmp_path / "out", fit_cell, runner=runner)

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from mhdiff.cohort.splits import assign, unite
 from ontology.errors import InputError
+from tests.searches import examples
 
 
 def samples_of(rows):
@@ -31,7 +32,7 @@ def test_no_subject_and_no_group_is_in_two_splits(how):
     assert split.select(SAMPLES.columns).equals(SAMPLES)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 40), st.integers(0, 3), st.sampled_from("ab")), min_size=12, max_size=120

@@ -43,7 +43,9 @@ def check(evidence, at_once):
     assert json.dumps(evidence.report) == json.dumps(whole.report)  # the order of keys, too
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 89, 90, 5000])
+@pytest.mark.parametrize(
+    "chunk", [pytest.param(1, marks=pytest.mark.slow), 7, 89, 90, 5000]
+)  # 1 is 90 chunks, 7 is 13
 def test_any_chunk_gives_the_same(places, at_once, tmp_path, chunk):
     ontology, cohort, task = places
     samples = task.samples(cohort)
@@ -131,6 +133,7 @@ def test_an_error_of_a_worker_is_one_message(small_data, tmp_path, capfd, monkey
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow  # as test_an_error_of_a_worker_is_one_message, which stays
 def test_wrong_input_that_a_worker_meets_is_told_as_such(small_data, tmp_path, capfd, monkeypatch):
     monkeypatch.setattr("mhdiff.evidence_stream._read", _refuse)
     assert main(build(small_data, tmp_path / "g", "--workers", "2", "--chunk", "30")) == 2

@@ -13,6 +13,7 @@ from mhdiff.cohort import Cohort, Task
 from mhdiff.cohort.outcome import DEATH, END, REASONS, START, label, outcome_codes
 from ontology import Ontology, load_omop
 from ontology.errors import InputError
+from tests.searches import examples
 
 ZERO = datetime(2010, 1, 1)
 HEADER = "concept_id,concept_name,vocabulary_id,concept_code,invalid_reason\n"
@@ -151,7 +152,9 @@ PERSONS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     PERSONS,
     st.integers(1, 90),

@@ -30,6 +30,7 @@ def test_flagging_is_the_area_under_the_curve_of_spoilt_against_clean():
     assert "changed" in flagging(clean[:0], clean[:0], np.arange(0))["reason"]
 
 
+@pytest.mark.usefixtures("coarse_density")
 def test_evaluate_stores_spoilt_predictions_once_and_tells_the_difference(
     small_run, tmp_path, capsys, monkeypatch
 ):
@@ -123,6 +124,7 @@ def test_no_modality_is_the_odd_one_because_its_latents_are_large_or_small(scale
         torch.testing.assert_close(*same, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.usefixtures("coarse_density")
 def test_a_file_that_lacks_a_score_is_begun_anew(small_run, tmp_path, monkeypatch, capsys):
     import shutil
 

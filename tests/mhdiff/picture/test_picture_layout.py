@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mhdiff.picture.layout import HIGH, ROW, WIDE, layers, place, spread
+from tests.searches import examples
 
 
 @st.composite
@@ -23,7 +24,7 @@ def graphs(draw):
     return seeds, sorted(reached - set(seeds)), edges
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(graphs(), st.integers(1, 4))
 def test_boxes_never_overlap_and_relations_point_right(graph, modalities):
     seeds, others, edges = graph

@@ -31,7 +31,7 @@ from tests import small_model as small
 
 GUIDANCE = {"passing": MessagePassing, "distance": Distance, "free": Free}
 SIZE = 6
-EDGES = 1 << 20
+EDGES = 1 << 18
 SMAPS = Path("/proc/self/smaps")
 
 

@@ -25,8 +25,9 @@ REPOSITORY = Path(__file__).resolve().parents[3]
     "conv",
     [
         "torch_geometric.nn.GATv2Conv",
-        "torch_geometric.nn.SAGEConv",
-        "torch_geometric.nn.GraphConv",
+        # as tests/mhdiff/guidance/test_layers_from_yaml.py trains SAGEConv
+        pytest.param("torch_geometric.nn.SAGEConv", marks=pytest.mark.slow),
+        pytest.param("torch_geometric.nn.GraphConv", marks=pytest.mark.slow),
         "my_layer.Mine",
     ],
 )

@@ -1,5 +1,6 @@
 """How a run diagnoses: the least log-loss of its own tuning patients, and never what was settled for something else."""
 
+import copy
 import json
 import re
 import shutil
@@ -19,9 +20,15 @@ from ontology.errors import InputError
 FEW = Candidates(times=(0.0, 0.4), imputed_times=(0.1,), draws=2, steps=2)
 
 
+@pytest.fixture(scope="module")
+def opened_once(small_run):
+    return open_run(small_run)
+
+
 @pytest.fixture
-def opened(small_run):
-    module, data = open_run(small_run)
+def opened(opened_once):
+    module, data = opened_once
+    module = copy.deepcopy(module)  # which tests set otherwise; the data they only read
     module.inference = FEW
     return module, data
 

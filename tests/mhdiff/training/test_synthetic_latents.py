@@ -7,6 +7,7 @@ import math
 import shutil
 
 import polars as pl
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -16,6 +17,8 @@ from mhdiff.training.latents import strangers
 from mhdiff.training.run import open_run
 from mhdiff.training.synthesise import MARKER
 from ontology.files import sha256
+
+pytestmark = pytest.mark.usefixtures("coarse_density")
 
 STATES = ["--steps", "3", "--seed", "7"]
 
