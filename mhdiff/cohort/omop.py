@@ -1,8 +1,9 @@
-"""OMOP common data model, CDM 5.3 and 5.4, as a folder of CSV or Parquet -> MEDS.
+"""OMOP common data model, CDM 5.3 and 5.4, as a folder of CSV or Parquet, or in a database -> MEDS.
 
 Each table streams through three steps, and none is ever in memory as a whole: staged (types), made events (codes from
 CONCEPT, people), and cut into shards of whole persons, which are sorted and written one at a time. The memory is that
-of one shard, of PERSON, and of the concepts that are in use.
+of one shard, of PERSON, and of the concepts that are in use. A database's tables become such a folder first, batch by
+batch (`omop_export`).
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ from pathlib import Path
 import polars as pl
 
 from mhdiff.cohort import meds, splits
+from mhdiff.cohort.from_meds.images import FILES, read_images
 from mhdiff.cohort.import_report import ImportReport
 from mhdiff.cohort.omop_events import account, code_of, events
+from mhdiff.cohort.omop_export import Exported, exported
 from mhdiff.cohort.omop_people import describe_static, name_unknown, read_people, same_person, static_events
+from mhdiff.cohort.omop_sql import is_url
 from mhdiff.cohort.omop_tables import (
     OTHERS,
     STAGED,
@@ -57,6 +61,7 @@ _FIXED = {
     "OBSERVATION_PERIOD//START": "Start of an observation period",
     "OBSERVATION_PERIOD//END": "End of an observation period",
     "VISIT//END": "End of a visit",
+    "VISIT_DETAIL//END": "End of a part of a visit",
     "MEDS_DEATH": "Death",
     "NOTE//UNCLASSIFIED": "Note without a class",
 }
@@ -64,14 +69,23 @@ _EVENT = ("subject_id", "time", "code", "numeric_value", "text_value", "ref_low"
 
 
 def import_omop(
-    source: str | Path, out: str | Path, *, ranges: str | Path | None = None, max_bad: MaxBad = DEFAULT
+    source: str | Path,
+    out: str | Path,
+    *,
+    ranges: str | Path | None = None,
+    schema: str | None = None,
+    images: str | Path | None = None,
+    max_bad: MaxBad = DEFAULT,
 ) -> ImportReport:
     """Write a cohort from the tables of a CDM.
 
     Args:
-        source: Folder of the tables; CONCEPT lies there, or in a folder `vocabulary` in or beside it.
+        source: Folder of the tables; CONCEPT lies there, or in a folder `vocabulary` in or beside it. Or the SQLAlchemy
+            URL of a database that holds them all.
         out: Folder of the cohort to make or to replace.
         ranges: A table of reference ranges, see `reference_ranges`.
+        schema: Schemas of the database where tables are looked for, with commas between; None for the default one.
+        images: A table of images with the columns person_id, time, path and modality, see `from_meds.images`.
         max_bad: How many broken rows are borne.
 
     Returns:
@@ -81,15 +95,39 @@ def import_omop(
         InputError: If a table is missing or not readable, or too many rows hold a value that is not of its column's
             type.
     """
+    schemas = tuple(name.strip() for name in (schema or "").split(",") if name.strip())
+    if is_url(source):
+        with exported(str(source), out, schemas) as found:
+            return _import(found.folder, out, ranges, images, max_bad, found)
     root = Path(source)
-    report = ImportReport(KIND, refused=Refused(max_bad, root), choices=list(CHOICES))
+    if schemas:
+        raise InputError("a folder has no schemas", remedy="--schema is for a database: leave it out")
     if not root.is_dir():
         raise InputError(
-            "there is no such folder", path=root, remedy="Give the folder with the tables of the CDM"
+            "there is no such folder",
+            path=None
+            if "@" in str(root)
+            else root,  # it may be a URL with its colon missing, and hold a password
+            remedy="Give the folder with the tables of the CDM, or the SQLAlchemy URL of a database",
         )
+    return _import(root, out, ranges, images, max_bad)
+
+
+def _import(
+    root: Path,
+    out: str | Path,
+    ranges: str | Path | None,
+    images: str | Path | None,
+    max_bad: MaxBad,
+    database: Exported | None = None,
+) -> ImportReport:
+    report = ImportReport(KIND, refused=Refused(max_bad, root), choices=list(CHOICES))
     own = None if ranges is None else read_ranges(ranges)
+    if database is not None:
+        report.refused.names, report.not_read = database.names(), database.others
     people = read_people([root], report)
-    _not_read(root, report)
+    if database is None:
+        _not_read(root, report)
     with atomic_directory(out, marker=meds.MARKER) as folder:
         work = folder / ".work"
         work.mkdir()
@@ -99,8 +137,11 @@ def import_omop(
         name_unknown(table, concepts, report)
         made = _make_all(staged, concepts, table, report)
         (folder / "metadata").mkdir()
-        pairs, kinds = _write_shards(folder, made, table, concepts, own, report)
-        groups = splits.unite(table["subject_id"].to_list(), [(s, pair) for pair in pairs for s in pair])
+        added, files = _images(images, table, folder, report)
+        pairs, kinds = _write_shards(folder, made, table, concepts, own, added, report)
+        keys = [(s, f"image {digest}") for s, digest in files.select("subject_id", "sha256").iter_rows()]
+        keys += [(s, f"ids {one} {other}") for one, other in pairs for s in (one, other)]
+        groups = splits.unite(table["subject_id"].to_list(), keys)
         if pairs:
             report.changed.add(
                 "persons that are one under two ids, kept in one split", n=len({s for p in pairs for s in p})
@@ -114,7 +155,7 @@ def import_omop(
         step("checking")
         meds.write_meds(
             folder, events=None, codes=codes, splits=_splits(table, groups), labels={},
-            metadata={"dataset_name": root.resolve().name, "mhdiff": {"kind": KIND}},
+            metadata={"dataset_name": database.name if database else root.resolve().name, "mhdiff": {"kind": KIND}},
         )  # fmt: skip
     return report
 
@@ -125,6 +166,17 @@ Staged = list[tuple[int, Table, Path]]
 def _not_read(root: Path, report: ImportReport) -> None:
     known = {*(t.name for t in TABLES), *OTHERS, *VOCABULARY, "vocabulary"}
     report.not_read = sorted(p.name for p in root.iterdir() if table_name(p) not in known)
+
+
+def _images(
+    file: str | Path | None, people: pl.DataFrame, folder: Path, report: ImportReport
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Bring the images of a table into the cohort; give their events, and whose file is which."""
+    if file is None:
+        return pl.DataFrame(schema=meds.EVENTS), pl.DataFrame(schema=FILES)
+    events, files = read_images(Path(file), set(people["subject_id"]), folder, report, "person_id")
+    files.write_parquet(folder / "metadata" / "images.parquet")
+    return events, files
 
 
 def _stage_all(root: Path, work: Path, refused: Refused) -> Staged:
@@ -241,6 +293,7 @@ def _write_shards(
     people: pl.DataFrame,
     concepts: pl.DataFrame,
     ranges: pl.DataFrame | None,
+    images: pl.DataFrame,
     report: ImportReport,
 ) -> tuple[list[tuple[int, int]], dict[str, int]]:
     """Sort and write the shards; give the pairs of ids that are one person, and the events by kind."""
@@ -271,8 +324,12 @@ def _write_shards(
         measured = rows["numeric_value"].is_not_null()
         filled, bare = filled + int((ranged & measured).sum()), bare + int((measured & ~ranged).sum())
         static = static_events(persons, codes).with_columns(rank=pl.lit(-1, pl.Int32))
-        every = pl.concat([static, rows], how="diagonal").sort(
-            "subject_id", "time", "rank", "row", nulls_last=False, maintain_order=True
+        own = images.join(persons.select("subject_id"), on="subject_id", how="semi").with_columns(
+            pl.col("numeric_value").cast(pl.Float64), rank=pl.lit(len(TABLES), pl.Int32)
+        )
+        # By id before row: a database has no order of rows, and the cohort must not depend on a file's.
+        every = pl.concat([static, rows, own], how="diagonal").sort(
+            "subject_id", "time", "rank", "id", "row", nulls_last=False, maintain_order=True
         )
         kinds.update(every.select(pl.col("code").str.extract(r"^([^/]+)")).to_series().to_list())
         meds.write_shard(folder, shard, every.select(_EVENT))
@@ -337,8 +394,10 @@ def _codes(folder: Path, root: Path, made: Staged, concepts: pl.DataFrame, stage
         .sort("source_code")
         .iter_rows()
     ):
+        meant = [code for code in parents if not code.startswith("NOTE//")]  # a note's type means no class
         table.setdefault(
-            source, {"code": source, "description": names.get(source), "parent_codes": parents, "unit": None}
+            source,
+            {"code": source, "description": names.get(source), "parent_codes": meant or None, "unit": None},
         )
     for code in used["code"].to_list():
         description = (

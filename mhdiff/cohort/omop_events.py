@@ -4,7 +4,7 @@ code of a row      VOCABULARY/CODE of its standard concept; of its source concep
                    OMOP/<concept_id> where CONCEPT does not hold it
 with a number      VOCABULARY/CODE//unit: the unit's UCUM code, or as the source writes it
 source_code        VOCABULARY/CODE of the source concept where it is another one
-a note             NOTE//VOCABULARY:CODE of its class
+a note             NOTE//VOCABULARY:CODE of its class, of its type where the class is 0; the type is in source_code
 answered "no"      OBSERVATION//NOT_AFFIRMED//VOCABULARY:CODE: an observation is a question and its answer, and
                    "family history of diabetes: no" must not become evidence of it. LOINC's questions keep
                    their code: labs read their text.

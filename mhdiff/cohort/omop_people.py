@@ -266,6 +266,8 @@ def describe_static(code: str) -> str | None:
         return _SEXES[value]
     if kind == "SITE":
         return f"Site: {value}"
+    if kind == "IMAGE":
+        return f"Image: {value}"
     return "Birth" if code == meds.BIRTH else None
 
 
