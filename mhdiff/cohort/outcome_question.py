@@ -75,14 +75,10 @@ class Outcome:
         if unknown := [str(key) for key in content if key not in known]:
             raise ValueError(f"'outcome' has the unknown key '{unknown[0]}'; it knows {', '.join(known)}")
         classes = _classes(content)
-        concepts = (
-            [c for own in classes.values() for c in own.concepts] if classes else content.get("concepts")
-        )
-        if (
-            (not classes and not isinstance(concepts, list))
-            or not concepts
-            or not all(type(c) is int for c in concepts)
-        ):
+        concepts = content.get("concepts")
+        if classes:
+            concepts = [concept for own in classes.values() for concept in own.concepts]
+        elif not isinstance(concepts, list) or not concepts or not all(type(c) is int for c in concepts):
             raise ValueError("'outcome.concepts' must list SCTIDs as whole numbers")
         index = content.get("index")
         if not isinstance(index, dict) or set(index) not in _INDEX:
@@ -101,7 +97,7 @@ class Outcome:
                 raise ValueError(f"'outcome.index.{key}' must be a day such as 2015-01-01")
         washout = content.get("washout_days")
         return cls(
-            tuple(concepts),
+            tuple(concepts or ()),
             _days(content.get("horizon_days"), "horizon_days", positive=True),
             every_days=_days(index["every_days"], "index.every_days", positive=True)
             if "every_days" in index
