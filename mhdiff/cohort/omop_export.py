@@ -11,7 +11,7 @@ In OHDSI's databases for SQLite, dates and times are numbers with a decimal poin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -46,12 +46,13 @@ class Exported:
 
     Attributes:
         folder: The folder.
+        parts: The parts of the import, of which the tables are the first.
         name: Name of the database.
         others: Tables of the database that nobody reads.
     """
 
-    def __init__(self, folder: Path, database: Database, others: list[str]) -> None:
-        self.folder, self.name, self.others = folder, database.name, others
+    def __init__(self, parts: Parts, database: Database, others: list[str]) -> None:
+        self.folder, self.parts, self.name, self.others = parts.path("tables"), parts, database.name, others
         self._shown = database.shown
 
     def names(self) -> dict[Path, str]:
@@ -78,7 +79,9 @@ class Exported:
 
 
 @contextmanager
-def exported(source: str, out: str | Path, schemas: Sequence[str] = ()) -> Iterator[Exported]:
+def exported(
+    source: str, out: str | Path, schemas: Sequence[str] = (), more: Mapping[str, Any] | None = None
+) -> Iterator[Exported]:
     """Bring what the adapter reads of a database beside the folder to be written, and remove it at the end.
 
     A killed import leaves the tables that are finished, and the next one goes on from them if the tables have as many
@@ -88,6 +91,7 @@ def exported(source: str, out: str | Path, schemas: Sequence[str] = ()) -> Itera
         source: The database's URL.
         out: The folder that is going to be written.
         schemas: Where tables are looked for, in this order.
+        more: What else must be as it was for an import to go on.
 
     Yields:
         The folder.
@@ -100,13 +104,13 @@ def exported(source: str, out: str | Path, schemas: Sequence[str] = ()) -> Itera
         wanted = _wanted()
         tables = {name: database.described(held[name]) for name in wanted if name in held}
         sizes = {name: [table.schema, table.name, database.size(table)] for name, table in tables.items()}
-        key = {"kind": "omop", "database": database.place, "tables": sizes}
+        key = {**(more or {}), "database": database.place, "tables": sizes}
         with resumed(out, key) as parts:
             for name, table in tables.items():
                 _bring(database, table, name, wanted[name], parts, sizes[name][2])
             (parts.folder / "tables").mkdir(exist_ok=True)
-            others = sorted(held[name].name for name in held if name not in wanted)
-            found = Exported(parts.folder / "tables", database, others)
+            others = sorted(held[name].name for name in held if name not in (*wanted, "vocabulary"))
+            found = Exported(parts, database, others)
             with found.said():
                 yield found
 

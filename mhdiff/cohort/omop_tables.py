@@ -51,6 +51,11 @@ STAGED: Final[dict[str, pl.DataType]] = {
     "ref_high": pl.Float64(),
     "operator": pl.Int64(),
 }
+#: Text -> the rows in which it is asked for; where it is not, it is left out, since texts are what takes time and room.
+_ASKED: Final = {
+    "source_value": pl.col("concept") == 0,
+    "value_source": pl.col("number").is_null() | ~pl.col("number").is_finite(),
+}
 
 
 @dataclass(frozen=True)
@@ -246,8 +251,15 @@ def stage(file: Path, table: Table) -> pl.LazyFrame:
             wrong.append((column, bad))
     zero = [name for name in made if name.endswith("concept")]
     made |= {name: made[name].fill_null(0) for name in zero}
-    bad = pl.coalesce(pl.when(where).then(pl.lit(name)) for name, where in wrong if name)
-    return frame.select(*(made[name].alias(name) for name in STAGED), bad.alias("bad"))
+    possible = [pl.when(where).then(pl.lit(name)) for name, where in wrong if where is not None]
+    bad = pl.coalesce(possible or [pl.lit(None, pl.String)])
+    rows = frame.select(*(made[name].alias(name) for name in STAGED), bad.alias("bad"))
+    texts = [name for name, dtype in STAGED.items() if dtype == pl.String()]
+    return (
+        rows.with_columns(pl.when(asked).then(name).alias(name) for name, asked in _ASKED.items())
+        .with_columns(pl.col(texts).str.strip_chars())
+        .with_columns(pl.when(pl.col(name) != "").then(name).alias(name) for name in texts)
+    )
 
 
 def need(file: Path, held: list[str], columns: tuple[str, ...]) -> None:
@@ -385,11 +397,23 @@ def _whole(text: pl.Expr) -> pl.Expr:
     return text.str.replace(r"\.0+$", "").cast(pl.Int64, strict=False)
 
 
-def _read(held: pl.Schema, column: str, dtype: pl.DataType) -> tuple[pl.Expr, pl.Expr]:
-    """Give a column in a type, and where it holds something that is not of that type."""
+_WHOLE = (pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64(), pl.UInt8(), pl.UInt16(), pl.UInt32())
+_SURE: Final[dict[pl.DataType, tuple[pl.DataType, ...]]] = {  # types of which every value can be read
+    pl.Int64(): _WHOLE,
+    pl.Float64(): (*_WHOLE, pl.Float32(), pl.Float64()),
+    pl.Datetime("us"): (pl.Date(), pl.Datetime("us"), pl.Datetime("ms")),
+}
+
+
+def _read(held: pl.Schema, column: str, dtype: pl.DataType) -> tuple[pl.Expr, pl.Expr | None]:
+    """Give a column in a type, and where it holds something that is not of that type; None where it cannot."""
     if column not in held:
-        return pl.lit(None, dtype=dtype), pl.lit(False)
+        return pl.lit(None, dtype=dtype), None
     value = pl.col(column)
+    if dtype == pl.String():
+        return value.cast(dtype, strict=False), None
+    if held[column] in _SURE[dtype]:
+        return value.cast(dtype), None
     if held[column] == pl.String():
         value = value.str.strip_chars()
         value = pl.when(value != "").then(value)

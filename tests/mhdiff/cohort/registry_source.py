@@ -182,7 +182,7 @@ class Registry:
     def notes(self, child, stage, ward, out):
         """Add what was written at the beginning, and the summary that names the stage."""
         signs = self.random.sample(("fever", "cough", "dyspnea", "vomiting"), 2)
-        words = f"Child {SECRET}{child} with {signs[0]} and {signs[1]}. WHO stage {self.random.randint(1, 4)} last year."
+        words = f"Child {SECRET}{child} with {signs[0]} and {signs[1]}. WHO stage {self.random.randint(1, 4)} before."
         if self.random.random() < 0.7:
             self.add("note", person_id=child, **self.at("note", ward + timedelta(hours=3)), note_type_concept_id=EHR,
                      note_class_concept_id=HISTORY, note_title="History", note_text=words)  # fmt: skip

@@ -1,4 +1,4 @@
-"""A paediatric ICU registry: stages of HIV as the target, from tables to an evaluated model; nothing gives a stage away."""
+"""A paediatric ICU registry: stages of HIV as the target, from tables to an evaluated model, and none given away."""
 
 import json
 from datetime import timedelta
@@ -45,15 +45,21 @@ def test_the_labels_are_the_stages_that_were_recorded(registry, cohort):
 def test_no_input_tells_the_stage(registry, cohort):
     task = Task.load("hiv_severity")
     window = task.window(Cohort.open(cohort)).events
-    assert {f"SNOMED/{c['concept_code']}" for c in registry.rows["concept"] if c["concept_id"] in STAGES} <= set(
-        task.blinded.codes
-    )
+    assert {
+        f"SNOMED/{c['concept_code']}" for c in registry.rows["concept"] if c["concept_id"] in STAGES
+    } <= set(task.blinded.codes)
     assert set(window["modality"].unique()) == {"note", "labs", "codes"}
     assert not window["code"].str.contains("73738|73737|CIEL").any()
     notes = window.filter(pl.col("modality") == "note")["text_value"]
     assert notes.str.contains(MASK, literal=True).all()
     assert not notes.str.contains("(?i)stage").any()
-    assert window.filter(pl.col("code").str.starts_with("LOINC/")).group_by("sample_id", "code").len()["len"].max() == 2
+    assert (
+        window.filter(pl.col("code").str.starts_with("LOINC/"))
+        .group_by("sample_id", "code")
+        .len()["len"]
+        .max()
+        == 2
+    )
 
 
 def test_from_tables_to_an_evaluated_model(cohort, whole_way, capsys):

@@ -1,5 +1,6 @@
 """A CDM in a database gives the cohort that its tables as CSV give, and no error says what a URL holds."""
 
+import csv
 import json
 import re
 import sqlite3
@@ -40,9 +41,11 @@ def files(folder):
     return every
 
 
-def same(one, other, source):
+def same(one, other):
     """Whether a database's report says what the folder's says, but for the names of tables and the order of rows."""
     mine, its = one.to_dict(), other.to_dict()
+    mine["not_read"] = [name.upper() for name in mine["not_read"]]
+    its["not_read"] = [name.removesuffix(".csv").upper() for name in its["not_read"]]
     for report in (mine, its):
         for part in ("dropped", "changed"):
             report[part] = {reason: entry["count"] for reason, entry in report[part].items()}
@@ -55,7 +58,7 @@ def test_a_database_gives_the_same_bytes_as_a_folder(tmp_path, imported, databas
     monkeypatch.setattr(omop_sql, "ROWS", 2)
     report = import_omop(database, tmp_path / "again")
     assert files(tmp_path / "again") == files(imported[0])
-    same(report, imported[1], database)
+    same(report, imported[1])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["again", "cdm", "cdm.sqlite", "cohort"]
 
 
@@ -240,3 +243,26 @@ def test_values_become_the_text_that_a_csv_holds():
 def test_every_cohort_of_a_database_opens(tmp_path, database):
     import_omop(database, tmp_path / "again")
     assert Cohort.open(tmp_path / "again").validate() == []
+
+
+def test_the_real_cdm_in_sqlite_gives_the_same_bytes(tmp_path, shared):
+    folder = shared / "data" / "omop" / "synthea27nj"
+    counts = {}
+    with sqlite3.connect(tmp_path / "synthea27nj.sqlite") as connection:
+        for file in sorted(folder.glob("*.csv")):
+            with open(file, newline="", encoding="utf-8") as stream:
+                header, *rows = csv.reader(stream)
+            counts[file.stem] = len(rows)
+            columns = ", ".join(
+                f'"{name}" {"INTEGER" if name.endswith("_id") else "TEXT"}' for name in header
+            )
+            connection.execute(f"CREATE TABLE {file.stem} ({columns})")
+            marks = ", ".join("?" * len(header))
+            made = [[value or None for value in row] for row in rows]
+            connection.executemany(f"INSERT INTO {file.stem} VALUES ({marks})", made)
+    report = import_omop(f"sqlite:///{tmp_path}/synthea27nj.sqlite", tmp_path / "one")
+    same(report, import_omop(folder, tmp_path / "other"))
+    assert files(tmp_path / "one") == files(tmp_path / "other")
+    assert report.read["measurement rows"] == counts["MEASUREMENT"] == 10_040
+    assert report.read["condition rows"] == counts["CONDITION_OCCURRENCE"] == 470
+    assert report.read["persons"] == counts["PERSON"] == 28
