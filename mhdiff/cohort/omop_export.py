@@ -38,6 +38,8 @@ _MORE: Final[dict[str, tuple[str, ...]]] = {
     "concept_relationship": ("concept_id_1", "concept_id_2", "relationship_id", "invalid_reason"),
 }  # fmt: skip
 _ONLY: Final = {"concept_relationship": ("relationship_id", "Maps to")}
+#: What polars writes as Python does; not times, which may have a zone.
+_QUICK: Final = frozenset({str, int, bool, float, date})
 _EPOCH: Final = datetime(1970, 1, 1)
 
 
@@ -103,16 +105,17 @@ def exported(
         held = database.tables()
         wanted = _wanted()
         tables = {name: database.described(held[name]) for name in wanted if name in held}
-        sizes = {name: [table.schema, table.name, database.size(table)] for name, table in tables.items()}
-        key = {**(more or {}), "database": database.place, "tables": sizes}
+        sizes = {name: database.size(table) for name, table in tables.items()}
+        found = {name: [table.schema, table.name, sizes[name]] for name, table in tables.items()}
+        key = {**(more or {}), "database": database.place, "tables": found}
         with resumed(out, key) as parts:
             for name, table in tables.items():
-                _bring(database, table, name, wanted[name], parts, sizes[name][2])
+                _bring(database, table, name, wanted[name], parts, sizes[name])
             (parts.folder / "tables").mkdir(exist_ok=True)
             others = sorted(held[name].name for name in held if name not in (*wanted, "vocabulary"))
-            found = Exported(parts, database, others)
-            with found.said():
-                yield found
+            made = Exported(parts, database, others)
+            with made.said():
+                yield made
 
 
 def _wanted() -> dict[str, list[str]]:
@@ -154,7 +157,7 @@ def _bring(database: Database, table: Held, name: str, wanted: list[str], parts:
         parts.make(f"tables/{name}.parquet", write)
 
 
-def frame(columns: Sequence[str], rows: list[tuple[Any, ...]], table: str) -> pl.DataFrame:
+def frame(columns: Sequence[str], rows: Sequence[Sequence[Any]], table: str) -> pl.DataFrame:
     """Give a batch of rows as text, as a CSV would hold it.
 
     Args:
@@ -170,10 +173,12 @@ def frame(columns: Sequence[str], rows: list[tuple[Any, ...]], table: str) -> pl
 
 
 def _text(name: str, values: Sequence[Any], table: str) -> pl.Series:
-    kinds = {type(value) for value in values} - {type(None)}
-    if len(kinds) == 1 and kinds <= {str, int, bool}:  # the quick way, for most columns
-        return pl.Series(name, values, strict=True).cast(pl.String)
+    kinds = set(map(type, values)) - {type(None)}
     dated = name.endswith(("_date", "_datetime"))
+    if not kinds:
+        return pl.Series(name, [None], dtype=pl.String).new_from_index(0, len(values))
+    if len(kinds) == 1 and kinds <= _QUICK - ({float} if dated else set()):  # most columns
+        return pl.Series(name, values, strict=True).cast(pl.String)
     try:
         return pl.Series(name, [_written(value, dated) for value in values], dtype=pl.String)
     except UnicodeDecodeError:

@@ -176,7 +176,7 @@ class Database:
 
     def batches(
         self, table: Held, columns: Sequence[str], order: Sequence[str], where: tuple[str, str] | None = None
-    ) -> Iterator[list[tuple[Any, ...]]]:
+    ) -> Iterator[list[Sequence[Any]]]:
         """Give a table's rows in batches, as the driver has them: never more than one batch is in memory.
 
         Args:
@@ -199,7 +199,7 @@ class Database:
         with self._asking(table):
             streamed = self.connection.execution_options(stream_results=True, yield_per=many).execute(query)
             for rows in streamed.partitions():
-                yield [tuple(row) for row in rows]
+                yield list(rows)
 
     def _from(self, table: Held) -> Any:
         import sqlalchemy as sa
@@ -289,8 +289,9 @@ def _silenced(problem: str, remedy: str, *more: type[Exception]) -> Iterator[Non
     """Turn what a driver or SQLAlchemy raises into an `InputError` that repeats none of their words."""
     from sqlalchemy.exc import SQLAlchemyError
 
+    kinds: tuple[type[Exception], ...] = (SQLAlchemyError, OSError, UnicodeError, *more)
     try:
         yield
-    except (SQLAlchemyError, OSError, UnicodeError, *more) as error:
+    except kinds as error:
         kind = type(getattr(error, "orig", None) or error).__name__
         raise InputError(f"{problem} ({kind})", remedy=remedy) from None

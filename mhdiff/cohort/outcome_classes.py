@@ -108,7 +108,8 @@ def recorded(
     held = dict(cohort.codes.select("code", "description").iter_rows())
     events = cohort.scan().filter(pl.col("time").is_not_null())
     codes: dict[str, int] = {}
-    frames, told = [], {}
+    told: dict[str, str | None] = {}
+    frames = []
     for rank, own in enumerate(classes.values()):
         named = dict.fromkeys([*own.codes, *(f"SNOMED/{c}" for c in own.concepts)])
         for code in [*find(own.concepts), *(code for code in named if code in held)]:

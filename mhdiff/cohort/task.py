@@ -144,9 +144,10 @@ class Task:
                 outcome = Outcome.from_dict(content["outcome"])
             except ValueError as error:
                 check.fail(str(error), "See docs/omop.md")
-            if not outcome.classes and len(classes) != 2:
+            own = tuple(outcome.classes) if outcome else ()
+            if not own and len(classes) != 2:
                 check.fail("a task with an 'outcome' has two classes: without it and with it")
-            if outcome.classes and tuple(outcome.classes) != classes:
+            if own and own != classes:
                 check.fail(
                     "'outcome.classes' must name the classes of the task, in their order", "See docs/omop.md"
                 )
