@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -42,7 +43,8 @@ from ontology.progress import step
 
 KIND = "omop"
 FOLDS, SEED = 5, 0
-ROWS_A_SHARD = 2_000_000  # what is sorted at once: some 2 GiB
+ROWS_A_SHARD = 1_000_000  # what is sorted at once, by each of two: some half GiB
+TWO_AT_ONCE: Mapper = partial(here, workers=2)
 CHOICES = (
     "A row without a time of day, or at midnight, which is how OMOP writes that, is put at the last microsecond of its "
     "day: a prediction at noon must not see what may have been found in the evening.",
@@ -68,7 +70,7 @@ def import_omop(
     out: str | Path,
     *,
     ranges: str | Path | None = None,
-    on: Mapper = here,
+    on: Mapper = TWO_AT_ONCE,
     max_bad: MaxBad = DEFAULT,
 ) -> ImportReport:
     """Write a cohort from the tables of a CDM.
@@ -173,7 +175,9 @@ def _deal_all(deals: list[Deal], refused: Refused, on: Mapper) -> None:
     for done, _ in enumerate(on(deal, deals), 1):
         step(f"read {done} of {len(deals)} files", done / len(deals))
     for one in deals:
-        every = pl.concat([one.rows().select("row", bad=pl.lit(None, pl.String)), one.rows(BAD).select("row", "bad")])
+        every = pl.concat(
+            [one.rows().select("row", bad=pl.lit(None, pl.String)), one.rows(BAD).select("row", "bad")]
+        )
         refuse_bad(every, one.file, refused)
 
 

@@ -79,9 +79,9 @@ def events(staged: pl.DataFrame, table: Table, concepts: pl.DataFrame, people: p
         rows = rows.with_columns(pl.col("text_value").str.replace(_TAG, ""))
     made = rows.with_columns(
         code=_full(table),
-        source_code=pl.when(
-            (pl.col("concept") != 0) & (pl.col("source_concept") != pl.col("concept"))
-        ).then("source_concept_code"),
+        source_code=pl.when((pl.col("concept") != 0) & (pl.col("source_concept") != pl.col("concept"))).then(
+            "source_concept_code"
+        ),
         limit=pl.col("operator").is_in(list(_LIMITS)) & pl.col("numeric_value").is_not_null(),
         posthumous=(pl.col("time") > pl.col("died")).fill_null(False),
         reason=_reason(table, nobody=people.is_empty()),
@@ -106,7 +106,9 @@ def _held(ids: pl.Series, concepts: pl.DataFrame) -> pl.Expr:
     """Give the code of a concept, null for 0."""
     unknown = ids.unique().to_frame("concept_id").filter(pl.col("concept_id") != 0)
     unknown = unknown.join(concepts, on="concept_id", how="anti")
-    named = unknown.select("concept_id", code=pl.concat_str(pl.lit("OMOP/"), pl.col("concept_id").cast(pl.String)))
+    named = unknown.select(
+        "concept_id", code=pl.concat_str(pl.lit("OMOP/"), pl.col("concept_id").cast(pl.String))
+    )
     known = pl.concat([concepts.select("concept_id", "code"), named])
     return _looked_up(ids.name, known, "concept_id", "code")
 
