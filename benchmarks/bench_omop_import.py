@@ -39,7 +39,9 @@ def rewritten(root: Path) -> Result:
     import polars as pl
 
     with Stopwatch() as watch:
-        pl.scan_parquet(root / "registry" / "measurement" / "*.parquet").sink_parquet(root / "rewritten.parquet")
+        pl.scan_parquet(root / "registry" / "measurement" / "*.parquet").sink_parquet(
+            root / "rewritten.parquet"
+        )
     size = _size(root / "rewritten.parquet")
     (root / "rewritten.parquet").unlink()
     return watch.result(bytes=size)
@@ -98,13 +100,19 @@ def measure(root: Path, persons: int, rows: int, runs: int) -> list[Figure]:
 def _told(results: list[Result], rows: int) -> str:
     rate = rows / median(results)
     size = results[0]["bytes"] / 2**30
-    return f"{spread(results)} s; processor {median(results, 'cpu'):,.1f} s; {rate:,.0f} rows/s; {size:.2f} GiB"
+    return (
+        f"{spread(results)} s; processor {median(results, 'cpu'):,.1f} s; {rate:,.0f} rows/s; {size:.2f} GiB"
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the size: .1 a tenth, .01 a hundredth")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="share of the size: .1 a tenth, .01 a hundredth"
+    )
     parser.add_argument("--runs", type=int, default=1, help="how often each work is done")
     parser.add_argument("--root", help="folder for the data; a temporary one by default")
     parser.add_argument("--child", nargs="+")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any, TypeVar
 
 from ontology.errors import InputError
@@ -47,12 +46,13 @@ def here(step: Callable[[T], None], tasks: Sequence[T], *, workers: int = 1) -> 
         pool.shutdown(cancel_futures=True)
 
 
-def on_ray(address: str | None = None, cpus: float = 1) -> Mapper:
+def on_ray(address: str | None = None, cpus: float = 1, gpus: float = 0) -> Mapper:
     """Run steps as tasks of a Ray cluster, in the folder that this process works in.
 
     Args:
         address: Of the cluster, or `auto` for the one this machine belongs to; None starts one here.
         cpus: Processors that a task takes.
+        gpus: GPUs that a task takes.
 
     Raises:
         InputError: If Ray is not installed.
@@ -62,7 +62,8 @@ def on_ray(address: str | None = None, cpus: float = 1) -> Mapper:
     def run(step: Callable[[T], None], tasks: Sequence[T]) -> Iterator[T]:
         import ray
 
-        for task, outcome in results(partial(_attempt, step, os.getcwd()), tasks, address=address, cpus=cpus):
+        given = (step, os.getcwd())
+        for task, outcome in results(_attempt, tasks, given, address=address, cpus=cpus, gpus=gpus):
             if isinstance(outcome, InputError):
                 raise outcome
             if isinstance(outcome, ray.exceptions.RayTaskError):
@@ -99,13 +100,20 @@ def need_ray() -> None:
 
 
 def results(
-    step: Callable[[T], Any], tasks: Sequence[T], *, address: str | None, cpus: float, gpus: float = 0
+    step: Callable[..., Any],
+    tasks: Sequence[T],
+    given: tuple[Any, ...] = (),
+    *,
+    address: str | None,
+    cpus: float,
+    gpus: float = 0,
 ) -> Iterator[tuple[T, Any]]:
     """Give each task, as it ends, with what the step gave on the cluster, or the `RayError` that ended it.
 
     Args:
-        step: The step, importable by name on all machines.
-        tasks: The tasks.
+        step: The step, a function that is importable by name on all machines.
+        tasks: The tasks, its last argument.
+        given: Its other arguments.
         address: See `on_ray`; a cluster that this process has joined already is taken as it is, and left running.
         cpus: Processors that a task takes; they are its threads too.
         gpus: GPUs that a task takes.
@@ -125,7 +133,7 @@ def results(
                 remedy="Start one with ray start --head, or leave --address out",
             ) from error
     there = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)(step)
-    running = {there.remote(task): task for task in tasks}
+    running = {there.remote(*given, task): task for task in tasks}
     try:
         while running:
             (ready,), _ = ray.wait(list(running), num_returns=1)

@@ -25,7 +25,7 @@ OPTIONS: Final[dict[str, tuple[str, ...]]] = {
     "manifest": ("columns",),
     "meds": ("images",),
     "mimic-cxr": ("loinc", "split"),
-    "omop": ("ranges", "schema", "images"),
+    "omop": ("images", "on", "ranges", "schema"),
     "uk-biobank": ("volume",),
 }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -48,7 +49,8 @@ from ontology.progress import step
 
 KIND = "omop"
 FOLDS, SEED = 5, 0
-ROWS_A_SHARD = 2_000_000  # what is sorted at once: some 2 GiB
+ROWS_A_SHARD = 1_000_000  # what is sorted at once, by each of two: some half GiB
+TWO_AT_ONCE: Mapper = partial(here, workers=2)
 CHOICES = (
     "A row without a time of day, or at midnight, which is how OMOP writes that, is put at the last microsecond of its "
     "day: a prediction at noon must not see what may have been found in the evening.",
@@ -77,7 +79,7 @@ def import_omop(
     ranges: str | Path | None = None,
     schema: str | None = None,
     images: str | Path | None = None,
-    on: Mapper = here,
+    on: Mapper = TWO_AT_ONCE,
     max_bad: MaxBad = DEFAULT,
 ) -> ImportReport:
     """Write a cohort from the tables of a CDM.

@@ -46,11 +46,12 @@ def counted(kind: str, counts: Mapping[str, int]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=COUNTS, orient="row")
 
 
-def account(made: pl.DataFrame, staged: pl.DataFrame, table: Table) -> pl.DataFrame:
+def account(made: pl.DataFrame, kept: pl.DataFrame, staged: pl.DataFrame, table: Table) -> pl.DataFrame:
     """Count what was read, dropped and changed, and name concepts that nobody knows.
 
     Args:
         made: What `omop_events.events` gave.
+        kept: Those of them without a reason.
         staged: What it was made of.
         table: What it is.
 
@@ -61,8 +62,8 @@ def account(made: pl.DataFrame, staged: pl.DataFrame, table: Table) -> pl.DataFr
     if not table.fixed or table.name == "observation_period":
         found.append(counted("read", {f"{table.what} rows": staged.height}))
     silent = ("no date", _UNCODED) if table.optional else ()
-    kept = made["reason"].is_null()
-    dropped = made.filter(~kept).filter(~pl.col("reason").is_in(list(silent)))
+    dropped = made.select("row", "reason").filter(pl.col("reason").is_not_null())
+    dropped = dropped.filter(~pl.col("reason").is_in(list(silent)))
     found.append(
         dropped.group_by("reason")
         .agg(n=pl.len(), lines=pl.col("row").bottom_k(_LINES).sort())
@@ -73,10 +74,10 @@ def account(made: pl.DataFrame, staged: pl.DataFrame, table: Table) -> pl.DataFr
     bare = staged["concept"] == 0
     mapped = bare & (staged["source_concept"] != 0)
     changed = {
-        "dated": (made["dated"] & kept).sum() if table.name != "observation_period" else 0,
-        "limit": (made["limit"] & kept).sum(),
-        "posthumous": (made["posthumous"] & kept).sum(),
-        "negated": _negated(made.filter(kept)) if table.name == "observation" else 0,
+        "dated": kept["dated"].sum() if table.name != "observation_period" else 0,
+        "limit": kept["limit"].sum(),
+        "posthumous": kept["posthumous"].sum(),
+        "negated": _negated(kept) if table.name == "observation" else 0,
         "odd": (staged["number"].is_not_null() & ~staged["number"].is_finite()).sum(),
         "mapped": mapped.sum() if coded else 0,
     }
@@ -84,7 +85,7 @@ def account(made: pl.DataFrame, staged: pl.DataFrame, table: Table) -> pl.DataFr
         counted("changed", {f"{table.what}: {_CHANGED[name]}": int(n or 0) for name, n in changed.items()})
     )
     if coded:
-        found += _unknown(made.filter(kept), staged.filter(bare & ~mapped), table)
+        found += _unknown(kept, staged.select("source_value").filter(bare & ~mapped), table)
     return pl.concat(found)
 
 
@@ -92,7 +93,7 @@ def _negated(rows: pl.DataFrame) -> int:
     return int(rows["code"].str.starts_with("OBSERVATION//NOT_AFFIRMED//").sum() or 0)
 
 
-def _unknown(made: pl.DataFrame, without: pl.DataFrame, table: Table) -> list[pl.DataFrame]:
+def _unknown(kept: pl.DataFrame, without: pl.DataFrame, table: Table) -> list[pl.DataFrame]:
     """Name the source values of rows without a concept, where they look like codes, and concepts not in CONCEPT."""
     source = without.select(
         item=pl.when(pl.col("source_value").str.contains(_CODE_LIKE))
@@ -101,7 +102,7 @@ def _unknown(made: pl.DataFrame, without: pl.DataFrame, table: Table) -> list[pl
         .then(pl.lit("(words, not shown)"))
         .otherwise(pl.lit("(no source value)"))
     )
-    missing = made.filter(pl.col("base").str.starts_with("OMOP/")).select(item="base")
+    missing = kept.select(item="base").filter(pl.col("item").str.starts_with("OMOP/"))
     titles = (
         f"{table.what}s without a concept, by source value",
         f"{table.what}s whose concept is not in CONCEPT",

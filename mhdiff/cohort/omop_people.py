@@ -290,10 +290,17 @@ def same_person(events: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
     twins = twins.filter(pl.struct(key).is_duplicated()).select(
         "subject_id", twin=pl.struct(key).rank("dense")
     )
-    rows = events.select("subject_id", "time", "code").join(twins, on="subject_id")
+    if twins.is_empty():
+        return pl.DataFrame(schema={"one": pl.Int64, "other": pl.Int64})
+    twin = pl.col("subject_id").replace_strict(
+        *twins.get_columns(), default=None, return_dtype=twins["twin"].dtype
+    )
+    rows = events.select("subject_id", "time", "code", twin=twin).drop_nulls("twin")
     # Few events are anybody else's too: by a hash they are found quickly, and only they are compared.
     mark = pl.col("time").hash(1) ^ pl.col("code").hash(2) ^ pl.col("twin").hash(3)
-    alike = rows.filter(rows.select(mark).to_series().is_duplicated()).unique()
+    marks = rows.select(mark).to_series()
+    ordered = marks.sort()
+    alike = rows.filter(marks.is_in(ordered.filter(ordered == ordered.shift(1)).implode())).unique()
     both = alike.join(alike, on=["twin", "time", "code"], suffix="_other").filter(
         pl.col("subject_id") < pl.col("subject_id_other")
     )

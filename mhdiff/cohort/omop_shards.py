@@ -29,6 +29,7 @@ from mhdiff.cohort.reference_ranges import fill_ranges
 NOBODY, BAD = -1, -2  # shards of rows of nobody in PERSON, and of rows with a value of the wrong type
 #: Columns by which a code is described.
 DESCRIBED: Final = ("code", "base", "unit", "source_code")
+_ROWS, _IDS = 1 << 22, 1 << 40  # rows of a shard and ids that fit into one number
 _PAIRS: Final = {"one": pl.Int64(), "other": pl.Int64()}
 _EVENT: Final = (*meds.EVENTS, *meds.EVENTS_OPTIONAL)
 _KEPT: Final = ("subject_id", "time", *DESCRIBED, "numeric_value", "text_value", "ref_low", "ref_high")
@@ -91,7 +92,7 @@ def deal(task: Deal) -> None:
     with _unfinished(task.folder) as folder:
         by_shard = pl.PartitionBy(folder, key="shard", include_key=False)
         with reading(task.file):
-            rows.sink_parquet(by_shard, compression="lz4", statistics=False, mkdir=True)
+            rows.sink_parquet(by_shard, compression="uncompressed", statistics=False, mkdir=True)
 
 
 @contextmanager
@@ -135,15 +136,20 @@ def make(task: Make) -> None:
     work = task.folder / ".work"
     people = pl.scan_parquet(work / "people.parquet").filter(pl.col("shard") == task.shard).collect()
     concepts = pl.read_parquet(work / "concepts.parquet")
-    told, coded, fixed = [], [], []
+    told: list[pl.DataFrame] = []
+    coded: list[tuple[int, pl.DataFrame]] = []
+    fixed: list[tuple[int, pl.DataFrame]] = []
     for rank, table in enumerate(TABLES):
         files = [one.rows(task.shard) for one in task.deals if one.rank == rank]
-        staged = pl.concat([pl.DataFrame(schema=STAGED), *(f.select(*STAGED).collect() for f in files)])
+        staged = pl.concat(
+            [pl.DataFrame(schema=STAGED), *(f.select(*STAGED).collect() for f in files)], rechunk=True
+        )
         if staged.is_empty():
             continue
         made = events(staged, table, concepts, people)
-        told.append(account(made, staged, table))
-        rows, again = _once(made.filter(pl.col("reason").is_null()), table.what)
+        kept = made.filter(pl.col("reason").is_null()) if made["reason"].null_count() < made.height else made
+        told.append(account(made, kept, staged, table))
+        rows, again = _once(kept, table.what)
         if not rows["id"].is_sorted():  # a database has no order of rows; none must be seen in the cohort
             rows = rows.sort("id", maintain_order=True)
         told.append(again)
@@ -160,7 +166,15 @@ def make(task: Make) -> None:
             born = people.select("subject_id", "born", "gender")
             rows = rows.join(born, on="subject_id", how="left", maintain_order="left")
             rows = fill_ranges(rows, pl.read_parquet(ranges))
-        codes = rows.select(DESCRIBED).unique()
+        mark = (
+            pl.col("code").hash()
+            ^ pl.col("base").hash(1)
+            ^ pl.col("unit").hash(2)
+            ^ pl.col("source_code").hash(3)
+        )
+        codes = rows.select(DESCRIBED).filter(
+            mark.is_first_distinct()
+        )  # a tenth of the time of comparing the texts
         images = pl.scan_parquet(work / "images.parquet").filter(
             pl.col("subject_id").is_in(people["subject_id"].implode())
         )
@@ -174,18 +188,28 @@ def make(task: Make) -> None:
 
 def _write(task: Make, rows: pl.DataFrame, static: pl.DataFrame) -> pl.DataFrame:
     """Sort the events and write them; rows of one person and time keep the order of the tables."""
-    every = pl.concat([static, rows], how="diagonal").select(_EVENT)
-    places = every.select("subject_id", "time", place=pl.int_range(pl.len(), dtype=pl.UInt32))
-    for name in ("time", "subject_id"):  # twice by one column, stable, is quicker than once by two
-        places = places.sort(name, nulls_last=False, maintain_order=True)
-    every = every[places["place"]]
+    every = pl.concat([static, rows], how="diagonal", rechunk=True).select(_EVENT)
+    every = every[_order(every)]
     meds.write_shard(task.folder, task.shard, every, in_order=True)
-    numbered = every.filter(pl.col("numeric_value").is_not_null())
-    ranged = int((numbered["ref_low"].is_not_null() | numbered["ref_high"].is_not_null()).sum())
-    kinds = every.group_by(pl.col("code").str.extract(r"^([^/]+)")).len()
-    written = {f"{kind} events": n for kind, n in kinds.iter_rows()}
-    read = {"values with a reference range": ranged, "values without one": numbered.height - ranged}
+    number = every["numeric_value"].is_not_null()
+    ranged = int(((every["ref_low"].is_not_null() | every["ref_high"].is_not_null()) & number).sum())
+    codes = every.group_by("code").len()
+    kinds = codes.group_by(pl.col("code").str.extract(r"^([^/]+)")).agg(pl.col("len").sum())
+    written = {f"{kind} events": int(n) for kind, n in kinds.iter_rows()}
+    read = {"values with a reference range": ranged, "values without one": int(number.sum()) - ranged}
     return pl.concat([counted("written", written), counted("read", read)])
+
+
+def _order(events: pl.DataFrame) -> pl.Series:
+    """Give the places of the events by subject and time, no time first; rows of one subject and time as they are."""
+    by_time = events.select("subject_id", "time", place=pl.int_range(pl.len(), dtype=pl.UInt32)).sort(
+        "time", nulls_last=False, maintain_order=True
+    )
+    if events.height > _ROWS or int(events["subject_id"].abs().max() or 0) > _IDS:  # type: ignore[arg-type]
+        return by_time.sort("subject_id", maintain_order=True)["place"]
+    # One number for subject and place: it sorts in half the time that a stable sort takes.
+    key = (pl.col("subject_id") * _ROWS + pl.int_range(pl.len())).sort() & (_ROWS - 1)
+    return by_time["place"].gather(by_time.select(key).to_series())
 
 
 def _once(rows: pl.DataFrame, what: str) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from mhdiff import console
-from mhdiff.commands import Verb, audit
+from mhdiff.commands import Verb, audit, where
 from ontology.errors import InputError
 
 
@@ -57,6 +58,7 @@ def _configure_import(parser: argparse.ArgumentParser) -> None:
         "--max-bad", default="1%", metavar="N|P%",
         help="stop if more broken rows are refused: a count, or per cent of the rows of a file (default: 1%%)",
     )  # fmt: skip
+    where.configure_shards(parser)
     _json(parser)
 
 
@@ -68,8 +70,10 @@ def _import(args: argparse.Namespace) -> None:
     max_bad = MaxBad.parse(args.max_bad)
     files = {name: getattr(args, name) for name in ("ranges", "columns", "images", "loinc")}
     words = {name: getattr(args, name) for name in ("split", "volume", "schema")}
-    options = {name: Path(value) for name, value in files.items() if value is not None}
+    options: dict[str, Any] = {name: Path(value) for name, value in files.items() if value is not None}
     options |= {name: value for name, value in words.items() if value is not None}
+    if (on := where.mapper(args)) is not None:
+        options["on"] = on
     run = adapter(args.kind, options)
     database = is_url(args.source)
     if database and args.kind not in DATABASES:
