@@ -4,8 +4,8 @@ All machines must see the same files under the same paths: the ablation's folder
 A cell appears in its folder whole or not at all, so whatever dies with a machine is trained again elsewhere, and the
 same command goes on after the driver itself was killed.
 
-- Ray: a cell is a task. One whose machine died is started again on another, up to `RETRIES` times; an error of the
-  training itself is not, and is told as a failed cell.
+- Ray: a cell is a task. One whose machine died is started again on another, up to `mapped.RETRIES` times; an error of
+  the training itself is not, and is told as a failed cell.
 - Slurm: a cell is a task of an array, by submitit. One that is preempted or runs into its time limit is queued again.
 """
 
@@ -20,11 +20,10 @@ from typing import Any
 from mhdiff import console
 from mhdiff.ablate.cells import Cell
 from mhdiff.ablate.workers import Failure, Task, attempt, run_cells
+from mhdiff.mapped import need_ray, results
 from ontology.errors import InputError
 
 Runner = Callable[[Task, Sequence[Cell]], Iterator[tuple[Cell, Failure | None]]]
-#: How often a cell is started again after its machine died.
-RETRIES = 5
 _EXTRA = "pip install 'mh-diff[{0}]'"
 
 
@@ -48,40 +47,18 @@ def on_ray(address: str | None = None, cpus: float = 1, gpus: float = 0) -> Runn
     Raises:
         InputError: If Ray is not installed.
     """
-    try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise InputError("ray is not installed", remedy=_EXTRA.format("ray")) from error
+    need_ray()
 
     def run(task: Task, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Failure | None]]:
-        mine = not ray.is_initialized()
-        if mine:
-            try:
-                ray.init(address=address, log_to_driver=True, include_dashboard=False)
-            except (ConnectionError, ValueError, RuntimeError) as error:
-                raise InputError(
-                    f"there is no Ray cluster at {address}: {error}",
-                    remedy="Start one with ray start --head, or leave --address out",
-                ) from error
-        train = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)(attempt)
-        running = {train.remote(task, cell): cell for cell in cells}
-        try:
-            while running:
-                (ready,), _ = ray.wait(list(running), num_returns=1)
-                cell = running.pop(ready)
-                try:
-                    outcome = ray.get(ready)
-                except ray.exceptions.RayError as error:
-                    lines = str(error).strip().splitlines()
-                    outcome = Failure(f"{type(error).__name__}: {lines[0] if lines else ''}", str(error))
-                if isinstance(outcome, InputError):
-                    raise outcome
-                yield cell, outcome
-        finally:
-            for left in running:
-                ray.cancel(left, force=True)
-            if mine:
-                ray.shutdown()
+        import ray
+
+        for cell, outcome in results(attempt, cells, (task,), address=address, cpus=cpus, gpus=gpus):
+            if isinstance(outcome, ray.exceptions.RayError):
+                lines = str(outcome).strip().splitlines()
+                outcome = Failure(f"{type(outcome).__name__}: {lines[0] if lines else ''}", str(outcome))
+            if isinstance(outcome, InputError):
+                raise outcome
+            yield cell, outcome
 
     return run
 

@@ -7,8 +7,8 @@ picture, .5 for two that have nothing to do with each other, 1 for a picture and
 Copies differ in .12 or less where they were scaled, saved anew or made brighter, whatever they show. How far beyond
 that a copy that was cut or turned may be depends on how alike strangers are: with q the distance below which one in a
 hundred of their pairs lies, the limit is max(image_distance, min(image_relative q, .3)). What that finds was measured,
-see docs/audit.md. All pairs of different splits are compared, as matrix
-products: time grows with the square of their number.
+see docs/audit.md. Up to `ALL_PAIRS` images all pairs of different splits are compared, as matrix products: time grows
+with the square of their number. Of more, those are compared that meet in a bucket of the hash, see `hash_buckets`.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Float, Float32, Int64, Real
 from scipy.fft import dctn
 
 from mhdiff import console
 from mhdiff.audit.finding import FAILURE, WARNING, Check, Finding, cases
+from mhdiff.audit.hash_buckets import close_in_buckets, met
 from mhdiff.audit.material import Material
 from ontology.errors import InputError
 
 SIDE, LOWEST = 96, 32
 BITS = LOWEST**2 - 1
+ALL_PAIRS = 20_000  # images: the square of this takes seconds
 _BLOCK = 1024
 _MOST = 0.3  # farther apart are strangers, however different all others are
 _SAMPLED, _LEAST_PAIRS = 4000, 1000
@@ -51,13 +53,19 @@ def check(material: Material) -> Check:
         if pixels.min() == pixels.max():
             unread += 1  # one grey value everywhere looks like nothing
             continue
-        hashes.append(perceptual_hash(pixels))
+        hashes.append(perceptual_hash(pixels).astype(np.int8))
         subjects.append(subject)
-    rows, limit = [], limits.image_distance
+    rows, limit, how = [], limits.image_distance, "all pairs"
     if hashes:
         table = np.stack(hashes)
         limit = max(limit, min(limits.image_relative * strangers(table, np.array(subjects)), _MOST))
-        for i, j, distance in close(table, limit):
+        if len(table) <= ALL_PAIRS:
+            pairs = close(table, limit)
+        else:
+            pairs = close_in_buckets(table, limit, _parts(material, subjects))
+            how = f"in buckets, by which {met(limits.image_distance):.2%} of pairs at {limits.image_distance} are found"
+            how += f" and {met(limit):.0%} at {limit:.2f}"
+        for i, j, distance in pairs:
             if subjects[i] != subjects[j] and material.apart(subjects[i], subjects[j]):
                 rows.append((subjects[i], subjects[j], f"{distance:.3f}"))
     found = []
@@ -73,9 +81,20 @@ def check(material: Material) -> Check:
     return Check(
         "near_images",
         "Do patients in different splits have nearly the same image?",
-        f"{len(hashes):,} images; at most {limit:.2f} of {BITS:,} bits of a perceptual hash differ",
+        f"{len(hashes):,} images; at most {limit:.2f} of {BITS:,} bits of a perceptual hash differ; {how}",
         found,
     )
+
+
+def _parts(material: Material, subjects: list[int]) -> Int64[np.ndarray, " n"]:
+    """Number the images by their subjects' splits; who is in two of them stands for himself."""
+    places: dict[object, int] = {}
+    found = []
+    for subject in subjects:
+        splits = material.split_of.get(subject, set())
+        key = next(iter(splits)) if len(splits) == 1 else subject
+        found.append(places.setdefault(key, len(places)))
+    return np.array(found)
 
 
 def perceptual_hash(pixels: Float[np.ndarray, "height width"]) -> Float32[np.ndarray, " bits"]:
@@ -88,7 +107,7 @@ def perceptual_hash(pixels: Float[np.ndarray, "height width"]) -> Float32[np.nda
     return np.where(low > np.median(low), 1, -1).astype(np.float32)
 
 
-def strangers(hashes: Float32[np.ndarray, "n bits"], subjects: Int64[np.ndarray, " n"]) -> float:
+def strangers(hashes: Real[np.ndarray, "n bits"], subjects: Int64[np.ndarray, " n"]) -> float:
     """Give the distance below which one in a hundred pairs of different patients lies; 0 where there are too few.
 
     Args:
@@ -100,12 +119,12 @@ def strangers(hashes: Float32[np.ndarray, "n bits"], subjects: Int64[np.ndarray,
     n = len(np.unique(subjects))
     if n * (n - 1) // 2 < _LEAST_PAIRS:
         return 0.0
-    agree = np.einsum("nb,nb->n", hashes[one[apart]], hashes[other[apart]])
+    agree = np.einsum("nb,nb->n", hashes[one[apart]], hashes[other[apart]], dtype=np.float32)
     nearest = float(np.quantile((1 - np.abs(agree) / hashes.shape[1]) / 2, 0.01))
     return nearest
 
 
-def close(hashes: Float32[np.ndarray, "n bits"], limit: float) -> Iterator[tuple[int, int, float]]:
+def close(hashes: Real[np.ndarray, "n bits"], limit: float) -> Iterator[tuple[int, int, float]]:
     """Find pairs of hashes that differ in few bits, or in nearly all.
 
     Args:
@@ -118,7 +137,8 @@ def close(hashes: Float32[np.ndarray, "n bits"], limit: float) -> Iterator[tuple
     n, bits = hashes.shape
     for start in range(0, n, _BLOCK):
         for other in range(start, n, _BLOCK):
-            agree = hashes[start : start + _BLOCK] @ hashes[other : other + _BLOCK].T
+            one, two = hashes[start : start + _BLOCK], hashes[other : other + _BLOCK]
+            agree = one.astype(np.float32) @ two.astype(np.float32).T
             share = (1 - np.abs(agree) / bits) / 2
             for i, j in np.argwhere(share <= limit):
                 if start + i < other + j:

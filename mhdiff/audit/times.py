@@ -10,7 +10,7 @@ import polars as pl
 
 from mhdiff.audit.finding import FAILURE, WARNING, Check, Finding, cases
 from mhdiff.audit.material import Material
-from mhdiff.cohort.outcome import DEATH, outcome_codes
+from mhdiff.cohort.outcome import DEATH, outcomes
 from ontology.errors import InputError
 
 _DAY = r"\b(?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])\b"
@@ -119,13 +119,10 @@ def _happened(material: Material) -> list[Finding]:
         told = "whether the outcome had happened before: give --ontology"
         return [Finding("not_checked", WARNING, told)]
     try:
-        codes = outcome_codes(material.cohort, outcome.concepts, material.ontology)
+        found, _ = outcomes(material.cohort, outcome, material.ontology)
     except InputError as error:
         return [Finding("not_checked", WARNING, f"whether the outcome had happened before: {error.problem}")]
-    events = material.cohort.scan().filter(pl.col("code").is_in(list(codes)), pl.col("time").is_not_null())
-    first = (
-        events.group_by("subject_id").agg(first=pl.col("time").min(), code=pl.col("code").first()).collect()
-    )
+    first = found.sort("e").group_by("subject_id").agg(first=pl.col("e").first(), code=pl.col("code").first())
     late = material.samples.join(first, on="subject_id").filter(pl.col("first") <= pl.col("prediction_time"))
     if late.is_empty():
         return []

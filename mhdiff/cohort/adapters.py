@@ -25,9 +25,13 @@ OPTIONS: Final[dict[str, tuple[str, ...]]] = {
     "manifest": ("columns",),
     "meds": ("images",),
     "mimic-cxr": ("loinc", "split"),
-    "omop": ("ranges",),
+    "omop": ("images", "on", "ranges", "schema"),
     "uk-biobank": ("volume",),
 }
+
+
+#: Kinds whose source may be the URL of a database.
+DATABASES: Final = ("omop",)
 
 
 def adapter(kind: str, options: Iterable[str] = ()) -> Adapter:

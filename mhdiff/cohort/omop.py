@@ -1,29 +1,34 @@
-"""OMOP common data model, CDM 5.3 and 5.4, as a folder of CSV or Parquet -> MEDS.
+"""OMOP common data model, CDM 5.3 and 5.4, as a folder of CSV or Parquet, or in a database -> MEDS.
 
-Each table streams through three steps, and none is ever in memory as a whole: staged (types), made events (codes from
-CONCEPT, people), and cut into shards of whole persons, which are sorted and written one at a time. The memory is that
-of one shard, of PERSON, and of the concepts that are in use.
+Each table streams through two steps, and none is ever in memory as a whole: its rows are dealt to shards of whole
+persons, and shards are made events (codes from CONCEPT), sorted and written one at a time (`omop_shards`). The memory
+is that of one shard, of PERSON, and of the concepts that are in use. A database's tables become such a folder
+first, batch by batch (`omop_export`).
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from mhdiff.cohort import meds, splits
+from mhdiff.cohort.from_meds.images import FILES, read_images
 from mhdiff.cohort.import_report import ImportReport
-from mhdiff.cohort.omop_events import account, code_of, events
-from mhdiff.cohort.omop_people import describe_static, name_unknown, read_people, same_person, static_events
+from mhdiff.cohort.omop_account import told
+from mhdiff.cohort.omop_events import code_of
+from mhdiff.cohort.omop_export import Exported, exported
+from mhdiff.cohort.omop_people import describe_static, name_unknown, read_people
+from mhdiff.cohort.omop_shards import BAD, NOBODY, Deal, Make, deal, make
+from mhdiff.cohort.omop_sql import is_url
 from mhdiff.cohort.omop_tables import (
     OTHERS,
     STAGED,
     TABLES,
     VOCABULARY,
-    Table,
     find,
     need,
     reading,
@@ -33,15 +38,19 @@ from mhdiff.cohort.omop_tables import (
     table_name,
     whole,
 )  # fmt: skip
-from mhdiff.cohort.reference_ranges import fill_ranges, read_ranges
+from mhdiff.cohort.reference_ranges import read_ranges
 from mhdiff.cohort.refused import DEFAULT, MaxBad, Refused
+from mhdiff.cohort.resumed import Parts, resumed
+from mhdiff.cohort.source_files import bring
+from mhdiff.mapped import Mapper, here
 from ontology.errors import InputError
 from ontology.files import atomic_directory
 from ontology.progress import step
 
 KIND = "omop"
 FOLDS, SEED = 5, 0
-ROWS_A_SHARD = 2_000_000  # what is sorted at once: some 2 GiB
+ROWS_A_SHARD = 1_000_000  # what is sorted at once, by each of two: some half GiB
+TWO_AT_ONCE: Mapper = partial(here, workers=2)
 CHOICES = (
     "A row without a time of day, or at midnight, which is how OMOP writes that, is put at the last microsecond of its "
     "day: a prediction at noon must not see what may have been found in the evening.",
@@ -57,21 +66,32 @@ _FIXED = {
     "OBSERVATION_PERIOD//START": "Start of an observation period",
     "OBSERVATION_PERIOD//END": "End of an observation period",
     "VISIT//END": "End of a visit",
+    "VISIT_DETAIL//END": "End of a part of a visit",
     "MEDS_DEATH": "Death",
     "NOTE//UNCLASSIFIED": "Note without a class",
 }
-_EVENT = ("subject_id", "time", "code", "numeric_value", "text_value", "ref_low", "ref_high", "source_code")
 
 
 def import_omop(
-    source: str | Path, out: str | Path, *, ranges: str | Path | None = None, max_bad: MaxBad = DEFAULT
+    source: str | Path,
+    out: str | Path,
+    *,
+    ranges: str | Path | None = None,
+    schema: str | None = None,
+    images: str | Path | None = None,
+    on: Mapper = TWO_AT_ONCE,
+    max_bad: MaxBad = DEFAULT,
 ) -> ImportReport:
     """Write a cohort from the tables of a CDM.
 
     Args:
-        source: Folder of the tables; CONCEPT lies there, or in a folder `vocabulary` in or beside it.
+        source: Folder of the tables; CONCEPT lies there, or in a folder `vocabulary` in or beside it. Or the SQLAlchemy
+            URL of a database that holds them all.
         out: Folder of the cohort to make or to replace.
         ranges: A table of reference ranges, see `reference_ranges`.
+        schema: Schemas of the database where tables are looked for, with commas between; None for the default one.
+        images: A table of images with the columns person_id, time, path and modality, see `from_meds.images`.
+        on: What runs the steps for each file and each shard, see `mhdiff.mapped`; the result is the same to the byte.
         max_bad: How many broken rows are borne.
 
     Returns:
@@ -81,45 +101,100 @@ def import_omop(
         InputError: If a table is missing or not readable, or too many rows hold a value that is not of its column's
             type.
     """
+    schemas = tuple(name.strip() for name in (schema or "").split(",") if name.strip())
+    given = [Path(file) for file in (ranges, images) if file is not None]
+    key = {
+        "kind": KIND,
+        "rows": ROWS_A_SHARD,
+        "with": [str(f.absolute()) for f in given],
+        "stamps": _stamps(given),
+    }
+    if is_url(source):
+        with exported(str(source), out, schemas, key) as found:
+            return _import(found.folder, out, found.parts, ranges, images, on, max_bad, found)
     root = Path(source)
-    report = ImportReport(KIND, refused=Refused(max_bad, root), choices=list(CHOICES))
+    if schemas:
+        raise InputError("a folder has no schemas", remedy="--schema is for a database: leave it out")
     if not root.is_dir():
         raise InputError(
-            "there is no such folder", path=root, remedy="Give the folder with the tables of the CDM"
+            "there is no such folder",
+            path=None
+            if "@" in str(root)
+            else root,  # of a URL without its colon, and perhaps with a password
+            remedy="Give the folder with the tables of the CDM, or the SQLAlchemy URL of a database",
         )
+    names = sorted({*(table.name for table in TABLES), *OTHERS, *VOCABULARY})
+    files = [file for name in names for file in find(_vocabulary_folders(root), name)]
+    with resumed(out, key | {"source": str(root.resolve()), "files": _stamps(files)}) as parts:
+        return _import(root, out, parts, ranges, images, on, max_bad)
+
+
+def _stamps(files: list[Path]) -> list[list[int | str]]:
+    """Give size and time of change, by which a changed source is noticed."""
+    held = [file.absolute() for file in files if file.is_file()]
+    return [[file.as_posix(), file.stat().st_size, file.stat().st_mtime_ns] for file in held]
+
+
+def _import(
+    root: Path,
+    out: str | Path,
+    parts: Parts,
+    ranges: str | Path | None,
+    images: str | Path | None,
+    on: Mapper,
+    max_bad: MaxBad,
+    database: Exported | None = None,
+) -> ImportReport:
+    report = ImportReport(KIND, refused=Refused(max_bad, root), choices=list(CHOICES))
     own = None if ranges is None else read_ranges(ranges)
+    if database is not None:
+        report.refused.names, report.not_read = database.names(), database.others
     people = read_people([root], report)
-    _not_read(root, report)
-    with atomic_directory(out, marker=meds.MARKER) as folder:
-        work = folder / ".work"
-        work.mkdir()
-        staged = _stage_all(root, work, report.refused)
-        table = _shard(people.table, staged)
-        concepts = _concepts(root, _used(staged) | people.concepts)
+    if database is None:
+        _not_read(root, report)
+    with atomic_directory(out, marker=meds.MARKER) as target:
+        folder, work = parts.path("made"), parts.path("made/.work")
+        work.mkdir(parents=True, exist_ok=True)
+        deals = _files(root, work)
+        table = _shard(people.table, deals)
+        table.write_parquet(work / "people.parquet")
+        if own is not None:
+            own.write_parquet(work / "ranges.parquet")
+        _deal_all(deals, report.refused, on)
+        concepts = _concepts(root, _used(deals) | people.concepts)
+        concepts.write_parquet(work / "concepts.parquet")
         name_unknown(table, concepts, report)
-        made = _make_all(staged, concepts, table, report)
-        (folder / "metadata").mkdir()
-        pairs, kinds = _write_shards(folder, made, table, concepts, own, report)
-        groups = splits.unite(table["subject_id"].to_list(), [(s, pair) for pair in pairs for s in pair])
+        (folder / "metadata").mkdir(exist_ok=True)
+        added, files = _images(images, table, folder, report)
+        added.write_parquet(work / "images.parquet")
+        made = _make_all(folder, deals, table, on)
+        pairs = _told(made, "pairs").rows()
+        keys = [(s, f"image {digest}") for s, digest in files.select("subject_id", "sha256").iter_rows()]
+        keys += [(s, f"ids {one} {other}") for one, other in pairs for s in (one, other)]
+        groups = splits.unite(table["subject_id"].to_list(), keys)
         if pairs:
             report.changed.add(
                 "persons that are one under two ids, kept in one split", n=len({s for p in pairs for s in p})
             )
         groups.write_parquet(folder / meds.GROUPS_FILE)
-        codes = _codes(folder, root, made, concepts, staged)
-        shutil.rmtree(work)
+        codes = _codes(folder, root, _told(made, "codes").unique(), concepts, deals)
+        kinds = told([pl.read_parquet(one.told / "counts.parquet") for one in made], report)
         report.written = {"persons": table.height, "shards": int(table["shard"].max() or 0) + 1, **kinds}  # type: ignore[arg-type]
         text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n"
         (folder / meds.REPORT_FILE).write_text(text, encoding="utf-8")
         step("checking")
         meds.write_meds(
             folder, events=None, codes=codes, splits=_splits(table, groups), labels={},
-            metadata={"dataset_name": root.resolve().name, "mhdiff": {"kind": KIND}},
+            metadata={"dataset_name": database.name if database else root.resolve().name, "mhdiff": {"kind": KIND}},
         )  # fmt: skip
+        # Linked and not moved: a killed import must find all that it had made.
+        ours = shutil.ignore_patterns(".work")
+        shutil.copytree(folder, target, dirs_exist_ok=True, copy_function=_link, ignore=ours)
     return report
 
 
-Staged = list[tuple[int, Table, Path]]
+def _link(place: str, target: str) -> None:
+    bring(Path(place), Path(target))
 
 
 def _not_read(root: Path, report: ImportReport) -> None:
@@ -127,54 +202,81 @@ def _not_read(root: Path, report: ImportReport) -> None:
     report.not_read = sorted(p.name for p in root.iterdir() if table_name(p) not in known)
 
 
-def _stage_all(root: Path, work: Path, refused: Refused) -> Staged:
-    """Write every file of every table in the shape of `STAGED`; refuse rows with a bad value."""
-    staged: Staged = []
-    for rank, table in enumerate(TABLES):
-        for file in find([root], table.name):
-            step(f"reading {file.name} for {table.what}s" if not table.fixed else f"reading {file.name}")
-            place = work / f"{len(staged)}.staged.parquet"
-            rows = stage(file, table)
-            with reading(file):
-                rows.sink_parquet(place)
-            if refuse_bad(pl.scan_parquet(place), file, refused):
-                good = place.with_suffix(".good")
-                pl.scan_parquet(place).filter(pl.col("bad").is_null()).sink_parquet(good)
-                good.replace(place)
-            staged.append((rank, table, place))
-    if not any(not table.fixed for _, table, _ in staged):
+def _images(
+    file: str | Path | None, people: pl.DataFrame, folder: Path, report: ImportReport
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Bring the images of a table into the cohort; give their events, and whose file is which."""
+    if file is None:
+        return pl.DataFrame(schema=meds.EVENTS), pl.DataFrame(schema=FILES)
+    shutil.rmtree(folder / "images", ignore_errors=True)  # of a killed import, which had not reached its end
+    events, files = read_images(Path(file), set(people["subject_id"]), folder, report, "person_id")
+    files.write_parquet(folder / "metadata" / "images.parquet")
+    return events, files
+
+
+def _files(root: Path, work: Path) -> list[Deal]:
+    """Give every file of every table that is there, in the order of `TABLES`."""
+    found = [(rank, file) for rank, table in enumerate(TABLES) for file in find([root], table.name)]
+    deals = [Deal(number, rank, file, work) for number, (rank, file) in enumerate(found)]
+    if all(TABLES[one.rank].fixed for one in deals):
         raise InputError(
             "the folder holds no table of events", path=root,
             remedy="Put there at least one of: " + ", ".join(dict.fromkeys(t.name for t in TABLES if not t.fixed)),
         )  # fmt: skip
-    return staged
+    return deals
 
 
-def _shard(people: pl.DataFrame, staged: Staged) -> pl.DataFrame:
+def _shard(people: pl.DataFrame, deals: list[Deal]) -> pl.DataFrame:
     """Give the persons their shard: by day of birth and sex, so that two ids of one person meet in it."""
-    total = sum(pl.scan_parquet(place).select(pl.len()).collect().item() for _, _, place in staged)
+    total, died = 0, [pl.DataFrame(schema={"subject_id": pl.Int64, "died": pl.Datetime("us")})]
+    for one in deals:
+        with reading(one.file):
+            total += scan(one.file).select(pl.len()).collect(engine="streaming").item()
+            if TABLES[one.rank].fixed == "MEDS_DEATH":
+                rows = stage(one.file, TABLES[one.rank]).filter(pl.col("bad").is_null())
+                died.append(rows.select("subject_id", died="time").drop_nulls().collect(engine="streaming"))
     shards = max(1, -(-total // ROWS_A_SHARD))
-    deaths = [
-        pl.scan_parquet(place).select("subject_id", died="time").drop_nulls()
-        for _, table, place in staged
-        if table.fixed == "MEDS_DEATH"
-    ]
-    none = pl.LazyFrame(schema={"subject_id": pl.Int64, "died": pl.Datetime("us")})
-    died = pl.concat([none, *deaths]).group_by("subject_id").agg(pl.col("died").min()).collect()
+    first = pl.concat(died).group_by("subject_id").agg(pl.col("died").min())
     day = pl.col("born").dt.timestamp("ms").fill_null(0) // 86_400_000
     sex = pl.when(pl.col("gender") == "F").then(1).when(pl.col("gender") == "M").then(2).otherwise(0)
     place = 3 * day + sex
-    return people.join(died, on="subject_id", how="left", maintain_order="left").with_columns(
+    return people.join(first, on="subject_id", how="left", maintain_order="left").with_columns(
         shard=(place % shards).cast(pl.Int64)
     )
 
 
-def _used(staged: Staged) -> set[int]:
+def _deal_all(deals: list[Deal], refused: Refused, on: Mapper) -> None:
+    """Deal every file; refuse rows with a bad value."""
+    step("reading the tables")
+    for done, _ in enumerate(on(deal, deals), 1):
+        step(f"read {done} of {len(deals)} files", done / len(deals))
+    for one in deals:
+        every = pl.concat(
+            [one.rows().select("row", bad=pl.lit(None, pl.String)), one.rows(BAD).select("row", "bad")]
+        )
+        refuse_bad(every, one.file, refused)
+
+
+def _make_all(folder: Path, deals: list[Deal], people: pl.DataFrame, on: Mapper) -> list[Make]:
+    """Write every shard, and account for the rows of nobody."""
+    shards = [NOBODY, *people["shard"].unique().sort().to_list()]
+    made = [Make(shard, folder, tuple(deals)) for shard in shards]
+    step("writing the shards")
+    for done, _ in enumerate(on(make, made), 1):
+        step(f"wrote {done - 1} of {len(made) - 1} shards", done / len(made))
+    return made
+
+
+def _told(made: list[Make], what: str) -> pl.DataFrame:
+    return pl.concat([pl.read_parquet(one.told / f"{what}.parquet") for one in made])
+
+
+def _used(deals: list[Deal]) -> set[int]:
     names = [name for name in STAGED if name.endswith("concept")]
     used: set[int] = set()
-    for _, _, place in staged:
+    for one in deals:
         for name in names:
-            column = pl.scan_parquet(place).select(pl.col(name).unique()).collect(engine="streaming")[name]
+            column = one.rows().select(pl.col(name).unique()).collect(engine="streaming")[name]
             used.update(column.to_list())
     return used - {0}
 
@@ -222,103 +324,17 @@ def _concepts(root: Path, used: set[int]) -> pl.DataFrame:
     return found.sort("concept_id")
 
 
-def _make_all(staged: Staged, concepts: pl.DataFrame, people: pl.DataFrame, report: ImportReport) -> Staged:
-    made: Staged = []
-    places = people.select("subject_id", "born", "died", "shard")
-    for rank, table, place in staged:
-        step(f"coding {table.name}")
-        target = place.with_name(place.name.replace("staged", "made"))
-        rows = pl.scan_parquet(place)
-        events(rows, table, concepts, places).sink_parquet(target)
-        account(pl.scan_parquet(target), rows, table, report)
-        made.append((rank, table, target))
-    return made
-
-
-def _write_shards(
-    folder: Path,
-    made: Staged,
-    people: pl.DataFrame,
-    concepts: pl.DataFrame,
-    ranges: pl.DataFrame | None,
-    report: ImportReport,
-) -> tuple[list[tuple[int, int]], dict[str, int]]:
-    """Sort and write the shards; give the pairs of ids that are one person, and the events by kind."""
-    pairs: list[tuple[int, int]] = []
-    kinds: Counter[str] = Counter()
-    codes = dict(concepts.select("concept_id", "code").iter_rows())
-    last = int(people["shard"].max() or 0)  # type: ignore[arg-type]
-    shards = last + 1
-    filled = bare = 0
-    for shard in range(shards):
-        step(f"writing shard {shard + 1} of {shards}", shard / shards)
-        persons = people.filter(pl.col("shard") == shard)
-        if persons.is_empty():
-            continue
-        parts = [
-            pl.scan_parquet(place)
-            .filter(pl.col("shard") == shard, pl.col("reason").is_null())
-            .with_columns(rank=pl.lit(rank, pl.Int32), fixed=pl.lit(table.fixed is not None))
-            .collect(engine="streaming")
-            for rank, table, place in made
-        ]
-        rows = _once(pl.concat(parts), report)
-        rows = rows.join(persons.select("subject_id", "born", "gender"), on="subject_id", how="left")
-        pairs += same_person(rows.filter(~pl.col("fixed")), persons)
-        if ranges is not None:
-            rows = fill_ranges(rows, ranges)
-        ranged = rows["ref_low"].is_not_null() | rows["ref_high"].is_not_null()
-        measured = rows["numeric_value"].is_not_null()
-        filled, bare = filled + int((ranged & measured).sum()), bare + int((measured & ~ranged).sum())
-        static = static_events(persons, codes).with_columns(rank=pl.lit(-1, pl.Int32))
-        every = pl.concat([static, rows], how="diagonal").sort(
-            "subject_id", "time", "rank", "row", nulls_last=False, maintain_order=True
-        )
-        kinds.update(every.select(pl.col("code").str.extract(r"^([^/]+)")).to_series().to_list())
-        meds.write_shard(folder, shard, every.select(_EVENT))
-    report.read |= {"values with a reference range": filled, "values without one": bare}
-    return pairs, {f"{kind} events": n for kind, n in sorted(kinds.items())}
-
-
-def _once(rows: pl.DataFrame, report: ImportReport) -> pl.DataFrame:
-    """Drop rows whose key a row of the same person and table has already."""
-    rows = rows.sort("rank", "row")
-    again = (
-        rows["id"].is_not_null()
-        & ~rows.select(pl.struct("rank", "id", "subject_id").is_first_distinct()).to_series()
-    )
-    for rank, n, lines in (
-        rows.filter(again)
-        .group_by("rank", maintain_order=True)
-        .agg(pl.len(), pl.col("row").head(5))
-        .iter_rows()
-    ):
-        for i, line in enumerate(lines):
-            report.dropped.add(
-                f"{TABLES[rank].what}: its id is there twice", line, n=n - len(lines) + 1 if i == 0 else 1
-            )
-    return rows.filter(~again)
-
-
-def _codes(folder: Path, root: Path, made: Staged, concepts: pl.DataFrame, staged: Staged) -> pl.DataFrame:
+def _codes(
+    folder: Path, root: Path, rows: pl.DataFrame, concepts: pl.DataFrame, deals: list[Deal]
+) -> pl.DataFrame:
     """Describe every code of the events, and every source code, with its parents."""
     used = (
         pl.scan_parquet(folder / "data" / "*.parquet")
         .select(pl.col("code").unique())
         .collect(engine="streaming")
     )
-    schema = {"code": pl.String, "base": pl.String, "unit": pl.String, "source_code": pl.String}
-    seen = [
-        pl.scan_parquet(place)
-        .filter(pl.col("reason").is_null())
-        .select(list(schema))
-        .unique()
-        .collect(engine="streaming")
-        for _, _, place in made
-    ]
-    rows = pl.concat([pl.DataFrame(schema=schema), *seen]).unique()
     names = dict(concepts.select("code", "name").iter_rows())
-    maps = _maps(root, concepts, staged)
+    maps = _maps(root, concepts, deals)
     table: dict[str, dict[str, object]] = {}
     for code, base, unit in rows.select("code", "base", "unit").unique().sort("code").iter_rows():
         known = (
@@ -337,8 +353,10 @@ def _codes(folder: Path, root: Path, made: Staged, concepts: pl.DataFrame, stage
         .sort("source_code")
         .iter_rows()
     ):
+        meant = [code for code in parents if not code.startswith("NOTE//")]  # a note's type means no class
         table.setdefault(
-            source, {"code": source, "description": names.get(source), "parent_codes": parents, "unit": None}
+            source,
+            {"code": source, "description": names.get(source), "parent_codes": meant or None, "unit": None},
         )
     for code in used["code"].to_list():
         description = (
@@ -350,12 +368,12 @@ def _codes(folder: Path, root: Path, made: Staged, concepts: pl.DataFrame, stage
     return meds.conform(pl.DataFrame(list(table.values()), infer_schema_length=None), meds.CODES)
 
 
-def _maps(root: Path, concepts: pl.DataFrame, staged: Staged) -> dict[str, list[str]]:
+def _maps(root: Path, concepts: pl.DataFrame, deals: list[Deal]) -> dict[str, list[str]]:
     """Give the standard concepts of source concepts that stand alone in their row, by "Maps to"."""
     files = find(_vocabulary_folders(root), "concept_relationship")
     alone: set[int] = set()
-    for _, _, place in staged:
-        rows = pl.scan_parquet(place).filter(pl.col("concept") == 0, pl.col("source_concept") != 0)
+    for one in deals:
+        rows = one.rows().filter(pl.col("concept") == 0, pl.col("source_concept") != 0)
         alone.update(rows.select(pl.col("source_concept").unique()).collect()["source_concept"].to_list())
     if not files or not alone:
         return {}

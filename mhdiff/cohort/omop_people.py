@@ -215,13 +215,14 @@ def _visited(folders: list[Path]) -> pl.DataFrame:
     )
 
 
-def static_events(people: pl.DataFrame, codes: dict[int, str]) -> pl.DataFrame:
+def static_events(people: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
     """Give the events of who somebody is: sex, race, ethnicity and site without a time, and the birth.
 
     Args:
         people: `People.table`, or some of it.
-        codes: concept_id -> VOCABULARY/CODE.
+        concepts: concept_id and code.
     """
+    codes = dict(concepts.select("concept_id", "code").iter_rows())
     frames = [
         people.filter(pl.col("gender").is_not_null()).select(
             "subject_id",
@@ -266,10 +267,12 @@ def describe_static(code: str) -> str | None:
         return _SEXES[value]
     if kind == "SITE":
         return f"Site: {value}"
+    if kind == "IMAGE":
+        return f"Image: {value}"
     return "Birth" if code == meds.BIRTH else None
 
 
-def same_person(events: pl.DataFrame, people: pl.DataFrame) -> list[tuple[int, int]]:
+def same_person(events: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
     """Find ids that stand for one person: same day of birth and sex, and much of the record the same.
 
     Registries hold such pairs where two systems were joined, and simulators write a person again who died. In two
@@ -278,18 +281,37 @@ def same_person(events: pl.DataFrame, people: pl.DataFrame) -> list[tuple[int, i
     Args:
         events: subject_id, time, code of the persons, coded events only.
         people: `People.table` of the same persons.
+
+    Returns:
+        Columns one and other, the smaller id first.
     """
     key = ["born", "gender"]
     twins = people.filter(pl.col("exact"), pl.col("gender").is_not_null())
-    twins = twins.filter(pl.struct(key).is_duplicated()).select("subject_id", *key)
-    rows = events.join(twins, on="subject_id").select("subject_id", *key, "time", "code").unique()
-    size = dict(rows.group_by("subject_id").len().iter_rows())
-    both = rows.join(rows, on=[*key, "time", "code"], suffix="_other").filter(
+    twins = twins.filter(pl.struct(key).is_duplicated()).select(
+        "subject_id", twin=pl.struct(key).rank("dense")
+    )
+    if twins.is_empty():
+        return pl.DataFrame(schema={"one": pl.Int64, "other": pl.Int64})
+    twin = pl.col("subject_id").replace_strict(
+        *twins.get_columns(), default=None, return_dtype=twins["twin"].dtype
+    )
+    rows = events.select("subject_id", "time", "code", twin=twin).drop_nulls("twin")
+    # Few events are anybody else's too: by a hash they are found quickly, and only they are compared.
+    mark = pl.col("time").hash(1) ^ pl.col("code").hash(2) ^ pl.col("twin").hash(3)
+    marks = rows.select(mark).to_series()
+    ordered = marks.sort()
+    alike = rows.filter(marks.is_in(ordered.filter(ordered == ordered.shift(1)).implode())).unique()
+    both = alike.join(alike, on=["twin", "time", "code"], suffix="_other").filter(
         pl.col("subject_id") < pl.col("subject_id_other")
     )
-    shared = both.group_by("subject_id", "subject_id_other").len().sort("subject_id", "subject_id_other")
-    return [
-        (one, other)
-        for one, other, n in shared.iter_rows()
-        if n >= max(AT_LEAST, SHARED * min(size[one], size[other]))
-    ]
+    shared = both.group_by(one="subject_id", other="subject_id_other").len().sort("one", "other")
+    shared = shared.filter(pl.col("len") >= AT_LEAST)
+    asked = pl.concat([shared["one"], shared["other"]]).unique()
+    size = (
+        rows.filter(pl.col("subject_id").is_in(asked.implode())).unique().group_by("subject_id").len("size")
+    )
+    for name in ("one", "other"):
+        size_of = size.rename({"subject_id": name, "size": f"size_{name}"})
+        shared = shared.join(size_of, on=name, how="left", maintain_order="left")
+    enough = pl.col("len") >= SHARED * pl.min_horizontal("size_one", "size_other")
+    return shared.filter(enough).select("one", "other")

@@ -51,6 +51,11 @@ STAGED: Final[dict[str, pl.DataType]] = {
     "ref_high": pl.Float64(),
     "operator": pl.Int64(),
 }
+#: Text -> the rows in which it is asked for; where it is not, it is left out, since texts are what takes time and room.
+_ASKED: Final = {
+    "source_value": pl.col("concept") == 0,
+    "value_source": pl.col("number").is_null() | ~pl.col("number").is_finite(),
+}
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,7 @@ TABLES: Final = (
     Table("observation_period", "observation period start", "observation_period_start_date",
           fixed="OBSERVATION_PERIOD//START", begins=True),
     _coded("visit_occurrence", "visit", "visit_start"),
+    _coded("visit_detail", "visit_detail", "visit_detail_start"),
     _coded("condition_occurrence", "condition", "condition_start"),
     _coded("drug_exposure", "drug", "drug_exposure_start"),
     _coded("procedure_occurrence", "procedure", "procedure"),
@@ -118,8 +124,10 @@ TABLES: Final = (
     _coded("measurement", "measurement", "measurement", **_VALUE, ref_low="range_low", ref_high="range_high",
            operator="operator_concept_id"),
     _coded("observation", "observation", "observation", **_VALUE, text="value_as_string"),
-    Table("note", "note", "note_date", {"id": "note_id", "concept": "note_class_concept_id", "text": "note_text"},
-          "note_datetime"),
+    Table("note", "note", "note_date", {"id": "note_id", "concept": "note_class_concept_id",
+          "source_concept": "note_type_concept_id", "text": "note_text"}, "note_datetime"),
+    Table("visit_detail", "visit_detail end", "visit_detail_end_date", {"id": "visit_detail_id"},
+          "visit_detail_end_datetime", fixed="VISIT_DETAIL//END", optional=True),
     Table("visit_occurrence", "visit end", "visit_end_date", {"id": "visit_occurrence_id"},
           "visit_end_datetime", fixed="VISIT//END", optional=True),
     Table("death", "cause of death", "death_date", {"concept": "cause_concept_id",
@@ -243,8 +251,17 @@ def stage(file: Path, table: Table) -> pl.LazyFrame:
             wrong.append((column, bad))
     zero = [name for name in made if name.endswith("concept")]
     made |= {name: made[name].fill_null(0) for name in zero}
-    bad = pl.coalesce(pl.when(where).then(pl.lit(name)) for name, where in wrong if name)
-    return frame.select(*(made[name].alias(name) for name in STAGED), bad.alias("bad"))
+    possible: list[pl.Expr] = [
+        pl.when(where).then(pl.lit(name)) for name, where in wrong if where is not None
+    ]
+    bad = pl.coalesce(possible or [pl.lit(None, pl.String)])
+    rows = frame.select(*(made[name].alias(name) for name in STAGED), bad.alias("bad"))
+    texts = [name for name, dtype in STAGED.items() if dtype == pl.String()]
+    return (
+        rows.with_columns(pl.when(asked).then(name).alias(name) for name, asked in _ASKED.items())
+        .with_columns(pl.col(texts).str.strip_chars())
+        .with_columns(pl.when(pl.col(name) != "").then(name).alias(name) for name in texts)
+    )
 
 
 def need(file: Path, held: list[str], columns: tuple[str, ...]) -> None:
@@ -382,11 +399,23 @@ def _whole(text: pl.Expr) -> pl.Expr:
     return text.str.replace(r"\.0+$", "").cast(pl.Int64, strict=False)
 
 
-def _read(held: pl.Schema, column: str, dtype: pl.DataType) -> tuple[pl.Expr, pl.Expr]:
-    """Give a column in a type, and where it holds something that is not of that type."""
+_WHOLE = (pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64(), pl.UInt8(), pl.UInt16(), pl.UInt32())
+_SURE: Final[dict[pl.DataType, tuple[pl.DataType, ...]]] = {  # types of which every value can be read
+    pl.Int64(): _WHOLE,
+    pl.Float64(): (*_WHOLE, pl.Float32(), pl.Float64()),
+    pl.Datetime("us"): (pl.Date(), pl.Datetime("us"), pl.Datetime("ms")),
+}
+
+
+def _read(held: pl.Schema, column: str, dtype: pl.DataType) -> tuple[pl.Expr, pl.Expr | None]:
+    """Give a column in a type, and where it holds something that is not of that type; None where it cannot."""
     if column not in held:
-        return pl.lit(None, dtype=dtype), pl.lit(False)
+        return pl.lit(None, dtype=dtype), None
     value = pl.col(column)
+    if dtype == pl.String():
+        return value.cast(dtype, strict=False), None
+    if held[column] in _SURE[dtype]:
+        return value.cast(dtype), None
     if held[column] == pl.String():
         value = value.str.strip_chars()
         value = pl.when(value != "").then(value)

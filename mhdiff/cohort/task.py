@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import yaml
 
-from mhdiff.cohort.outcome import Outcome
+from mhdiff.cohort.outcome_question import Outcome
 from mhdiff.config import find
 from ontology.errors import InputError
 
@@ -144,8 +144,13 @@ class Task:
                 outcome = Outcome.from_dict(content["outcome"])
             except ValueError as error:
                 check.fail(str(error), "See docs/omop.md")
-            if len(classes) != 2:
+            own = tuple(outcome.classes) if outcome else ()
+            if not own and len(classes) != 2:
                 check.fail("a task with an 'outcome' has two classes: without it and with it")
+            if own and own != classes:
+                check.fail(
+                    "'outcome.classes' must name the classes of the task, in their order", "See docs/omop.md"
+                )
         hidden = dict.fromkeys([*concepts, *(outcome.concepts if outcome else ())])
         return cls(
             name=str(content["name"]),
@@ -156,7 +161,10 @@ class Task:
             blinded=Blinded(
                 tuple(hidden),
                 check.strings(blinded.get("words") or [], "blinded.words"),
-                check.strings(blinded.get("codes") or [], "blinded.codes"),
+                (
+                    *check.strings(blinded.get("codes") or [], "blinded.codes"),
+                    *(outcome.hidden if outcome else ()),
+                ),
             ),
             merge={str(k): str(v) for k, v in merge.items()},
             exclude=exclude,

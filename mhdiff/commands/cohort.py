@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from mhdiff import console
-from mhdiff.commands import Verb, audit
+from mhdiff.commands import Verb, audit, where
 from ontology.errors import InputError
 
 
@@ -18,7 +19,11 @@ def _configure_import(parser: argparse.ArgumentParser) -> None:
     from mhdiff.cohort.adapters import KINDS
 
     parser.add_argument("kind", metavar="KIND", help=f"kind of the source: {', '.join(KINDS)}")
-    parser.add_argument("source", metavar="SOURCE", help="the source's folder, or the manifest")
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="the source's folder, the manifest, or (omop) a database's SQLAlchemy URL",
+    )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write the cohort to")
     parser.add_argument(
         "--ranges",
@@ -39,28 +44,45 @@ def _configure_import(parser: argparse.ArgumentParser) -> None:
         "--volume", choices=("T1", "T1_brain"), help="which T1 image (uk-biobank); T1 where not given"
     )
     parser.add_argument(
-        "--images", metavar="FILE", help="table of images to add (meds): subject_id, time, path, modality"
+        "--images",
+        metavar="FILE",
+        help="table of images to add: subject_id (meds) or person_id (omop), time, path, modality",
+    )
+    parser.add_argument(
+        "--schema",
+        metavar="NAMES",
+        help="schemas of a database that hold the tables (omop), with commas between",
     )
     parser.add_argument("--columns", metavar="FILE", help="what the columns are (manifest): YAML")
     parser.add_argument(
         "--max-bad", default="1%", metavar="N|P%",
         help="stop if more broken rows are refused: a count, or per cent of the rows of a file (default: 1%%)",
     )  # fmt: skip
+    where.configure_shards(parser)
     _json(parser)
 
 
 def _import(args: argparse.Namespace) -> None:
-    from mhdiff.cohort.adapters import adapter
+    from mhdiff.cohort.adapters import DATABASES, adapter
+    from mhdiff.cohort.omop_sql import is_url, shown
     from mhdiff.cohort.refused import MaxBad
 
     max_bad = MaxBad.parse(args.max_bad)
     files = {name: getattr(args, name) for name in ("ranges", "columns", "images", "loinc")}
-    words = {name: getattr(args, name) for name in ("split", "volume")}
-    options = {name: Path(value) for name, value in files.items() if value is not None}
+    words = {name: getattr(args, name) for name in ("split", "volume", "schema")}
+    options: dict[str, Any] = {name: Path(value) for name, value in files.items() if value is not None}
     options |= {name: value for name, value in words.items() if value is not None}
+    if (on := where.mapper(args)) is not None:
+        options["on"] = on
     run = adapter(args.kind, options)
-    with console.steps(f"reading {args.source}"):
-        report = run(Path(args.source), Path(args.out), max_bad=max_bad, **options)
+    database = is_url(args.source)
+    if database and args.kind not in DATABASES:
+        raise InputError(
+            f"the cohort adapter '{args.kind}' reads no database", remedy=f"These do: {', '.join(DATABASES)}"
+        )
+    source = args.source if database else Path(args.source)
+    with console.steps(f"reading {shown(args.source)}"):
+        report = run(source, Path(args.out), max_bad=max_bad, **options)
     console.say(f"wrote {args.out}; this report is in metadata/import_report.json")
     if args.json:
         console.out_json(report.to_dict())

@@ -1,4 +1,4 @@
-"""The options that say where cells are trained: in processes here, under Ray, or as a Slurm array."""
+"""The options that say where work is done: cells and shards here or under Ray, cells as a Slurm array too."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ontology.errors import InputError
 if TYPE_CHECKING:
     from mhdiff.ablate.clusters import Runner
     from mhdiff.ablate.config import Ablation
+    from mhdiff.mapped import Mapper
 
 
 def configure(parser: argparse.ArgumentParser, what: str = "cells", dry: bool = True) -> None:
@@ -34,9 +35,7 @@ def configure(parser: argparse.ArgumentParser, what: str = "cells", dry: bool = 
         default="here",
         help=f"where {what} are trained (default here)",
     )
-    parser.add_argument(
-        "--address", help="of the Ray cluster, or auto for this machine's; by default one is started here"
-    )
+    _address(parser)
     parser.add_argument(
         "--gpus", type=float, default=0, help=f"GPUs that one of the {what} takes under Ray (default 0)"
     )
@@ -51,6 +50,49 @@ def configure(parser: argparse.ArgumentParser, what: str = "cells", dry: bool = 
         parser.add_argument(
             "--dry-run", action="store_true", help="say which trainings would be started, and start none"
         )
+
+
+def _address(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--address", help="of the Ray cluster, or auto for this machine's; by default one is started here"
+    )
+
+
+def configure_shards(parser: argparse.ArgumentParser, *, gpus: bool = False) -> None:
+    """Add the options of a verb whose steps are done shard by shard.
+
+    Args:
+        parser: The verb's parser.
+        gpus: Whether a shard may take GPUs.
+    """
+    parser.add_argument(
+        "--on", choices=["here", "ray"], default="here", help="where the shards are made (default here)"
+    )
+    _address(parser)
+    if gpus:
+        parser.add_argument(
+            "--gpus", type=float, default=0, help="GPUs that a shard takes under Ray (default 0)"
+        )
+
+
+def mapper(arguments: argparse.Namespace) -> Mapper | None:
+    """Give what runs the shards; None for here.
+
+    Args:
+        arguments: The parsed options.
+
+    Raises:
+        InputError: If the options do not fit together, or Ray is not installed.
+    """
+    from mhdiff.mapped import on_ray
+
+    gpus = getattr(arguments, "gpus", 0)
+    if arguments.on == "ray":
+        return on_ray(arguments.address, gpus=gpus)
+    for option, given in (("--address", arguments.address), ("--gpus", gpus)):
+        if given:
+            raise InputError(f"{option} goes with --on ray", remedy="Add --on ray, or leave it out")
+    return None
 
 
 def runner(arguments: argparse.Namespace) -> Runner:

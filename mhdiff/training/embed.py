@@ -3,6 +3,9 @@
 A run's encoders are trained: their latents z_m are written. Without a run there is nothing trained, and only modalities
 whose network is pretrained and frozen are written, as the features that stand before their projection; the others are
 encoded as ever when training from the folder. Shards that are there are kept when the same command starts again.
+
+A shard's batches are the same wherever it is encoded, so that shards may be encoded by many machines that see the same
+files: each opens the run or configuration once, and writes whole files.
 """
 
 from __future__ import annotations
@@ -15,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mhdiff import console
 from mhdiff.encoders.base import Encoder
-from mhdiff.training.cli import parse
+from mhdiff.mapped import Mapper
 from mhdiff.training.data import MultimodalData
+from mhdiff.training.embed_shard import Shard, Source, embed_shard, encode
 from mhdiff.training.embeddings import (
     FORMAT,
     MARKER,
@@ -32,33 +36,36 @@ from mhdiff.training.embeddings import (
     write_shard,
 )
 from mhdiff.training.module import Diagnosis
-from mhdiff.training.progress import quiet
-from mhdiff.training.run import fit, open_run
+from mhdiff.training.run import fit
 from ontology.errors import InputError
 from ontology.files import sha256
 
 SHARD = 2048
 
 
-def embed_run(run: str | Path, out: str | Path, modalities: Sequence[str] | None = None) -> Path:
+def embed_run(
+    run: str | Path, out: str | Path, modalities: Sequence[str] | None = None, on: Mapper | None = None
+) -> Path:
     """Write what a finished run's encoders give.
 
     Args:
         run: Its folder.
         out: The folder to write or to go on with.
         modalities: Which; None for all.
+        on: What runs the shards elsewhere; None encodes them here.
 
     Raises:
         InputError: If the run cannot be opened, was itself trained from embeddings, or `out` holds something else.
     """
-    module, data = open_run(run)
+    source = Source(str(run))
+    module, data = source.open()
     if data.stored is not None:
         raise InputError(
             "the run was trained from embeddings and has no encoders of its own",
             path=run,
             remedy=f"Give the run or configuration that wrote {data.embeddings_path}",
         )
-    return write(module, data, Path(out), modalities or data.modalities)
+    return write(module, data, Path(out), modalities or data.modalities, on=on, source=source)
 
 
 def embed_cell(config: Path, overrides: list[str], out: Path) -> None:
@@ -74,24 +81,25 @@ def embed_cell(config: Path, overrides: list[str], out: Path) -> None:
     shutil.rmtree(run / "checkpoints", ignore_errors=True)
 
 
-def embed_config(arguments: Sequence[str], out: str | Path, modalities: Sequence[str] | None = None) -> Path:
+def embed_config(
+    arguments: Sequence[str],
+    out: str | Path,
+    modalities: Sequence[str] | None = None,
+    on: Mapper | None = None,
+) -> Path:
     """Write what the frozen pretrained encoders of a configuration give.
 
     Args:
         arguments: Options as of `mhdiff fit`.
         out: The folder to write or to go on with.
         modalities: Which; None for all whose encoder is frozen.
+        on: What runs the shards elsewhere; None encodes them here.
 
     Raises:
         InputError: If none is frozen, one that is named is not, or `out` holds something else.
     """
-    quiet()
-    cli = parse(arguments)
-    data, module = cli.datamodule, cli.model
-    data.prepare_data()
-    data.setup()
-    module.build(data.spec)
-    module.eval()
+    source = Source(arguments=tuple(arguments))
+    module, data = source.open()
     frozen = [name for name, encoder in module.net.encoders.items() if encoder.frozen]
     wrong = [name for name in modalities or [] if name not in frozen]
     if wrong or not frozen:
@@ -100,11 +108,18 @@ def embed_config(arguments: Sequence[str], out: str | Path, modalities: Sequence
             "frozen: what it gives says nothing",
             remedy="Train it first and give the run: mhdiff embed RUN --out DIR",
         )
-    return write(module, data, Path(out), modalities or frozen)
+    return write(module, data, Path(out), modalities or frozen, on=on, source=source)
 
 
 def write(
-    module: Diagnosis, data: MultimodalData, out: Path, modalities: Sequence[str], shard: int = SHARD
+    module: Diagnosis,
+    data: MultimodalData,
+    out: Path,
+    modalities: Sequence[str],
+    shard: int = SHARD,
+    *,
+    on: Mapper | None = None,
+    source: Source | None = None,
 ) -> Path:
     """Write shards, or those of them that are missing.
 
@@ -114,6 +129,8 @@ def write(
         out: The folder.
         modalities: Which modalities.
         shard: Samples a shard.
+        on: What runs the shards elsewhere; None encodes them here.
+        source: Where module and data come from; needed with `on`.
 
     Returns:
         The folder.
@@ -138,38 +155,21 @@ def write(
     missing = [i for i in range(facts["shards"]) if not shard_path(out, i).is_file()]
     if kept := facts["shards"] - len(missing):
         console.say(f"{out}: going on after {kept} of {facts['shards']} shards")
-    for number in console.progress(missing, f"embedding {len(ids)} samples", total=len(missing)):
-        rows = _encode(module, data, ids[number * shard : (number + 1) * shard], modalities, device)
-        write_shard(shard_path(out, number), rows)
+    what = f"embedding {len(ids)} samples"
+    if on is None:
+        for number in console.progress(missing, what, total=len(missing)):
+            rows = encode(module, data, ids[number * shard : (number + 1) * shard], modalities, device)
+            write_shard(shard_path(out, number), rows)
+    else:
+        assert source is not None
+        threads = torch.get_num_threads()
+        tasks = [Shard(source, out, tuple(modalities), number, shard, threads) for number in missing]
+        for _ in console.progress(on(embed_shard, tasks), what, total=len(tasks)):
+            continue
     files = {path.name: sha256(path) for path in (shard_path(out, i) for i in range(facts["shards"]))}
     write_facts(out, facts | {"finished": True, "files": files})
     console.say(f"{out}: {len(ids)} samples; {', '.join(modalities)}")
     return out
-
-
-def _encode(
-    module: Diagnosis,
-    data: MultimodalData,
-    ids: Sequence[int],
-    modalities: Sequence[str],
-    device: torch.device,
-) -> dict[str, Tensor]:
-    splits = data.samples["split"].unique().to_list()
-    dataset = data.dataset(splits, ids)
-    found: dict[str, list[Tensor]] = {name: [] for name in modalities}
-    with torch.inference_mode():
-        for _, made in dataset.batches(4 * data.batch_size):
-            batch = made.to(device)
-            for name in modalities:
-                encoder = module.net.encoders[name]
-                assert isinstance(encoder, Encoder)
-                found[name].append(encoder.features(batch.inputs[name]).float().cpu())
-    rows: dict[str, Tensor] = {"sample_id": dataset.sample_ids}
-    for name in modalities:
-        here = dataset.present[:, data.modalities.index(name)]
-        rows[f"present/{name}"] = here.clone()
-        rows[f"embedding/{name}"] = torch.where(here[:, None], torch.cat(found[name]), 0.0).contiguous()
-    return rows
 
 
 def _facts(module: Diagnosis, data: MultimodalData, modalities: Sequence[str]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ _MODALITY: Final = r"^[A-Za-z0-9_.-]+(//[A-Za-z0-9_.-]+)*$"
 
 
 def read_images(
-    file: Path, subjects: set[int], folder: Path, report: ImportReport
+    file: Path, subjects: set[int], folder: Path, report: ImportReport, key: str = "subject_id"
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Bring the images of a table into the cohort.
 
@@ -34,6 +34,7 @@ def read_images(
         subjects: The dataset's subjects.
         folder: The cohort that is being written.
         report: Filled.
+        key: Name of the column that says whose an image is.
 
     Returns:
         Their events, and path, subject_id, sha256 and source_line of each.
@@ -41,8 +42,10 @@ def read_images(
     Raises:
         InputError: If the table cannot be read or too many rows are refused.
     """
-    wanted = Wanted(dict.fromkeys(COLUMNS, "--images"), where="the command")
-    rows = read_rows(file, wanted, report).with_columns(stated(name).alias(name) for name in COLUMNS)
+    columns = (key, *COLUMNS[1:])
+    wanted = Wanted(dict.fromkeys(columns, "--images"), where="the command")
+    rows = read_rows(file, wanted, report).with_columns(stated(name).alias(name) for name in columns)
+    rows = rows.rename({key: "subject_id"})
     report.read["rows of images"] = rows.height
     number = pl.col("subject_id").cast(pl.Int64, strict=False)
     modality = pl.col("modality").str.strip_prefix("IMAGE//")
@@ -51,8 +54,8 @@ def read_images(
         number.alias("subject_id"), modality.alias("modality"), when.time.alias("moment")
     )
     for column, bad, reason, remedy in (
-        ("subject_id", number.is_null() | ~number.is_in(list(subjects)), "the subject is not in the dataset",
-         "Write the subject_id that data/ has"),
+        (key, number.is_null() | ~number.is_in(list(subjects)), "the subject is not in the dataset",
+         f"Write the {key} that the dataset has"),
         ("time", pl.col("moment").is_null(), "the time is none, or has a zone", "Write it as 2020-03-31 14:05"),
         ("path", pl.col("path").is_null(), "the row has no path", "Fill the cell"),
         ("modality", ~pl.col("modality").str.contains(_MODALITY), "the modality is no name", "Such as CXR//PA"),
@@ -69,7 +72,7 @@ def read_images(
 def _bring(
     rows: pl.DataFrame, file: Path, folder: Path, report: ImportReport
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    (folder / "images" / "added").mkdir()
+    (folder / "images" / "added").mkdir(parents=True, exist_ok=True)
     events, table = [], []
     for number, (line, subject, moment, path, modality) in enumerate(
         rows.select(LINE, "subject_id", "moment", "path", "modality").iter_rows()

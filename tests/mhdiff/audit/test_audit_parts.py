@@ -6,6 +6,7 @@ import pytest
 from scipy import sparse
 
 from mhdiff.audit import single_features
+from mhdiff.audit.hash_buckets import close_in_buckets, met
 from mhdiff.audit.label_words import plain
 from mhdiff.audit.near_images import SIDE, close, perceptual_hash, strangers
 from mhdiff.audit.near_notes import similar
@@ -74,6 +75,27 @@ def test_how_far_apart_strangers_are_sets_how_far_a_copy_may_be():
     assert strangers(alike[:20], np.arange(20)) == 0.0  # too few pairs to know
     one_copied = np.concatenate([alike, alike[:1]])
     assert strangers(one_copied, np.arange(61)) > 0.1
+
+
+def test_buckets_find_the_share_of_pairs_that_they_promise():
+    """And only true ones: copies, negatives, and nobody of the same part."""
+    rng = np.random.default_rng(0)
+    hashes = np.where(rng.random((1200, 1023)) > 0.5, 1, -1).astype(np.int8)
+    copies = hashes[:150] * np.where(rng.random((150, 1023)) < 0.12, -1, 1).astype(np.int8)
+    far = hashes[150:750] * np.where(rng.random((600, 1023)) < 0.24, -1, 1).astype(np.int8)
+    copies[:50] *= -1
+    every, parts = np.concatenate([hashes, copies, far]), np.repeat([0, 1], [1200, 750])
+    pairs = list(close_in_buckets(every, 0.3, parts))
+    found = {(i, j): distance for i, j, distance in pairs}
+    assert len(found) == len(pairs)
+    assert set(found) <= {(i, 1200 + i) for i in range(750)}
+    assert sum(i < 150 for i, _ in found) == 150
+    assert sum(i >= 150 for i, _ in found) / 600 == pytest.approx(met(0.24), abs=0.06)
+    exact = {(i, j): d for i, j, d in close(every, 0.3)}
+    assert all(exact[pair] == pytest.approx(d) for pair, d in found.items())
+    assert not list(close_in_buckets(every, 0.3, np.zeros(1950, np.int64)))
+    assert met(0.15) > 0.999
+    assert met(0.5) == pytest.approx(150 / 2**16, rel=0.01)
 
 
 def test_many_hashes_are_compared_across_blocks():

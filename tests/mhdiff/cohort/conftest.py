@@ -78,12 +78,20 @@ def whole_way(small_data: Path, small_config: Path, tmp_path: Path) -> Callable[
     """Take a cohort from validation to an evaluated model by the command line; gives metrics.json."""
 
     def go(
-        cohort: Path, task: Path | str, modalities: list[str], *more: str, ontology: str = ""
+        cohort: Path,
+        task: Path | str,
+        modalities: list[str],
+        *more: str,
+        ontology: str = "",
+        audited: bool = False,
     ) -> dict[str, Any]:
         ontology = ontology or str(small_data / "ontology")
         graph, run = str(tmp_path / "graph"), str(tmp_path / "run")
         assert main(["cohort", "validate", str(cohort)]) == 0
         assert main(["cohort", "info", str(cohort), "--task", str(task)]) == 0
+        if audited:
+            command = ["cohort", "audit", str(cohort), "--task", str(task), "--ontology", ontology]
+            assert main([*command, "--split", "fold:0/3"]) == 0
         command = ["graph", "build", "--ontology", ontology, "--cohort", str(cohort), "--task", str(task)]
         assert main([*command, "--out", graph]) == 0
         config = yaml.safe_load(small_config.read_text())

@@ -3,6 +3,8 @@
 import csv
 from pathlib import Path
 
+import polars as pl
+
 CONCEPT = [
     # concept_id, name, vocabulary, code
     (1, "Sinusitis", "SNOMED", "36971009"),
@@ -126,3 +128,11 @@ def write(folder: Path, content, suffix=".csv") -> Path:
             writer.writeheader()
             writer.writerows(rows)
     return folder
+
+
+def put(source, name, row, column, value):
+    """Change a value of a table that was written."""
+    file = source / f"{name}.csv"
+    frame = pl.read_csv(file, infer_schema=False)
+    changed = pl.when(pl.int_range(pl.len()) == row - 2).then(pl.lit(value)).otherwise(pl.col(column))
+    frame.with_columns(changed.alias(column)).write_csv(file)

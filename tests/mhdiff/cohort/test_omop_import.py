@@ -9,6 +9,7 @@ import omop_source
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
+from omop_source import put
 
 from mhdiff.cli import main
 from mhdiff.cohort import Cohort, omop
@@ -221,13 +222,6 @@ def cut_gzip(source, name):
     packed = gzip.compress((source / f"{name}.csv").read_bytes() * 50)
     (source / f"{name}.csv").unlink()
     (source / f"{name}.csv.gz").write_bytes(packed[: len(packed) - 12])
-
-
-def put(source, name, row, column, value):
-    file = source / f"{name}.csv"
-    frame = pl.read_csv(file, infer_schema=False)
-    changed = pl.when(pl.int_range(pl.len()) == row - 2).then(pl.lit(value)).otherwise(pl.col(column))
-    frame.with_columns(changed.alias(column)).write_csv(file)
 
 
 BAD = {

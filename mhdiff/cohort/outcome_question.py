@@ -1,0 +1,132 @@
+"""What is predicted, when, and how far ahead: the `outcome` of a task file, as `mhdiff.cohort.outcome` reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Final
+
+from mhdiff.cohort.outcome_classes import Recorded
+
+_MOST_DAYS: Final = 100_000  # 273 years; beyond the calendar nothing can be added
+_INDEX: Final = (
+    {"every_days"},
+    {"every_days", "since"},
+    {"date"},
+    {"event"},
+    {"event", "nth"},
+    {"event", "after_days"},
+    {"event", "nth", "after_days"},
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is predicted, when, and how far ahead.
+
+    Attributes:
+        concepts: SCTIDs; with their descendants they are the outcome, or a class of it.
+        horizon_days: Length of the window that is looked at.
+        every_days: Predict from the end of the history on, at steps of this length.
+        since: Of these steps, none before this day: records are thin before a hospital's system began, and then the
+            year tells who has an outcome.
+        event: Or at the nth time of an event whose code begins with one of these.
+        nth: Which one, from 1.
+        after_days: So long after that event.
+        day: Or at the beginning of this day.
+        history_days: Least time under observation before.
+        washout_days: Time before in which there may be no outcome; None for ever.
+        gap_days: Time after in which there may be none.
+        classes: Class -> what records it, the least severe first; empty where the outcome happens or does not.
+    """
+
+    concepts: tuple[int, ...]
+    horizon_days: float
+    every_days: float | None = None
+    since: date | None = None
+    event: tuple[str, ...] = ()
+    nth: int = 1
+    after_days: float = 0
+    day: date | None = None
+    history_days: float = 0
+    washout_days: float | None = None
+    gap_days: float = 0
+    classes: Mapping[str, Recorded] = field(default_factory=dict)
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """Codes whose events are blinded besides those of the concepts."""
+        return tuple(dict.fromkeys(code for own in self.classes.values() for code in own.hidden))
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Outcome:
+        """Make an outcome of plain data.
+
+        Args:
+            content: The mapping as in the YAML file.
+
+        Raises:
+            ValueError: If a key is unknown, missing or of the wrong kind; the message says which.
+        """
+        known = ("concepts", "classes", "index", "horizon_days", "history_days", "washout_days", "gap_days")
+        if not isinstance(content, dict):
+            raise ValueError("'outcome' must be a mapping")
+        if unknown := [str(key) for key in content if key not in known]:
+            raise ValueError(f"'outcome' has the unknown key '{unknown[0]}'; it knows {', '.join(known)}")
+        classes = _classes(content)
+        concepts = content.get("concepts")
+        if classes:
+            concepts = [concept for own in classes.values() for concept in own.concepts]
+        elif not isinstance(concepts, list) or not concepts or not all(type(c) is int for c in concepts):
+            raise ValueError("'outcome.concepts' must list SCTIDs as whole numbers")
+        index = content.get("index")
+        if not isinstance(index, dict) or set(index) not in _INDEX:
+            raise ValueError(
+                "'outcome.index' must be {every_days: N, since: DAY}, {event: [PREFIX], nth: N, after_days: N} or "
+                "{date: DAY}"
+            )
+        event, nth, day = index.get("event"), index.get("nth", 1), index.get("date")
+        prefixes = event if isinstance(event, list) else []
+        if "event" in index and (not prefixes or not all(isinstance(p, str) and p for p in prefixes)):
+            raise ValueError("'outcome.index.event' must list prefixes of codes")
+        if type(nth) is not int or nth < 1:
+            raise ValueError("'outcome.index.nth' must be a whole number from 1")
+        for key in ("date", "since"):
+            if key in index and type(index[key]) is not date:
+                raise ValueError(f"'outcome.index.{key}' must be a day such as 2015-01-01")
+        washout = content.get("washout_days")
+        return cls(
+            tuple(concepts or ()),
+            _days(content.get("horizon_days"), "horizon_days", positive=True),
+            every_days=_days(index["every_days"], "index.every_days", positive=True)
+            if "every_days" in index
+            else None,
+            since=index.get("since"),
+            event=tuple(prefixes),
+            nth=nth,
+            after_days=_days(index.get("after_days", 0), "index.after_days"),
+            day=day,
+            history_days=_days(content.get("history_days", 0), "history_days"),
+            washout_days=None if washout is None else _days(washout, "washout_days"),
+            gap_days=_days(content.get("gap_days", 0), "gap_days"),
+            classes=classes,
+        )
+
+
+def _classes(content: dict[str, Any]) -> dict[str, Recorded]:
+    given = content.get("classes")
+    if given is None:
+        return {}
+    if "concepts" in content:
+        raise ValueError("'outcome' has 'concepts' or 'classes', not both")
+    if not isinstance(given, dict) or len(given) < 2:
+        raise ValueError("'outcome.classes' must map two or more classes to what records them")
+    return {str(name): Recorded.from_dict(own, str(name)) for name, own in given.items()}
+
+
+def _days(value: Any, name: str, *, positive: bool = False) -> float:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 <= value <= _MOST_DAYS or (positive and value == 0):
+        raise ValueError(f"'outcome.{name}' must be a number of days{' above 0' if positive else ''}")
+    return float(value)

@@ -1,0 +1,86 @@
+"""An import in steps that may run anywhere and in any order, and the same bytes from all of it."""
+
+import sys
+
+import omop_source
+import pytest
+
+from mhdiff import mapped
+from mhdiff.cli import main
+from mhdiff.cohort import omop
+from mhdiff.cohort.omop import import_omop
+from ontology.errors import InputError
+from tests.elsewhere import backwards, content, two_nodes
+
+
+@pytest.fixture
+def source(tmp_path, monkeypatch):
+    monkeypatch.setattr(omop, "ROWS_A_SHARD", 7)
+    return omop_source.write(tmp_path / "cdm", omop_source.tables())
+
+
+@pytest.fixture
+def here(tmp_path, source):
+    import_omop(source, tmp_path / "here")
+    found = content(tmp_path / "here")
+    assert sum(name.startswith("data/") for name in found) > 1
+    return found
+
+
+def test_steps_in_another_order_and_in_threads_give_the_same_bytes(tmp_path, source, here):
+    import_omop(source, tmp_path / "there", on=backwards)
+    assert content(tmp_path / "there") == here
+    import_omop(source, tmp_path / "threads", on=lambda step, tasks: mapped.here(step, tasks, workers=2))
+    assert content(tmp_path / "threads") == here
+
+
+def test_a_step_that_was_done_already_is_not_done_again(tmp_path, source, here, monkeypatch):
+    """So does a cluster, where a machine is thought dead that is not."""
+
+    def twice(step, tasks):
+        for task in tasks:
+            step(task)
+            step(task)
+            yield task
+
+    import_omop(source, tmp_path / "twice", on=twice)
+    assert content(tmp_path / "twice") == here
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_a_step_raises_ends_it(workers):
+    def step(task):
+        if task == 3:
+            raise InputError("three is wrong")
+
+    done = []
+    with pytest.raises(InputError, match="three"):
+        done.extend(mapped.here(step, range(100), workers=workers))
+    assert done == [0, 1, 2]
+
+
+def test_options_that_do_not_fit_are_refused(tmp_path, source, capsys, monkeypatch):
+    given = ["cohort", "import", "omop", str(source), "--out", str(tmp_path / "out")]
+    assert main([*given, "--address", "auto"]) == 2
+    assert "--address goes with --on ray" in capsys.readouterr().err
+    other = ["cohort", "import", "hannover", str(source), "--out", str(tmp_path / "out")]
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert main([*given, "--on", "ray"]) == 2
+    assert "ray is not installed" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert main([*other, "--on", "ray"]) == 2
+    assert "'hannover' has no --on. These have: omop" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_two_nodes_of_ray_give_the_same_bytes(tmp_path, source, here, capsys):
+    given = ["cohort", "import", "omop", str(source), "--on", "ray", "--out"]
+    with two_nodes():
+        assert main([*given, str(tmp_path / "there")]) == 0
+        assert content(tmp_path / "there") == here
+        file = source / "DRUG_EXPOSURE.csv"
+        file.write_text(file.read_text().replace("drug_concept_id", "drug"))
+        assert main([*given, str(tmp_path / "refused")]) == 2
+    assert "DRUG_EXPOSURE.csv, line 1, column 'drug_concept_id'" in capsys.readouterr().err
+    assert not (tmp_path / "refused").exists()
