@@ -136,7 +136,9 @@ def make(task: Make) -> None:
     work = task.folder / ".work"
     people = pl.scan_parquet(work / "people.parquet").filter(pl.col("shard") == task.shard).collect()
     concepts = pl.read_parquet(work / "concepts.parquet")
-    told, coded, fixed = [], [], []
+    told: list[pl.DataFrame] = []
+    coded: list[tuple[int, pl.DataFrame]] = []  # by the table's place
+    fixed: list[tuple[int, pl.DataFrame]] = []
     for rank, table in enumerate(TABLES):
         files = [one.rows(task.shard) for one in task.deals if one.rank == rank]
         staged = pl.concat(

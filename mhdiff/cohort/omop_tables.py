@@ -248,7 +248,9 @@ def stage(file: Path, table: Table) -> pl.LazyFrame:
             wrong.append((column, bad))
     zero = [name for name in made if name.endswith("concept")]
     made |= {name: made[name].fill_null(0) for name in zero}
-    possible = [pl.when(where).then(pl.lit(name)) for name, where in wrong if where is not None]
+    possible: list[pl.Expr] = [
+        pl.when(where).then(pl.lit(name)) for name, where in wrong if where is not None
+    ]
     bad = pl.coalesce(possible or [pl.lit(None, pl.String)])
     rows = frame.select(*(made[name].alias(name) for name in STAGED), bad.alias("bad"))
     texts = [name for name, dtype in STAGED.items() if dtype == pl.String()]
