@@ -137,7 +137,7 @@ def make(task: Make) -> None:
     people = pl.scan_parquet(work / "people.parquet").filter(pl.col("shard") == task.shard).collect()
     concepts = pl.read_parquet(work / "concepts.parquet")
     told: list[pl.DataFrame] = []
-    coded: list[tuple[int, pl.DataFrame]] = []
+    coded: list[tuple[int, pl.DataFrame]] = []  # by the table's place
     fixed: list[tuple[int, pl.DataFrame]] = []
     for rank, table in enumerate(TABLES):
         files = [one.rows(task.shard) for one in task.deals if one.rank == rank]
