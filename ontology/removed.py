@@ -1,8 +1,8 @@
 """What de-identification has taken out of a text: no word, whoever reads it.
 
-    ___                  MIMIC-IV and MIMIC-CXR
-    [**Name 12**]        MIMIC-III
-    [DATE], [NAME] ...   ours (`mhdiff.cohort.deidentify`)
+___                  MIMIC-IV and MIMIC-CXR
+[**Name 12**]        MIMIC-III
+[DATE], [NAME] ...   ours (`mhdiff.cohort.deidentify`)
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from typing import Final
 
 #: Kind of an identifier -> what stands in its place.
 PLACEHOLDERS: Final = {
-    kind: f"[{kind.upper()}]"
-    for kind in ("date", "age", "id", "phone", "mail", "url", "address", "name")
+    kind: f"[{kind.upper()}]" for kind in ("date", "age", "id", "phone", "mail", "url", "address", "name")
 }
 #: What others have removed; they leave no word that says what it was.
 FOREIGN: Final = re.compile(r"_{3,}|\[\*\*.*?\*\*\]", re.DOTALL)

@@ -6,17 +6,22 @@ import re
 from typing import Final
 
 _LABEL: Final = (
-    r"(?:MRN|medical record(?: number)?|record|(?:patient|hospital|member|insurance|policy|account|case|device|serial|"
-    r"licen[cs]e|certificate|encounter|visit|study|specimen|subject)(?: (?:id|number|no))|ID|accession(?: (?:number|no))?|"
+    r"(?:MRN|medical record(?: number)?|record|"
+    r"(?:patient|hospital|member|insurance|policy|account|case|device|serial|"
+    r"licen[cs]e|certificate|encounter|visit|study|specimen|subject)(?: (?:id|number|no))|ID|"
+    r"accession(?: (?:number|no))?|"
     r"acc(?: (?:no|number))?|SSN|social security(?: number)?|NHS(?: (?:no|number))?|NPI|DEA|"
     r"Fallnummer|Patientennummer|Versichertennummer|PID)"
 )
 #: Behind a number of these it is a count of something, or a code of a vocabulary.
-_COUNTED: Final = r"(?!\s*(?:units?|IU|I\.U\.|U|E|IE|copies|cells|CFU|mg|mcg|µg|g|ml|mL|k?cal|per|/)\b|\s*/|[.,]\d|%)"
+_COUNTED: Final = (
+    r"(?!\s*(?:units?|IU|I\.U\.|U|E|IE|copies|cells|CFU|mg|mcg|µg|g|ml|mL|k?cal|per|/)\b|\s*/|[.,]\d|%)"
+)
 IDS: Final = tuple(
     re.compile(pattern)
     for pattern in (
-        rf"(?i:\b{_LABEL})\.?\s*(?:#|:|=|\bis\b|№)*\s*(?P<it>(?=[\w/-]*\d[\w/-]*\d)[A-Za-z0-9](?:[\w/-]*\w)?(?: \d{{2,}}\b)*)",
+        rf"(?i:\b{_LABEL})\.?\s*(?:#|:|=|\bis\b|№)*\s*(?P<it>"
+        r"(?=[\w/-]*\d[\w/-]*\d)[A-Za-z0-9](?:[\w/-]*\w)?(?: \d{2,}\b)*)",
         r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])",
         r"(?<![\w-])\d{3} \d{3} \d{4}(?![\w-])",
         rf"(?<!SNOMED )(?<!SCTID )(?<!LOINC )(?<!RxNorm )(?<![\w.,/-])\d{{7,}}(?![\w-]){_COUNTED}",
@@ -43,17 +48,20 @@ URLS: Final = tuple(
     for pattern in (
         r"\b(?:https?|ftp)://[^\s<>\"')\]]*[\w/]",
         rf"\bwww\.{_HOST}[a-z]{{2,}}(?:/[^\s<>\"')\]]*[\w/])?",
-        rf"(?<![\w@.-]){_HOST}(?:com|org|net|edu|gov|mil|info|io|de|uk|eu|fr|ch|at|ca|au)\b(?:/[^\s<>\"')\]]*[\w/])?",
+        rf"(?<![\w@.-]){_HOST}(?:com|org|net|edu|gov|mil|info|io|de|uk|eu|fr|ch|at|ca|au)\b"
+        r"(?:/[^\s<>\"')\]]*[\w/])?",
         r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w.])",
     )
 )
 
 _WAY: Final = (
-    r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Drive|Dr|Lane|Ln|Court|Ct|Place|Pl|Terrace|Way|Circle|Crescent|"
+    r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Drive|Dr|Lane|Ln|Court|Ct|Place|Pl|Terrace|Way|Circle|"
+    r"Crescent|"
     r"Close|Highway|Hwy|Parkway|Square|Row|Mews)"
 )
 _STATE: Final = (
-    "A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[AEINOST]|N[CDEHJMVY]|O[HKR]|RI|S[CD]|T[NX]|UT|V[AT]|W[AIVY]"
+    "A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[AEINOST]|N[CDEHJMVY]|O[HKR]|RI|S[CD]|T[NX]|UT|V[AT]|"
+    "W[AIVY]"
 )
 _TOWN: Final = r"[A-Z][a-zà-ÿ]+(?:[ -][A-Z][a-zà-ÿ]+){0,2}"
 ADDRESSES: Final = tuple(

@@ -1,7 +1,7 @@
 """Dates finer than a year, and ages over 89, as written in English and German notes.
 
-A year alone stays, as do ages up to 89 and times of day: the limits of the HIPAA Safe Harbor rule, 45 CFR 164.514(b)(2).
-What has a date's form and a dose's unit behind it, such as "10/12/20 units", is none.
+A year alone stays, as do ages up to 89 and times of day: the limits of the HIPAA Safe Harbor rule,
+45 CFR 164.514(b)(2). What has a date's form and a dose's unit behind it, such as "10/12/20 units", is none.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ _CLOCK: Final = r"(?:[T ]\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)"
 _DOSE: Final = r"(?!\s*(?:mg|mcg|µg|g|ml|mL|IU|I\.U\.|units?|U|E|IE|%|mmHg|mmol|tabs?|tablets?|puffs?)\b)"
 _EDGE: Final = r"(?<![\w/.-])"
 _END: Final = r"(?![\w/-]|\.\d)"
-_ON: Final = (
-    r"(?:on|since|until|till|dated|admitted|discharged|seen|through|am|vom|seit|bis)(?: on| the)?"
-)
+_ON: Final = r"(?:on|since|until|till|dated|admitted|discharged|seen|through|am|vom|seit|bis)(?: on| the)?"
 
 DATES: Final = tuple(
     re.compile(pattern)
@@ -49,7 +47,8 @@ _TENS: Final = (
 AGES: Final = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        rf"(?<![\w./-])(?P<it>{_OLD}|{_TENS})(?=(?:[ -]?(?:years?|yrs?)[ -]?old|[ -]?y\.?/?o\b|[ -]?jährig|[ -]?Jahre alt))",
+        rf"(?<![\w./-])(?P<it>{_OLD}|{_TENS})"
+        r"(?=(?:[ -]?(?:years?|yrs?)[ -]?old|[ -]?y\.?/?o\b|[ -]?jährig|[ -]?Jahre alt))",
         rf"\b(?:age[d]?|alter)(?: of)?:? (?P<it>{_OLD}|{_TENS})\b(?!\s*(?:days?|weeks?|months?|hours?|min))",
         rf"(?<![\w./-])(?P<it>{_OLD})(?= ?[MF]\b(?! ?\d))",
         r"\b(?:his|her|their) (?:early |mid[- ]|late )?(?P<it>90s|nineties)\b",

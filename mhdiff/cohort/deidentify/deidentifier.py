@@ -1,8 +1,8 @@
 """The text with every identifier replaced by the placeholder of its kind, and how many were.
 
-A placeholder is not as long as what it replaces. It needs not be: notes are de-identified before anything reads them, so
-that mentions, tokens and explanations all speak of places in the text that the model sees, and nobody keeps places in
-the one before. A text that is de-identified twice is the same.
+A placeholder is not as long as what it replaces. It need not be: notes are de-identified before anything reads them,
+so that mentions, tokens and explanations all speak of places in the text that the model sees, and nobody keeps places
+in the one before. A text that is de-identified twice is the same.
 """
 
 from __future__ import annotations

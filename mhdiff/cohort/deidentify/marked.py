@@ -1,10 +1,10 @@
-"""How much of what is marked in notes is found:
+"""How much of what is marked in notes is found.
 
     recall    = marked identifiers of which no letter and no digit is left / marked identifiers
     precision = replaced places that touch a marked identifier / replaced places
 
-each by kind, with the 95 % interval of Wilson (1927). The interval takes identifiers for independent; where they come from
-few people or one template it is too narrow. A marked file has one JSON object a line:
+each by kind, with the 95 % interval of Wilson (1927). The interval takes identifiers for independent; where they come
+from few people or one template it is too narrow. A marked file has one JSON object a line:
 
     {"text": "Seen by Dr. Smith.", "identifiers": [{"start": 12, "end": 17, "kind": "name"}]}
 """
@@ -65,7 +65,9 @@ def read_marked(path: str | Path) -> list[Marked]:
 
 def _marked(content: Any) -> Marked:
     text, spans = content["text"], [Span(i["start"], i["end"], i["kind"]) for i in content["identifiers"]]
-    if not isinstance(text, str) or not all(0 <= s.start < s.end <= len(text) and s.kind in KINDS for s in spans):
+    if not isinstance(text, str) or not all(
+        0 <= s.start < s.end <= len(text) and s.kind in KINDS for s in spans
+    ):
         raise ValueError
     return Marked(text, spans)
 
@@ -81,7 +83,12 @@ def measure(notes: Sequence[Marked], deidentifier: Deidentifier) -> dict[str, An
         `notes`, and by kind and for `all` of them `recall` and `precision`: value, low, high, n. Kinds that the rules
         leave alone are not counted as marked.
     """
-    counts: dict[str, Counter[str]] = {"marked": Counter(), "covered": Counter(), "found": Counter(), "right": Counter()}
+    counts: dict[str, Counter[str]] = {
+        "marked": Counter(),
+        "covered": Counter(),
+        "found": Counter(),
+        "right": Counter(),
+    }
     for text, identifiers in notes:
         wanted = [span for span in identifiers if span.kind in deidentifier.rules.kinds]
         found = deidentifier.spans(text)
@@ -124,7 +131,10 @@ def text(document: dict[str, Any]) -> str:
     Args:
         document: What `measure` gave.
     """
-    lines = [f"{document['notes']} marked notes", f"{'kind':<9}{'recall (95 % interval)':<34}precision (95 % interval)"]
+    lines = [
+        f"{document['notes']} marked notes",
+        f"{'kind':<9}{'recall (95 % interval)':<34}precision (95 % interval)",
+    ]
     for kind, row in [*document["kinds"].items(), ("all", document["all"])]:
         lines.append(f"{kind:<9}{_told(row['recall']):<34}{_told(row['precision'])}")
     return "\n".join(lines)

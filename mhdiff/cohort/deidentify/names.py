@@ -1,20 +1,19 @@
 """Names of people, by their context and by lists.
 
-By context: behind a title (Dr. X), in a field (Patient name: X), beside a degree (X, MD), behind a relation (her husband
-X). By lists: ours of given names, with the surname behind or before the comma, and the user's own. Whoever is found so
-is found again anywhere in the note. An eponym ("Parkinson's disease", "Foley") is a name behind a title and nowhere else.
+By context: behind a title (Dr. X), in a field (Patient name: X), beside a degree (X, MD), behind a relation (her
+husband X). By lists: ours of given names, with the surname behind or before the comma, and the user's own. Whoever is
+found so is found again anywhere in the note. An eponym ("Parkinson's disease", "Foley") is a name behind a title, and
+where a patient or a physician of that name is in the note.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from mhdiff.cohort.deidentify.spans import Span
-from mhdiff.cohort.deidentify.words import COMMON, EPONYMS, HEADS
+from mhdiff.cohort.deidentify.words import HEADS, listed
 
 _LETTERS: Final = r"[^\W\d_]"
 _CAPITAL: Final = r"[A-ZÀ-ÖØ-ÞĀĆČĐĒĘĞĪŁŃŌŚŠŞŪŹŻŽ]"
@@ -34,18 +33,20 @@ _TITLE: Final = re.compile(
 _LOWER_TITLE: Final = re.compile(rf"\b(?:dr|mr|mrs)\.? (?P<it>{_LETTERS}{{3,}})\b")
 _FIELD: Final = re.compile(
     r"(?i:\b(?:(?:patient|full|first|last|family|maiden|father'?s|mother'?s)(?:'s)? ?name|surname|attending|resident|"
-    r"radiologist|physician|surgeon|provider|pcp|gp|referr(?:ing|ed)(?: by)?|dictated by|reported by|transcribed by|read by|"
-    r"reviewed by|electronically signed(?: by)?|signed(?: by)?|sign(?:ed)? off by|cc|next of kin|emergency contact|"
-    rf"contact|witness|author|caregiver|patientenname|name des patienten))[:,]? *[:,]? *(?P<it>{_NAME})"
+    r"radiologist|physician|surgeon|provider|pcp|gp|referr(?:ing|ed)(?: by)?|dictated by|reported by|transcribed by|"
+    r"read by|reviewed by|electronically signed(?: by)?|signed(?: by)?|sign(?:ed)? off by|cc|next of kin|"
+    rf"emergency contact|contact|witness|author|caregiver|patientenname|name des patienten))[:,]? *[:,]? *(?P<it>{_NAME})"
 )
-_LINE: Final = re.compile(rf"^(?i:name|patient|pt|re|dear)[:,]? *(?P<it>{_SURNAME},? (?:{_INITIAL} ?)?{_SURNAME})", re.M)
+_LINE: Final = re.compile(
+    rf"^(?i:name|patient|pt|re|dear)[:,]? *(?P<it>{_SURNAME},? (?:{_INITIAL} ?)?{_SURNAME})", re.M
+)
 _DEGREE: Final = re.compile(
     rf"(?P<it>{_SPACED}),? (?:M\.D\.|MD|D\.O\.|DO|Ph\.?D\.?|R\.?N\.?|NP|PA-C|MBBS|FRCR|FACR|FRCP|DVM|DDS)\b"
 )
 _RELATION: Final = re.compile(
     r"\b(?i:wife|husband|daughter|son|mother|father|brother|sister|mom|dad|partner|spouse|aunt|uncle|niece|nephew|cousin|"
-    r"friend|neighbou?r|grandson|granddaughter|fiancée?|guardian|caretaker|named|called|paged|contacted|notified|informed|"
-    rf"texted|emailed|(?:spoke|talked|discussed|d/w)(?: (?:to|with))?),? (?P<it>{_SPACED})"
+    r"friend|neighbou?r|grandson|granddaughter|fiancée?|guardian|caretaker|named|called|paged|contacted|notified|"
+    rf"informed|texted|emailed|(?:spoke|talked|discussed|d/w)(?: (?:to|with))?),? (?P<it>{_SPACED})"
 )
 _PAIR: Final = re.compile(rf"(?P<a>{_SURNAME})(?P<comma>,)? (?:(?:{_INITIAL} ?))?(?P<b>{_SURNAME})")
 _SINGLE: Final = re.compile(rf"(?<![\w'’-]){_WORD}(?![\w-])")
@@ -54,27 +55,22 @@ _EPONYM: Final = re.compile(
 )
 
 
-@cache
-def given_names() -> frozenset[str]:
-    """Give our list of given names."""
-    text = files("mhdiff.cohort.deidentify").joinpath("given_names.txt").read_text(encoding="utf-8")
-    return frozenset(w for line in text.splitlines() if not line.startswith("#") for w in line.split())
-
-
 class Names:
     """Finds names.
 
     Args:
-        listed: The user's own: surnames, given names or whole ones. Matched as written and in capitals.
+        own: The user's own: surnames, given names or whole ones. Matched as written and in capitals.
         keep: Words that are never names.
     """
 
-    def __init__(self, listed: Sequence[str] = (), keep: Iterable[str] = ()) -> None:
+    def __init__(self, own: Sequence[str] = (), keep: Iterable[str] = ()) -> None:
         self.keep = {_bare(word) for word in keep}
-        self.common = {_bare(word) for word in COMMON} | self.keep
-        self.never = {_bare(word) for word in EPONYMS} | self.common
-        self.given = {_bare(name) for name in given_names()} - self.keep
-        alternatives = sorted({form for name in listed for form in (name, name.upper())}, key=lambda w: (-len(w), w))
+        self.common = {_bare(word) for word in listed("common")} | self.keep
+        self.never = {_bare(word) for word in listed("eponyms")} | self.common
+        self.given = {_bare(name) for name in listed("given_names")} - self.keep
+        alternatives = sorted(
+            {form for name in own for form in (name, name.upper())}, key=lambda w: (-len(w), w)
+        )
         pattern = "|".join(re.escape(form).replace(r"\ ", r"\s+") for form in alternatives)
         self.listed = re.compile(rf"(?<!\w)(?:{pattern})(?!\w)") if alternatives else None
 
@@ -107,7 +103,7 @@ class Names:
             for match in pattern.finditer(text):
                 yield from self._trimmed(match)
         for match in _LOWER_TITLE.finditer(text):
-            if match["it"].capitalize() not in COMMON and match["it"].islower():
+            if match["it"].capitalize() not in listed("common") and match["it"].islower():
                 yield Span(*match.span("it"), "name")
 
     def _beside(self, text: str) -> Iterator[Span]:
@@ -125,7 +121,7 @@ class Names:
         start, end = match.span("it")
         for word in re.finditer(r"\S+", match["it"]):
             bare = word[0].strip(",.'’")
-            if bare in COMMON or bare.capitalize() in COMMON and len(bare) > 1:
+            if bare in listed("common") or (bare.capitalize() in listed("common") and len(bare) > 1):
                 end = start + word.start()
                 break
         name = match.string[start:end].rstrip(" ,")
@@ -150,7 +146,11 @@ class Names:
                     yield Span(match.start(), behind.end(), "name")
         place = 0
         while before := _PAIR.search(text, place):  # Smith, John
-            if before["comma"] and self._known(before["b"]) and self._known(before["a"].split()[-1]) is not False:
+            if (
+                before["comma"]
+                and self._known(before["b"])
+                and self._known(before["a"].split()[-1]) is not False
+            ):
                 yield Span(*before.span(), "name")
             place = before.start("b")
 

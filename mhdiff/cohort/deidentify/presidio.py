@@ -79,10 +79,14 @@ def _checked(file: Path) -> str:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
         models = content["nlp_configuration"]["models"]
         languages = content.get("supported_languages") or [models[0]["lang_code"]]
-        names = [m["model_name"] for m in models if content["nlp_configuration"]["nlp_engine_name"] == "spacy"]
+        names = [
+            m["model_name"] for m in models if content["nlp_configuration"]["nlp_engine_name"] == "spacy"
+        ]
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, IndexError) as error:
         raise InputError(
-            "the file names no model", path=file, remedy="It needs nlp_configuration: {nlp_engine_name, models}"
+            "the file names no model",
+            path=file,
+            remedy="It needs nlp_configuration: {nlp_engine_name, models}",
         ) from error
     for name in names:
         if not (spacy.util.is_package(str(name)) or Path(str(name)).is_dir()):

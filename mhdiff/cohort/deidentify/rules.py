@@ -66,7 +66,9 @@ class Rules:
         if unknown := [str(key) for key in content if key not in ("kinds", *FILES)]:
             raise fail(f"'deidentify' has the unknown key '{unknown[0]}'")
         kinds = content.get("kinds")
-        if kinds is not None and (not isinstance(kinds, list) or not kinds or not set(map(str, kinds)) <= set(KINDS)):
+        if kinds is not None and (
+            not isinstance(kinds, list) or not kinds or not set(map(str, kinds)) <= set(KINDS)
+        ):
             raise fail(f"'deidentify.kinds' must list some of {', '.join(KINDS)}")
         files = {}
         for key in FILES:
@@ -122,7 +124,9 @@ class Rules:
             lines = file.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError):
             # without the cause, whose message quotes bytes of the file
-            raise InputError("the list is not readable as UTF-8", path=file, remedy="Save it as UTF-8") from None
+            raise InputError(
+                "the list is not readable as UTF-8", path=file, remedy="Save it as UTF-8"
+            ) from None
         yield from (line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))
 
     def describe(self) -> dict[str, Any]:

@@ -59,7 +59,9 @@ class Part:
             "full": ("name", lambda rng: f"{rng.choice(self.first)} {rng.choice(self.last)}"),
             "middle": (
                 "name",
-                lambda rng: f"{rng.choice(self.first)} {rng.choice('ABCDEHJKLMRST')}. {rng.choice(self.last)}",
+                lambda rng: (
+                    f"{rng.choice(self.first)} {rng.choice('ABCDEHJKLMRST')}. {rng.choice(self.last)}"
+                ),
             ),
             "reversed": ("name", lambda rng: f"{rng.choice(self.last)}, {rng.choice(self.first)}"),
             "town": ("address", lambda rng: rng.choice(self.cities)),
@@ -101,8 +103,16 @@ DEVELOP = Part(
         "phone": ("phone", shaped("(*##) *##-####", "*##-*##-####", "*##.*##.####")),
         "intl": ("phone", shaped("+44 20 *### ####", "+49 511 *######")),
         "pager": ("phone", shaped("*####")),
-        "mail": ("mail", lambda rng: f"{rng.choice('abcdef')}.{rng.choice(('ward', 'smith'))}{rng.randrange(99)}@example.org"),
-        "url": ("url", one("https://portal.example.org/r/8812", "www.example.com/results", "http://10.1.2.3/pacs")),
+        "mail": (
+            "mail",
+            lambda rng: (
+                f"{rng.choice('abcdef')}.{rng.choice(('ward', 'smith'))}{rng.randrange(99)}@example.org"
+            ),
+        ),
+        "url": (
+            "url",
+            one("https://portal.example.org/r/8812", "www.example.com/results", "http://10.1.2.3/pacs"),
+        ),
         "street": ("address", shaped("*## Maple Street", "1* Old Mill Rd.", "*#4 Lakeview Avenue, Apt. #B")),
         "zip": ("address", shaped("Tacoma, WA 9####", "Springfield, IL 62###")),
     },
@@ -139,12 +149,13 @@ DR. {LAST} REVIEWED THE FILMS OF {us}. NO PNEUMOTHORAX. MS. {LAST} WAS TOLD. H/O
 The patient lives in {town}. Cushing syndrome, Baker cyst, Down syndrome excluded. Platelets 250000, BNP 1234.
 ---
 Whipple procedure in 2014. Marfan habitus. Virchow node absent. CD4 200, HLA-B27 negative, vitamin B12 low, SARS-CoV-2.
-""",
+""",  # noqa: E501
 )
 
 HELD_OUT = Part(
     first="Beatrice Dmitri Aisha Liam Siobhan Hiroshi Margaret Ahmed Katarzyna Robert Elena Nkechi",
-    last="Vandermeer Abernathy Takahashi McAllister Oyelaran Fitzgerald Bergström Da-Silva Rossi Whitcombe Singh Dubois",
+    last="Vandermeer Abernathy Takahashi McAllister Oyelaran Fitzgerald Bergström Da-Silva Rossi Whitcombe Singh "
+    "Dubois",
     cities="Portsmouth,Albany,Gdansk,Uppsala",
     fields={
         "iso": ("date", written("%Y/%m/%d")),
@@ -166,7 +177,10 @@ HELD_OUT = Part(
         "intl": ("phone", shaped("+1 *## *## ####", "0044 *### ######")),
         "mobile": ("phone", shaped("07### ######")),
         "mail": ("mail", one("J_DOE+ward@mail.hospital.example.co.uk", "nurse-7@klinik.example.de")),
-        "url": ("url", one("https://example.net/x?id=99#a", "pacs.example.org/study/17", "ftp://files.example.com/in")),
+        "url": (
+            "url",
+            one("https://example.net/x?id=99#a", "pacs.example.org/study/17", "ftp://files.example.com/in"),
+        ),
         "street": ("address", shaped("1### W. Elm Blvd", "** Rue Crescent", "*# Kingfisher Close")),
         "box": ("address", shaped("P.O. Box ####", "PO Box *##")),
         "zip": ("address", shaped("Albany, NY 12###-####", "PO1# *^^")),
@@ -201,7 +215,7 @@ Per ___, pt saw Dr. ___ at ___. [**Last Name (un) 12**] was told. Trendelenburg 
 Signed, {full}. Meds: Lantus 12/8 units, Spiriva, Augmentin 875-125, Hartmann solution 1000 ml. 3/3 cultures grew E. coli.
 ---
 {first} reports no pain. Discussed with daughter. Seen with Dr. {last} {last}. Ringer lactate; Kirschner wire; 4-0 Prolene.
-""",
+""",  # noqa: E501
 )
 PARTS = {"develop": DEVELOP, "held_out": HELD_OUT}
 
