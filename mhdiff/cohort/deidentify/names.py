@@ -35,7 +35,8 @@ _FIELD: Final = re.compile(
     r"(?i:\b(?:(?:patient|full|first|last|family|maiden|father'?s|mother'?s)(?:'s)? ?name|surname|attending|resident|"
     r"radiologist|physician|surgeon|provider|pcp|gp|referr(?:ing|ed)(?: by)?|dictated by|reported by|transcribed by|"
     r"read by|reviewed by|electronically signed(?: by)?|signed(?: by)?|sign(?:ed)? off by|cc|next of kin|"
-    rf"emergency contact|contact|witness|author|caregiver|patientenname|name des patienten))[:,]? *[:,]? *(?P<it>{_NAME})"
+    r"emergency contact|contact|witness|author|caregiver|patientenname|name des patienten))"
+    rf"[:,]? *[:,]? *(?P<it>{_NAME})"
 )
 _LINE: Final = re.compile(
     rf"^(?i:name|patient|pt|re|dear)[:,]? *(?P<it>{_SURNAME},? (?:{_INITIAL} ?)?{_SURNAME})", re.M
