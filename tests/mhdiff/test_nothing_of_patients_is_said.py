@@ -203,7 +203,10 @@ def configuration(root: Path, small: Path, cohort: Path, graph: Path, task: Path
         "graph": str(graph),
         "task": str(task),
     }
-    config["data"] |= {"modalities": ["image", "note", "labs", "codes"], "split": "fold:0/3"}
+    used = ["image", "note", "labs"]
+    config["data"] |= {"modalities": used, "split": "fold:0/3"}
+    for part in ("encoders", "hide_latents"):
+        config["model"][part] = {name: how for name, how in config["model"][part].items() if name in used}
     config["trainer"]["max_epochs"] = 1
     (root / "config.yaml").write_text(yaml.safe_dump(config))
     return root / "config.yaml"
