@@ -1,6 +1,7 @@
 """A note is evidence for each term that is found in it, with the polarity that its sentence gives the term.
 
-Each distinct text is read once. A phrase that names n concepts gives each of them the weight 1/n.
+Each distinct text is read once. A phrase that names n concepts gives each of them the weight 1/n. What stands for a
+removed identifier, such as [DATE] or ___, is no word, and ends every term.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
+
+from ontology.removed import blanked
 
 if TYPE_CHECKING:
     from ontology.recognise import Recogniser
@@ -22,6 +25,9 @@ _MENTION = {
     "end": pl.Int32,
     "text": pl.String,
 }
+
+
+_NO_WORD = "\ufffc"  # object replacement character: the recogniser's terms end there, and offsets stay
 
 
 class NotesFound(NamedTuple):
@@ -60,7 +66,8 @@ def _mentions(
     if not texts:
         return []
     rows: list[tuple[int, int, str, float, int, int, str]] = []
-    for note, mentions in zip(range(len(texts)), recogniser().stream(track(texts)), strict=True):
+    readable = (blanked(text, _NO_WORD) for text in track(texts))
+    for note, mentions in zip(range(len(texts)), recogniser().stream(readable), strict=True):
         sharing: dict[tuple[int, int], int] = {}
         for mention in mentions:
             sharing[mention.start, mention.end] = sharing.get((mention.start, mention.end), 0) + 1

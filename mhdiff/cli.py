@@ -15,7 +15,7 @@ from ontology.errors import InputError
 
 GROUPS = {
     "ontology": "terminology files to an Ontology: build, info, show, search, ancestors, path ...",
-    "cohort": "patients as a MEDS dataset: import, synthesize, info, validate",
+    "cohort": "patients as a MEDS dataset: import, synthesize, info, audit, deidentify, validate",
     "graph": "Ontology + cohort + task to a heterogeneous graph: build, info, view",
 }
 VERBS = {

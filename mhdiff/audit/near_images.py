@@ -46,7 +46,7 @@ def check(material: Material) -> Check:
     places = list(material.files.iter_rows())
     for subject, relative in console.progress(places, f"comparing {len(places)} images") if places else ():
         try:
-            pixels = reader.read(material.cohort.image_path(relative, subject))[0].numpy()
+            pixels = reader.read(material.cohort.image_path(relative))[0].numpy()
         except InputError:  # counted below, and named one by one by `mhdiff cohort validate`
             unread += 1
             continue

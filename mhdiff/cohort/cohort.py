@@ -18,6 +18,7 @@ _REBUILD = (
     "Write it with `mhdiff cohort import` or `mhdiff cohort synthesize`, or point to a MEDS 0.4 dataset"
 )
 UNKNOWN_SITE = "unknown"
+_WHOSE = "Which and whose they are: mhdiff cohort validate DIR --cases FILE"
 
 
 class Finding(NamedTuple):
@@ -25,11 +26,15 @@ class Finding(NamedTuple):
 
     Attributes:
         check: Name of the check that failed.
-        detail: What is wrong, by subject and file, without any text of a patient.
+        detail: What is wrong, without any text and any id of a patient.
+        subjects: Whose records are meant; for the file that --cases asks for, and nothing else.
+        file: The image that is meant, if one is; its name may hold an id, so it goes where `subjects` go.
     """
 
     check: str
     detail: str
+    subjects: tuple[int, ...] = ()
+    file: str = ""
 
 
 class Cohort:
@@ -162,29 +167,28 @@ class Cohort:
         _check_columns(file, meds.LABELS, ("subject_id", "prediction_time"))
         return meds.conform(pl.read_parquet(file), meds.LABELS)
 
-    def image_path(self, relative: str, subject_id: int | None = None) -> Path:
+    def image_path(self, relative: str) -> Path:
         """Give an image's place on disk.
 
         Args:
             relative: The event's text_value.
-            subject_id: Whose image it is, for the message.
 
         Raises:
-            InputError: If the path leaves the cohort's folder or there is no such file.
+            InputError: If the path leaves the cohort's folder or there is no such file. The message does not name the
+                file, since names of files hold ids of patients.
         """
-        whose = f" of subject {subject_id}" if subject_id is not None else ""
         place = (self.path / relative).resolve()
         if not place.is_relative_to(self.path.resolve()):
             raise InputError(
-                f"the image{whose} lies outside the cohort's folder",
-                path=self.path / relative,
-                remedy="Copy it into the folder and write its relative path into the event",
+                "an image that an event names lies outside the cohort's folder",
+                path=self.path,
+                remedy=f"Copy it into the folder and write its relative path into the event. {_WHOSE}",
             )
         if not place.is_file():
             raise InputError(
-                f"the image{whose} is missing",
-                path=self.path / relative,
-                remedy="Restore it or import the cohort again; `mhdiff cohort validate` lists them all",
+                "an image that an event names is missing",
+                path=self.path,
+                remedy=f"Restore it or import the cohort again. {_WHOSE}",
             )
         return place
 
@@ -227,9 +231,9 @@ class Cohort:
         found = []
         for subject, relative in self.images.iter_rows():
             try:
-                self.image_path(relative, subject)
+                self.image_path(relative)
             except InputError as error:
-                found.append(Finding("image", str(error)))
+                found.append(Finding("image", error.problem, (subject,), relative))
         found += self._validate_tables()
         stored = self._ours.get("fingerprint")
         if stored and stored != meds.fingerprint(self.path):
@@ -250,15 +254,15 @@ class Cohort:
         )
         early = events.join(births, on="subject_id").filter(pl.col("time") < pl.col("born"))
         found += [
-            Finding("time", f"subject {subject} has {n} events before birth")
+            Finding("time", f"a subject has {n} events before birth", (subject,))
             for subject, n in early.group_by("subject_id").len().sort("subject_id").iter_rows()
         ]
         twice = self.splits.group_by("subject_id").agg(pl.col("split").n_unique()).filter(pl.col("split") > 1)
-        found += [Finding("splits", f"subject {s} is in several splits") for s in twice["subject_id"].sort()]
+        found += [
+            Finding("splits", "a subject is in several splits", (s,)) for s in twice["subject_id"].sort()
+        ]
         if missing := sorted(set(events["subject_id"]) - set(self.splits["subject_id"])):
-            found.append(
-                Finding("splits", f"{len(missing)} subjects are in no split, the first is {missing[0]}")
-            )
+            found.append(Finding("splits", f"{len(missing)} subjects are in no split", tuple(missing)))
         torn = (
             self.groups.join(self.splits, on="subject_id")
             .group_by("group")
@@ -268,14 +272,15 @@ class Cohort:
         )
         found += [
             Finding(
-                "splits", f"subjects {', '.join(map(str, members))} belong together and are in several splits"
+                "splits", f"{len(members)} subjects belong together and are in several splits", tuple(members)
             )
             for members in torn["subject_id"]
         ]
         for name in self.label_names:
             strangers = set(self.labels(name)["subject_id"]) - set(events["subject_id"])
             if strangers:
-                found.append(Finding("labels", f"'{name}': {len(strangers)} subjects have no events"))
+                told = f"'{name}': {len(strangers)} subjects have no events"
+                found.append(Finding("labels", told, tuple(sorted(strangers))))
         return found
 
 

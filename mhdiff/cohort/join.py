@@ -160,7 +160,7 @@ def _files(
     digests: dict[str, str] = {}
     for subject, relative in cohort.images.unique().sort("subject_id", "path").iter_rows():
         if relative not in paths:
-            place = cohort.image_path(relative, subject)
+            place = cohort.image_path(relative)
             inside = place.relative_to(cohort.path.resolve()).as_posix()
             new = f"images/{number}/{inside}"
             (folder / new).parent.mkdir(parents=True, exist_ok=True)

@@ -34,7 +34,7 @@ def relabel(cohort: Cohort, task: Task, ontology: Ontology) -> dict[str, Any]:
     report = made.report | {"ontology": {"name": ontology.name, "fingerprint": ontology.fingerprint}}
     place = cohort.path.resolve()  # a link to the folder stays one
     with atomic_directory(place, marker=meds.MARKER) as folder:
-        shutil.copytree(place, folder, dirs_exist_ok=True, copy_function=_link)
+        shutil.copytree(place, folder, dirs_exist_ok=True, copy_function=link)
         meds.write_labels(folder, task.labels, made.labels)
         document = json.loads((folder / meds.MARKER).read_text(encoding="utf-8"))
         ours = dict(document.get("mhdiff") or {"kind": cohort.kind})
@@ -47,10 +47,16 @@ def relabel(cohort: Cohort, task: Task, ontology: Ontology) -> dict[str, Any]:
     return report
 
 
-def _link(source: str, target: str) -> None:
+def link(source: str, target: str) -> None:
+    """Link a file, or copy it on a file system without hard links.
+
+    Args:
+        source: The file.
+        target: Where it should be, too.
+    """
     try:
         os.link(source, target)
-    except OSError:  # a file system without hard links
+    except OSError:
         shutil.copy2(source, target)
 
 

@@ -11,6 +11,7 @@
       concepts: [33811999999104]    # dropped from the evidence, with their descendants
       words: [COVID-19, pneumococc*] # replaced in notes; * stands for any ending
       codes: [ICD10/G30]            # events whose code begins so are not read, whatever any ontology knows of them
+    deidentify: {names: names.txt}  # dates, names and other identifiers are replaced in notes: mhdiff.cohort.deidentify
 
 Optional: `description`; `merge`, a mapping of label values that are not classes to classes; `exclude`, label values
 that make no sample; and `outcome`, from which `mhdiff cohort label` makes the labels (`mhdiff.cohort.outcome`), and
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import yaml
 
+from mhdiff.cohort.deidentify import Rules
 from mhdiff.cohort.outcome_question import Outcome
 from mhdiff.config import find
 from ontology.errors import InputError
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from mhdiff.cohort.window import Window
 
 _REQUIRED = ("name", "labels", "classes", "modalities")
-_OPTIONAL = ("description", "window_days", "blinded", "merge", "exclude", "outcome")
+_OPTIONAL = ("description", "window_days", "blinded", "merge", "exclude", "outcome", "deidentify")
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Task:
         exclude: Label values that make no sample.
         description: What the task is and how the labels came about.
         outcome: How labels are made from later events; None where the cohort brings them.
+        deidentify: What is taken out of notes before anything reads them; None for nothing.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Task:
     exclude: tuple[str, ...] = ()
     description: str = ""
     outcome: Outcome | None = None
+    deidentify: Rules | None = None
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Task:
@@ -170,6 +174,9 @@ class Task:
             exclude=exclude,
             description=str(content.get("description") or ""),
             outcome=outcome,
+            deidentify=None
+            if content.get("deidentify") is None
+            else Rules.from_dict(content["deidentify"], path),
         )
 
     def samples(self, cohort: Cohort) -> pl.DataFrame:

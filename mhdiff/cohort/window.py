@@ -2,6 +2,7 @@
 
 Nothing after prediction_time passes, events without a time (static facts) always do, and only events whose
 code belongs to a modality of the task. What was left out is counted by reason, per pair of sample and event.
+Notes are de-identified, where the task says so, and then blinded; whatever reads notes reads them from here.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import polars as pl
 
 from graph_builders.collect import FILE_CODES
 from mhdiff.cohort.blind import Blinder, BlindingReport
+from mhdiff.cohort.deidentify import Deidentification, Deidentifier
 
 if TYPE_CHECKING:
     from mhdiff.cohort.cohort import Cohort
@@ -33,7 +35,7 @@ class Window:
 
     Attributes:
         events: Columns `COLUMNS`, sorted by sample, then modality in the task's order, then time.
-        report: Counts: events by modality, events left out by reason, words blinded.
+        report: Counts: events by modality, events left out by reason, identifiers replaced, words blinded.
     """
 
     events: pl.DataFrame
@@ -90,7 +92,8 @@ def look_back(task: Task, cohort: Cohort, samples: pl.DataFrame | None = None) -
         {m: i for i, m in enumerate(task.modalities)}, return_dtype=pl.Int64
     )
     kept = kept.sort("sample_id", order, "time", nulls_last=False, maintain_order=True)
-    shown, blinding = _blind(task, kept.select(COLUMNS))
+    nameless, removed = _deidentify(task, kept.select(COLUMNS))
+    shown, blinding = _blind(task, nameless)
     counts = dict(shown["modality"].value_counts().iter_rows())
     patients = dict(shown.group_by("modality").agg(pl.col("sample_id").n_unique()).iter_rows())
     report = {
@@ -99,6 +102,7 @@ def look_back(task: Task, cohort: Cohort, samples: pl.DataFrame | None = None) -
         "events": {m: counts.get(m, 0) for m in task.modalities},
         "samples_with": {m: patients.get(m, 0) for m in task.modalities},
         "left_out": left_out,
+        **removed,
         "blinded": {"notes": blinding.notes, "words": _descending(blinding.words)},
     }
     return Window(shown, report)
@@ -125,11 +129,23 @@ def joined_reports(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "events": dict(total("events")),
         "samples_with": dict(total("samples_with")),
         "left_out": dict(sorted(total("left_out").items())),
+        **_deidentified(reports),
         "blinded": {
             "notes": sum(report["blinded"]["notes"] for report in reports),
             "words": _descending(total("blinded", "words")),
         },
     }
+
+
+def _deidentified(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    told = [report["deidentified"] for report in reports if "deidentified" in report]
+    if not told:
+        return {}
+    replaced: Counter[str] = Counter()
+    for one in told:
+        replaced.update(one["replaced"])
+    notes = sum(one["notes"] for one in told)
+    return {"deidentified": told[0] | {"notes": notes, "replaced": _descending(replaced)}}
 
 
 def _descending(counts: Counter[str]) -> dict[str, int]:
@@ -154,6 +170,32 @@ def _reason(task: Task) -> pl.Expr:
         .then(pl.lit("its code is blinded"))
         .otherwise(None)
     )
+
+
+def _deidentify(task: Task, events: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Replace identifiers in every text but paths of images; a note in two windows is read once and counts twice."""
+    if task.deidentify is None:
+        return events, {}
+    deidentifier, report = Deidentifier(task.deidentify), Deidentification()
+    known: dict[str, tuple[str, Deidentification]] = {}
+    texts: list[str | None] = []
+    for code, text in events.select("code", "text_value").iter_rows():
+        if text is None or code.startswith(FILE_CODES):
+            texts.append(text)
+            continue
+        if text not in known:
+            own = Deidentification()
+            known[text] = deidentifier(text, own), own
+        clean, own = known[text]
+        report.notes += own.notes
+        report.replaced.update(own.replaced)
+        texts.append(clean)
+    told = {
+        "rules": task.deidentify.describe(),
+        "notes": report.notes,
+        "replaced": _descending(report.replaced),
+    }
+    return events.with_columns(pl.Series("text_value", texts, dtype=pl.String)), {"deidentified": told}
 
 
 def _blind(task: Task, events: pl.DataFrame) -> tuple[pl.DataFrame, BlindingReport]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mhdiff import console
-from mhdiff.commands import Verb, audit, where
+from mhdiff.commands import Verb, audit, deidentify, where
 from ontology.errors import InputError
 
 
@@ -168,19 +168,37 @@ def _info(args: argparse.Namespace) -> None:
 
 def _configure_validate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cohort", metavar="DIR", help="the cohort's folder")
+    parser.add_argument(
+        "--cases",
+        metavar="FILE",
+        help="write whose records are meant as CSV: it holds subject ids, keep it with the data",
+    )
     _json(parser)
 
 
 def _validate(args: argparse.Namespace) -> None:
+    from collections import Counter
+
+    import polars as pl
+
     from mhdiff.cohort.cohort import Cohort
 
     cohort = Cohort.open(args.cohort)
     found = cohort.validate()
+    told = Counter((finding.check, finding.detail) for finding in found)
+    if args.cases:
+        from ontology.files import atomic_write
+
+        rows = [(f.check, f.detail, s, f.file) for f in found for s in f.subjects]
+        table = pl.DataFrame(rows, schema=["check", "detail", "subject_id", "file"], orient="row")
+        atomic_write(args.cases, table.write_csv())
+        console.say(f"wrote {args.cases}; it holds subject ids")
     if args.json:
-        console.out_json({"valid": not found, "findings": [finding._asdict() for finding in found]})
+        findings = [{"check": check, "detail": detail, "times": n} for (check, detail), n in told.items()]
+        console.out_json({"valid": not found, "findings": findings})
     else:
-        for finding in found:
-            console.out(f"{finding.check}: {finding.detail}")
+        for (check, detail), n in told.items():
+            console.out(f"{check}: {detail}" + (f" ({n} times)" if n > 1 else ""))
     if found:
         raise InputError(f"the cohort has {len(found)} faults, listed on stdout", path=args.cohort)
     if not args.json:
@@ -238,6 +256,8 @@ VERBS = {
     "label": Verb("labels for a task with an outcome, from what happens later", _configure_label, _label),
     "info": Verb("who is in a cohort; cells under 5 are not shown", _configure_info, _info),
     "audit": audit.VERB,
+    "deidentify": deidentify.VERB,
+    "deidentify-check": deidentify.CHECK,
     "validate": Verb("list every fault of a cohort's files and tables", _configure_validate, _validate),
     "synthesize": Verb("draw the known-answer cohort", _configure_synthesize, _synthesize),
 }

@@ -1,7 +1,8 @@
 """Notes as token ids with offsets: a WordPiece vocabulary of the training fold, or a pretrained tokenizer.
 
 The vocabulary of our own counts a word once a note and keeps it only when enough notes hold it, so that a
-rare string, such as a name that slipped through de-identification, does not end up in a checkpoint.
+rare string, such as a name that slipped through de-identification, does not end up in a checkpoint. What others have
+removed from a note (MIMIC's ___) gives no token; our own placeholders, such as [DATE], are words as any other.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from mhdiff.encoders.hub import load_pretrained
 from mhdiff.encoders.preprocess import EventReader, State
 from mhdiff.encoders.specs import TextSpec
 from ontology.errors import InputError
+from ontology.removed import FOREIGN, blanked
 
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -61,7 +63,7 @@ class TextPreprocessor(EventReader):
         Args:
             text: The note.
         """
-        return self._encode([text])[0][0]
+        return self._encode([_readable(text)])[0][0]
 
     @abstractmethod
     def fit(self, texts: Iterable[str | None]) -> TextPreprocessor:
@@ -109,7 +111,7 @@ class TextPreprocessor(EventReader):
         """
         spec = self.spec
         rows = [row for row, text in enumerate(texts) if text is not None]
-        encoded = self._encode([text for text in texts if text is not None]) if rows else []
+        encoded = self._encode([_readable(text) for text in texts if text is not None]) if rows else []
         longest = max((len(tokens.ids) for tokens, *_ in encoded), default=1)
         ids = torch.full((len(texts), longest), spec.pad_id, dtype=torch.int64)
         mask = torch.zeros_like(ids)
@@ -179,7 +181,7 @@ class WordPieceText(TextPreprocessor):
         from tokenizers import models, trainers
 
         tokenizer = self._empty(models.WordPiece(unk_token="[UNK]"))
-        notes = [_words(tokenizer, text) for text in texts if text and text.strip()]
+        notes = [_words(tokenizer, _readable(text)) for text in texts if text and text.strip()]
         if not notes:
             problem = "the training fold holds no note"
             raise InputError(problem, remedy="Take the modality out of the task, or check its prefixes")
@@ -352,6 +354,11 @@ class HubText(TextPreprocessor):
                 (Tokens(list(ids), offsets, special), cut, ids.count(unknown) if unknown is not None else 0)
             )
         return result
+
+
+def _readable(text: str) -> str:
+    """Blank what others have removed; offsets stay."""
+    return blanked(text, " ", FOREIGN)
 
 
 def _words(tokenizer: Any, text: str) -> list[str]:

@@ -58,7 +58,7 @@ def check_ceiling(ceiling: pl.DataFrame, classes: Sequence[str], modalities: Seq
     twice = frame.filter(frame.select("subject_id", "pattern").is_duplicated())
     if twice.height:
         raise InputError(
-            f"patient {twice['subject_id'][0]} has two exact posteriors for pattern '{twice['pattern'][0]}'",
+            f"a patient has two exact posteriors for pattern '{twice['pattern'][0]}'",
             column="subject_id",
         )
     return frame.select(pl.col("subject_id").cast(pl.Int64), "pattern", pl.col(columns).cast(pl.Float64))
@@ -81,8 +81,7 @@ def with_posterior(rows: pl.DataFrame, posterior: pl.DataFrame, pattern: str) ->
     lost = joined.filter(pl.col("p_0").is_null())
     if lost.height:
         raise InputError(
-            f"{lost['subject_id'].n_unique()} patients have no exact posterior for pattern '{pattern}', "
-            f"such as {lost['subject_id'][0]}",
+            f"{lost['subject_id'].n_unique()} patients have no exact posterior for pattern '{pattern}'",
             column="subject_id",
             remedy="Give the posteriors of the cohort that was predicted",
         )

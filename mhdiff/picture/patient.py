@@ -90,10 +90,10 @@ def find_sample(graph: PatientGraph, sample: int | None, subject: int | None) ->
         raise InputError("the graph knows samples, no subjects", remedy="Give --sample")
     found = graph.samples.filter(pl.col("subject_id") == subject)["sample_id"].sort().to_list()
     if not found:
-        raise InputError(f"the graph has no subject {subject}", remedy="See samples.parquet for the subjects")
+        raise InputError("the graph has no such subject", remedy="See samples.parquet for the subjects")
     if len(found) > 1:
         raise InputError(
-            f"subject {subject} has {len(found)} samples: {', '.join(map(str, found[:20]))}",
+            f"the subject has {len(found)} samples: {', '.join(map(str, found[:20]))}",
             remedy=f"Choose one, such as --sample {found[-1]}",
         )
     return int(found[0])

@@ -124,6 +124,9 @@ def _cohort(found: Sources) -> Step:
         step.notes.append("small classes: " + _some(small))
     left_out = window.get("left_out") or {}
     step.lost += [f"{plural(n, 'event')} left out: {why}" for why, n in left_out.items()]
+    if removed := window.get("deidentified"):
+        notes = plural(removed["notes"], "note")
+        step.lost.append(f"identifiers replaced in {notes}: {_words(removed['replaced'])}")
     blinded = window.get("blinded") or {}
     if blinded.get("notes"):
         notes = plural(blinded["notes"], "note")

@@ -17,6 +17,7 @@ from mhdiff import console
 from mhdiff.builtin import Builtin
 from mhdiff.cohort import Cohort, Task
 from mhdiff.cohort.splits import assign
+from mhdiff.cohort.task import task_file
 from mhdiff.corruption import Corruption, EventCorruption, PixelCorruption, Record, Source
 from mhdiff.encoders.events import latest_text
 from mhdiff.encoders.preprocess import EventReader, FileReader, Preprocessor, restore
@@ -29,6 +30,8 @@ from mhdiff.training.embeddings import Embeddings, reads
 from mhdiff.training.sampler import EpochShuffle, SharedBatches
 from mhdiff.training.spec import DataSpec
 from ontology.errors import InputError
+
+_NOT_STORED = object()
 
 
 @dataclass
@@ -126,6 +129,7 @@ class MultimodalData(LightningDataModule):
         self.masks = masks
         self.seed = 0
         self.fitted: Fitted | None = None
+        self._stored_rules: Any = _NOT_STORED
         self._ready = False
 
     def prepare_data(self) -> None:
@@ -155,6 +159,7 @@ class MultimodalData(LightningDataModule):
         if learns and self.samples.filter(pl.col("split") == "train").is_empty():
             raise InputError(f"split '{self.split}' leaves no sample to train on", path=self.cohort_path)
         self.graph = self._controlled(self.graph)
+        self._check_rules()
         window = self.task.window(self.cohort)
         defining = self.graph.evidence.report.get("blinded", {}).get("codes")
         if defining is None:
@@ -201,6 +206,23 @@ class MultimodalData(LightningDataModule):
 
             graph.check_ontology(Ontology.open(self.ontology_path))
         return graph
+
+    def _check_rules(self) -> None:
+        """Refuse a graph, or what was fitted, where notes were de-identified in another way than the task says."""
+        here = None if self.task.deidentify is None else self.task.deidentify.describe()
+        report = self.graph.evidence.report.get("window", {})
+        if report.get("deidentified", {}).get("rules") != here:
+            raise InputError(
+                "the graph was built from notes that were de-identified in another way than the task now says",
+                path=self.graph_path,
+                remedy="Build it again: mhdiff graph build --ontology ... --cohort ... --task ... --out ...",
+            )
+        if self._stored_rules != here and self._stored_rules is not _NOT_STORED:
+            raise InputError(
+                "the run was trained on notes that were de-identified in another way than the task now says",
+                path=task_file(self.task_name),
+                remedy="Put the task and its lists back as they were, or train again",
+            )
 
     def _controlled(self, graph: PatientGraph) -> PatientGraph:
         """Give the null of the graph that was asked for; what it learns from samples comes from the training split."""
@@ -335,7 +357,6 @@ class MultimodalData(LightningDataModule):
         if sample_ids is not None:
             rows = rows.filter(pl.col("sample_id").is_in(list(sample_ids)))
         ids = rows["sample_id"].to_list()
-        subject_of = dict(zip(ids, rows["subject_id"].to_list(), strict=True))
         tensors: dict[str, dict[str, torch.Tensor]] = {}
         files: dict[str, Files] = {}
         masks: Outlines | None = None
@@ -351,10 +372,7 @@ class MultimodalData(LightningDataModule):
                 names = latest_text(events, ids)
                 if isinstance(tool, ImageReader):
                     masks = self._outlines(modality, names, tool)
-                paths = [
-                    None if n is None else self.cohort.image_path(n, subject_of[s])
-                    for s, n in zip(ids, names, strict=True)
-                ]
+                paths = [None if n is None else self.cohort.image_path(n) for n in names]
                 present[:, column] = torch.tensor([p is not None for p in paths], dtype=torch.bool)
                 spoil = (
                     partial(
@@ -460,6 +478,7 @@ class MultimodalData(LightningDataModule):
             "preprocessors": {m: p.state() for m, p in self.fitted.preprocessors.items()},
             "reports": self.fitted.reports,
             "window": self.window_report,
+            "deidentify": None if self.task.deidentify is None else self.task.deidentify.describe(),
             "splits": {s: int(n) for s, n in self.samples.group_by("split").len().sort("split").iter_rows()},
         }
 
@@ -476,6 +495,8 @@ class MultimodalData(LightningDataModule):
         Args:
             state: What `state` gave.
         """
+        if "window" in state:  # a run's; what is exported is read with lists of names of another place
+            self._stored_rules = state.get("deidentify")
         self.fitted = Fitted({m: restore(s, self.readers.get(m)) for m, s in state["preprocessors"].items()})
 
 

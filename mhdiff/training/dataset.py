@@ -15,6 +15,7 @@ from graph_builders import TokenTable
 from mhdiff import console
 from mhdiff.batch import Batch, EvidenceBatch
 from mhdiff.encoders.preprocess_image import ImageReader
+from ontology.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,23 @@ class Files:
         Args:
             rows: Row numbers.
             sample_ids: Their samples.
+
+        Raises:
+            InputError: If one cannot be read; it names the sample and not the file, whose name may hold an id.
         """
-        tensors = self.read([self.paths[row] for row in rows])
+        try:
+            tensors = self.read([self.paths[row] for row in rows])
+        except InputError as error:
+            raise _nameless(error, [self.paths[row] for row in rows], sample_ids) from None
         return tensors if self.spoil is None else self.spoil(tensors, sample_ids)
+
+
+def _nameless(error: InputError, paths: Sequence[Path | None], sample_ids: Sequence[int]) -> InputError:
+    """Say of which sample a file cannot be read, instead of which file."""
+    found = [sample for path, sample in zip(paths, sample_ids, strict=True) if path == error.path]
+    if not found:
+        return error
+    return InputError(f"sample {found[0]}: {error.problem}", remedy=error.remedy)
 
 
 class Outlines:
@@ -70,7 +85,10 @@ class Outlines:
         return self._read(rows) if self.held is None else self.held[torch.as_tensor(rows)]
 
     def _read(self, rows: Sequence[int]) -> Tensor:
-        return torch.stack([self.reader.outline(self.files[row]) for row in rows])
+        try:
+            return torch.stack([self.reader.outline(self.files[row]) for row in rows])
+        except InputError as error:  # masks are named as images are, which may hold an id
+            raise InputError(f"a mask: {error.problem}", remedy=error.remedy) from None
 
 
 class SampleDataset(Dataset[int]):

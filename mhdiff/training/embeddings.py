@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +57,10 @@ def reads(cohort: str, task: Task, label_codes: Iterable[str]) -> dict[str, str]
     Returns:
         `cohort`, `task`, its name, and SHA-256 of its content and of the codes.
     """
-    content = asdict(task)
-    del content["description"]
+    content = asdict(replace(task, deidentify=None))
+    del content["description"], content["deidentify"]
+    if task.deidentify is not None:
+        content["deidentify"] = task.deidentify.describe()
     return {
         "cohort": cohort,
         "task": task.name,

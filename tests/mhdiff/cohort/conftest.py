@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,13 @@ def write_source(tmp_path: Path) -> Write:
 
 
 @pytest.fixture
-def whole_way(small_data: Path, small_config: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """Take a cohort from validation to an evaluated model by the command line; gives metrics.json."""
+def whole_way(
+    small_data: Path, small_config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., dict[str, Any]]:
+    """Take a cohort from validation over its audit to an evaluated model by the command line; gives metrics.json.
+
+    `leaks` names what the audit is known to find in the cohort, and no other failure may be there.
+    """
 
     def go(
         cohort: Path,
@@ -83,17 +89,39 @@ def whole_way(small_data: Path, small_config: Path, tmp_path: Path) -> Callable[
         modalities: list[str],
         *more: str,
         ontology: str = "",
-        audited: bool = False,
+        leaks: Collection[str] = (),
     ) -> dict[str, Any]:
         ontology = ontology or str(small_data / "ontology")
         graph, run = str(tmp_path / "graph"), str(tmp_path / "run")
         assert main(["cohort", "validate", str(cohort)]) == 0
         assert main(["cohort", "info", str(cohort), "--task", str(task)]) == 0
-        if audited:
-            command = ["cohort", "audit", str(cohort), "--task", str(task), "--ontology", ontology]
-            assert main([*command, "--split", "fold:0/3"]) == 0
         command = ["graph", "build", "--ontology", ontology, "--cohort", str(cohort), "--task", str(task)]
         assert main([*command, "--out", graph]) == 0
+        before = capsys.readouterr()
+        asked = [
+            "cohort",
+            "audit",
+            str(cohort),
+            "--task",
+            str(task),
+            "--ontology",
+            ontology,
+            "--graph",
+            graph,
+        ]
+        exit_code = main([*asked, "--split", "fold:0/3", "--html", str(tmp_path / "audit.html"), "--json"])
+        audit = capsys.readouterr()
+        sys.stdout.write(before.out + audit.out)  # for a test that looks at all that was said
+        sys.stderr.write(before.err + audit.err)
+        told = json.loads(audit.out)
+        assert set(told["failures"]) == set(leaks)
+        assert exit_code == (2 if leaks else 0)
+        assert {check["name"] for check in told["checks"]} >= {
+            "overlap",
+            "label_codes",
+            "single_features",
+            "graph",
+        }
         config = yaml.safe_load(small_config.read_text())
         config["data"] |= {"ontology": ontology, "cohort": str(cohort), "graph": graph, "task": str(task)}
         config["data"] |= {"modalities": modalities, "split": "fold:0/3"}
