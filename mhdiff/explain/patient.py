@@ -206,7 +206,7 @@ def _labs(data: MultimodalData, sample_id: int, found: ModelAttribution) -> list
             if high is not None and value > high
             else flag
         )
-        about = known.get(event["code"], {})
+        about = known.get(event["code"]) or known.get(event["code"].split("//")[0]) or {}
         labs.append(
             LabValue(
                 event["code"],
@@ -216,7 +216,7 @@ def _labs(data: MultimodalData, sample_id: int, found: ModelAttribution) -> list
                 low,
                 high,
                 flag,
-                share.get(event["code"]),
+                share.get(tool.column_of(event)),
             )
         )
     return sorted(labs, key=lambda lab: -abs(lab.attribution or 0.0))
@@ -230,14 +230,16 @@ def _codes(data: MultimodalData, sample_id: int, found: ModelAttribution) -> lis
     share = found.inputs["codes"][0]
     column = {code: i for i, code in enumerate(tool.codes or [], start=1)}
     rows = []
-    for code in _events(data, "codes", sample_id)["code"].unique(maintain_order=True).to_list():
-        seen = code in column
+    every = _events(data, "codes", sample_id).unique("code", keep="first", maintain_order=True)
+    for code, parents in every.select("code", "parent_codes").iter_rows():
+        read = tool.column_of(code, parents)
+        seen = read is not None
         name = (known.get(code) or {}).get("description") or code
         rows.append(
             CodeValue(
                 code,
                 name if seen else f"{name} (not seen in training)",
-                float(share[column[code]]) if seen else None,
+                float(share[column[read]]) if read is not None else None,
             )
         )
     return sorted(rows, key=lambda code: -abs(code.attribution or 0.0))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 import torch
@@ -16,7 +16,9 @@ from graph_builders.nulls import Null, find_null, make_null
 from mhdiff import console
 from mhdiff.builtin import Builtin
 from mhdiff.cohort import Cohort, Task
+from mhdiff.cohort.measurements import Analytes
 from mhdiff.cohort.splits import assign
+from mhdiff.cohort.window import look_back
 from mhdiff.corruption import Corruption, EventCorruption, PixelCorruption, Record, Source
 from mhdiff.encoders.events import latest_text
 from mhdiff.encoders.preprocess import EventReader, FileReader, Preprocessor, restore
@@ -29,6 +31,9 @@ from mhdiff.training.embeddings import Embeddings, reads
 from mhdiff.training.sampler import EpochShuffle, SharedBatches
 from mhdiff.training.spec import DataSpec
 from ontology.errors import InputError
+
+if TYPE_CHECKING:
+    from ontology import Ontology
 
 
 @dataclass
@@ -56,7 +61,7 @@ class MultimodalData(LightningDataModule):
         modalities: Which of the task's modalities are used; None for all.
         among: Over which modalities patterns are named, if over more than are used: a model of one modality is then
             predicted under every pattern of all, as if it had been offered the rest, and stands in a table with others.
-        split: `stored`, `site:<name>`, `after:<date>`, `fold:<i>/<k>` or `nested:<j>/<m>:<outer>`, see
+        split: `stored`, `file:<path>`, `site:<name>`, `after:<date>`, `fold:<i>/<k>` or `nested:<j>/<m>:<outer>`, see
             `mhdiff.cohort.splits`.
         split_seed: Seed of the folds.
         null: `none`, or a control in place of the real graph: a name in `graph_builders.NULLS`, such as `permuted`,
@@ -126,6 +131,7 @@ class MultimodalData(LightningDataModule):
         self.masks = masks
         self.seed = 0
         self.fitted: Fitted | None = None
+        self.analytes: Analytes | None = None
         self._ready = False
 
     def prepare_data(self) -> None:
@@ -155,7 +161,9 @@ class MultimodalData(LightningDataModule):
         if learns and self.samples.filter(pl.col("split") == "train").is_empty():
             raise InputError(f"split '{self.split}' leaves no sample to train on", path=self.cohort_path)
         self.graph = self._controlled(self.graph)
-        window = self.task.window(self.cohort)
+        if self.analytes is None:
+            self.analytes = self.task.measures
+        window = look_back(self.task, self.cohort, analytes=self.analytes)
         defining = self.graph.evidence.report.get("blinded", {}).get("codes")
         if defining is None:
             raise InputError(
@@ -171,6 +179,8 @@ class MultimodalData(LightningDataModule):
         if self.embeddings_path is not None:
             self.stored = Embeddings.open(self.embeddings_path)
             self.stored.check(self.reads, self.modalities, self.samples)
+        for reader in self.readers.values() if self.fitted is None else self.fitted.preprocessors.values():
+            reader.use(None if self.ontology_path is None else self._open_ontology)
         if self.fitted is None:
             self.fitted = self._fit()
         inputs = {m: self._spec_of(m) for m in self.modalities}
@@ -197,10 +207,14 @@ class MultimodalData(LightningDataModule):
                     remedy="Build it again: mhdiff graph build --ontology ... --cohort ... --task ... --out ...",
                 )
         if self.ontology_path is not None:
-            from ontology import Ontology
-
-            graph.check_ontology(Ontology.open(self.ontology_path))
+            graph.check_ontology(self._open_ontology())
         return graph
+
+    def _open_ontology(self) -> "Ontology":
+        from ontology import Ontology
+
+        assert self.ontology_path is not None
+        return Ontology.open(self.ontology_path)
 
     def _controlled(self, graph: PatientGraph) -> PatientGraph:
         """Give the null of the graph that was asked for; what it learns from samples comes from the training split."""
@@ -458,6 +472,7 @@ class MultimodalData(LightningDataModule):
         return {
             "modalities": self.modalities,
             "preprocessors": {m: p.state() for m, p in self.fitted.preprocessors.items()},
+            "analytes": None if self.analytes is None else self.analytes.state(),
             "reports": self.fitted.reports,
             "window": self.window_report,
             "splits": {s: int(n) for s, n in self.samples.group_by("split").len().sort("split").iter_rows()},
@@ -477,6 +492,8 @@ class MultimodalData(LightningDataModule):
             state: What `state` gave.
         """
         self.fitted = Fitted({m: restore(s, self.readers.get(m)) for m, s in state["preprocessors"].items()})
+        # A run from before there were such tables read its numbers as they were.
+        self.analytes = Analytes.from_state(state.get("analytes") or [])
 
 
 def announce(data: MultimodalData) -> None:

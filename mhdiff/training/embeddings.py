@@ -59,6 +59,7 @@ def reads(cohort: str, task: Task, label_codes: Iterable[str]) -> dict[str, str]
     """
     content = asdict(task)
     del content["description"]
+    content["analytes"] = task.measures.digest
     return {
         "cohort": cohort,
         "task": task.name,
