@@ -13,7 +13,6 @@ from torch.utils.data import DataLoader
 
 from graph_builders import Evidence, PatientGraph
 from graph_builders.nulls import Null, find_null, make_null
-from mhdiff import console
 from mhdiff.builtin import Builtin
 from mhdiff.cohort import Cohort, Task
 from mhdiff.cohort.measurements import Analytes
@@ -494,15 +493,3 @@ class MultimodalData(LightningDataModule):
         self.fitted = Fitted({m: restore(s, self.readers.get(m)) for m, s in state["preprocessors"].items()})
         # A run from before there were such tables read its numbers as they were.
         self.analytes = Analytes.from_state(state.get("analytes") or [])
-
-
-def announce(data: MultimodalData) -> None:
-    """Say what will be trained on.
-
-    Args:
-        data: A module that is set up.
-    """
-    counts = ", ".join(f"{name} {n}" for name, n in sorted(data.state()["splits"].items()))
-    console.say(f"task {data.task.name}: {counts} samples; modalities {', '.join(data.modalities)}")
-    if data.control is not None:
-        console.say(f"null graph: {data.control}")

@@ -38,9 +38,10 @@ from mhdiff.evaluate.patterns import EVERY, all_patterns, asked_patterns, patter
 from mhdiff.evaluate.stored import write_predictions
 from mhdiff.inference import Inference, diagnose
 from mhdiff.training.accompany import accompanied
+from mhdiff.training.announce import announce
 from mhdiff.training.checkpoint import RunCheckpoint
 from mhdiff.training.cli import FitCLI, config_text, parse, saved_config
-from mhdiff.training.data import MultimodalData, announce
+from mhdiff.training.data import MultimodalData
 from mhdiff.training.frame import names_of, prediction_frame, prediction_rows
 from mhdiff.training.module import Diagnosis
 from mhdiff.training.progress import EpochLines, quiet

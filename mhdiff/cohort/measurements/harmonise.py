@@ -90,6 +90,8 @@ def harmonise(events: pl.DataFrame, codes: pl.DataFrame, analytes: Analytes) -> 
     pairs = numbered.filter("numeric").select("code", "unit").unique().sort("code", "unit")
     parents = _Parents(codes)
     rows = [parents.given_to(row) for code, unit in pairs.iter_rows() if (row := _read(code, unit, analytes))]
+    if not rows:
+        return Read(events.with_columns(column=pl.lit(None, pl.String)), {name: {} for name in REPORT})
     readings = pl.DataFrame(rows, _SCHEMA, orient="row").with_columns(numeric=pl.lit(True))
     read = numbered.join(
         readings, on=["code", "unit", "numeric"], how="left", nulls_equal=True, maintain_order="left"
