@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from mhdiff.batch import Batch
+from mhdiff.cohort.measurements import with_rewritten
 from mhdiff.encoders.events import joined_text, latest_text
 from mhdiff.encoders.preprocess_image import ImageReader
 from mhdiff.encoders.preprocess_structured import CodeTable, LabTable
@@ -116,7 +117,9 @@ def node_names(data: MultimodalData) -> NodeNames:
 
 
 def _descriptions(data: MultimodalData) -> dict[str, dict[str, Any]]:
-    return {row["code"]: row for row in data.cohort.codes.iter_rows(named=True)}
+    codes = data.cohort.codes
+    every = codes if data.analytes is None else with_rewritten(codes, data.analytes)
+    return {row["code"]: row for row in every.iter_rows(named=True)}
 
 
 def _posterior(data: MultimodalData, subject: int) -> dict[str, float] | None:
@@ -206,7 +209,7 @@ def _labs(data: MultimodalData, sample_id: int, found: ModelAttribution) -> list
             if high is not None and value > high
             else flag
         )
-        about = known.get(event["code"]) or known.get(event["code"].split("//")[0]) or {}
+        about = known.get(event["code"], {})
         labs.append(
             LabValue(
                 event["code"],

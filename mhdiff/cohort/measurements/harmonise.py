@@ -83,15 +83,17 @@ def harmonise(events: pl.DataFrame, codes: pl.DataFrame, analytes: Analytes) -> 
         events: Columns of `mhdiff.cohort.window`; `unit` is the unit of the range, and of the value where its code ends
             in none.
         codes: The cohort's codes: code, parent_codes.
-        analytes: The table.
+        analytes: The table; an empty one, of a run from before there were any, leaves everything as it is.
     """
-    number = pl.col("numeric_value").is_finite() & pl.col("code").str.contains(BASE)
-    numbered = events.with_columns(numeric=number.fill_null(False))
+    unchanged = Read(events.with_columns(column=pl.lit(None, pl.String)), {name: {} for name in REPORT})
+    if not analytes.rows:
+        return unchanged
+    numbered = events.with_columns(numeric=pl.col("numeric_value").is_finite().fill_null(False))
     pairs = numbered.filter("numeric").select("code", "unit").unique().sort("code", "unit")
     parents = _Parents(codes)
     rows = [parents.given_to(row) for code, unit in pairs.iter_rows() if (row := _read(code, unit, analytes))]
     if not rows:
-        return Read(events.with_columns(column=pl.lit(None, pl.String)), {name: {} for name in REPORT})
+        return unchanged
     readings = pl.DataFrame(rows, _SCHEMA, orient="row").with_columns(numeric=pl.lit(True))
     read = numbered.join(
         readings, on=["code", "unit", "numeric"], how="left", nulls_equal=True, maintain_order="left"
@@ -112,18 +114,18 @@ def harmonise(events: pl.DataFrame, codes: pl.DataFrame, analytes: Analytes) -> 
     kept = read.filter(~pl.col("impossible"))
     had_range = (events["ref_low"].is_not_null() | events["ref_high"].is_not_null()).alias("had_range")
     lost = read.with_columns(had_range).filter("range_lost", "had_range")
-    counted = {name: read.filter(pl.col("what") == name).group_by("said").len() for name in REPORT[:5]}
-    counted |= {
-        "range_left_out": lost.group_by("name").len(),
-        "impossible": read.filter("impossible").group_by("name").len(),
-    }
+    told: dict[str, dict[str, int]] = {name: {} for name in REPORT}
+    for what, said, n in read.group_by("what", "said").len().drop_nulls().sort("what", "said").iter_rows():
+        told[what][said] = n
+    for what, rows_of in (("range_left_out", lost), ("impossible", read.filter("impossible"))):
+        told[what] = dict(rows_of.group_by("name").len().sort("name").iter_rows())
     return Read(
         kept.with_columns(
             code=pl.coalesce("new_code", "code"),
             unit=pl.coalesce("new_unit", "unit"),
             parent_codes=pl.coalesce("parents", "parent_codes"),
         ).select(*events.columns, "column"),
-        {name: dict(sorted(table.iter_rows())) for name, table in counted.items()},
+        told,
     )
 
 
@@ -135,6 +137,8 @@ def _line(value: pl.Expr, scale: str, offset: str) -> pl.Expr:
 
 def _read(code: str, unit: str | None, analytes: Analytes) -> _Reading | None:
     """Say how a code with a unit is read; None where it is as it should be."""
+    if not re.match(BASE, code):
+        return None
     base, own = _base(code), _own(code)
     stated, analyte = own or unit, analytes.by_code.get(base)
     if stated is None:
@@ -184,15 +188,36 @@ def _shown(unit: str) -> str:
 
 
 class _Parents:
-    """The parents of a code that the cohort does not have: those of a code that differs in the unit only."""
+    """The parents of codes that differ in their unit only, put together: none is lost by which a code is blinded."""
 
     def __init__(self, codes: pl.DataFrame) -> None:
-        known = codes.filter(pl.col("parent_codes").list.len() > 0).sort("code", descending=True)
-        self.of = {code: list(parents) for code, parents in known.select("code", "parent_codes").iter_rows()}
-        self.of_base = {_base(code): parents for code, parents in self.of.items()}
+        self.of_base: dict[str, list[str]] = {}
+        for code, parents in codes.select("code", "parent_codes").sort("code").iter_rows():
+            held = self.of_base.setdefault(_base(code), [])
+            held += [parent for parent in parents or () if parent not in held]
 
     def given_to(self, reading: _Reading) -> _Reading:
-        new = reading.new_code
-        if new is None or new == reading.code:
+        if reading.new_code is None:
             return reading
-        return reading._replace(parents=self.of.get(new) or self.of_base.get(_base(new)))
+        return reading._replace(parents=self.of_base.get(_base(reading.code)) or None)
+
+
+def with_rewritten(codes: pl.DataFrame, analytes: Analytes) -> pl.DataFrame:
+    """Give a cohort's codes with those that windows have in their place, described like them.
+
+    Args:
+        codes: The cohort's codes: code, description, parent_codes, unit.
+        analytes: The table.
+    """
+    parents, known = _Parents(codes), set(codes["code"].to_list())
+    added: dict[str, tuple[str | None, list[str] | None]] = {}
+    for code, unit, description in codes.select("code", "unit", "description").sort("code").iter_rows():
+        row = _read(code, unit, analytes) if analytes.rows else None
+        if row is not None and row.new_code and row.new_code not in known and row.new_code not in added:
+            added[row.new_code] = (description, parents.given_to(row).parents)
+    new = pl.DataFrame(
+        [(code, *rest) for code, rest in added.items()],
+        {"code": pl.String, "description": pl.String, "parent_codes": pl.List(pl.String)},
+        orient="row",
+    )
+    return pl.concat([codes, new], how="diagonal")

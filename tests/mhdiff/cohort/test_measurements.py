@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from graph_builders.units import is_ucum
 from mhdiff.cohort import Cohort, Task
-from mhdiff.cohort.measurements import Analytes, harmonise, in_ucum
+from mhdiff.cohort.measurements import Analytes, harmonise, in_ucum, with_rewritten
 from mhdiff.cohort.measurements.analytes import read_analytes, shipped
 from mhdiff.cohort.measurements.conversion import Conversion, convert
 from mhdiff.cohort.window import COLUMNS
@@ -205,7 +205,14 @@ def test_what_is_as_it_should_be_stays_bit_for_bit():
     assert not any(found.report.values())
 
 
-def test_a_new_code_has_the_parents_that_the_cohort_knows_of_it():
+def test_an_older_run_reads_numbers_as_it_was_trained():
+    rows = window(("LOINC/2345-7//mmol/l", 5000.0), ("OWN/1//mg/dl", 5.0))
+    found = harmonise(rows, CODES, Analytes())
+    assert found.events.drop("column").equals(rows)
+    assert not any(found.report.values())
+
+
+def test_a_new_code_has_the_parents_of_all_that_differ_in_the_unit_only():
     codes = pl.DataFrame(
         {
             "code": ["LOINC/2345-7//mg/dL", "LOINC/2345-7//mmol/L", "LOINC/2823-3//meq/L"],
@@ -213,7 +220,12 @@ def test_a_new_code_has_the_parents_that_the_cohort_knows_of_it():
         }
     )
     found = read(("LOINC/2345-7//mmol/L", 5.0), ("LOINC/2823-3//meq/L", 4.0), codes=codes)
-    assert found.events["parent_codes"].to_list() == [["SNOMED/1"], ["SNOMED/3"]]
+    assert found.events["parent_codes"].to_list() == [["SNOMED/1", "SNOMED/2"], ["SNOMED/3"]]
+    told = codes.with_columns(unit=pl.lit(None, pl.String), description=pl.lit("what it is"))
+    added = with_rewritten(told, shipped()).filter(~pl.col("code").is_in(codes["code"].implode()))
+    assert added.select("code", "description", "parent_codes").rows() == [
+        ("LOINC/2823-3//mmol/L", "what it is", ["SNOMED/3"])
+    ]
 
 
 def test_the_corruption_of_units_agrees_with_the_table():
