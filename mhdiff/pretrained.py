@@ -106,13 +106,16 @@ class Pretrained:
                 "is then taken for the concepts of the same identifier, and the rest is dropped",
             )
 
-    def read(self, cohort: str | Path, graph: str | Path, split: str = "stored") -> MultimodalData:
+    def read(
+        self, cohort: str | Path, graph: str | Path, split: str = "stored", ontology: str | Path | None = None
+    ) -> MultimodalData:
         """Open a cohort for this model, read as the training fold was.
 
         Args:
             cohort: The cohort's folder.
             graph: The folder of the graph built from it.
             split: `stored`, `site:<name>`, `after:<date>` or `fold:<i>/<k>`.
+            ontology: The ontology's folder, for models whose codes are rolled up.
 
         Returns:
             A data module that is set up. Evidence for concepts that the model does not know is dropped.
@@ -122,8 +125,10 @@ class Pretrained:
         """
         self.check_graph(PatientGraph.open(graph))
         places = {"cohort": str(cohort), "graph": str(graph), "split": split, "null": "none"}
+        if ontology is not None:
+            places["ontology"] = str(ontology)
         data: MultimodalData = _parsed(self.path, **places).datamodule
-        data.load_fitted({"preprocessors": _states(self.path)})
+        data.load_fitted(_read(self.path))
         data.setup()
         nodes = HeteroData()
         nodes["concept"].sctid = self.graph.node["sctid"]
@@ -172,9 +177,10 @@ def save_pretrained(run: str | Path, out: str | Path) -> Path:
         states = {m: p.state() for m, p in data.fitted.preprocessors.items()}
         _ship_pretrained(folder, module, data, config, states)
         (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-        (folder / "task.yaml").write_bytes(task_file(data.task_name).read_bytes())
+        (folder / "task.yaml").write_text(_task(data.task_name), encoding="utf-8")
         (folder / "inference.json").write_text(json.dumps(inference.as_dict(), indent=1), encoding="utf-8")
-        readers = json.dumps({"preprocessors": states}, indent=1)
+        tables = None if data.analytes is None else data.analytes.state()
+        readers = json.dumps({"preprocessors": states, "analytes": tables}, indent=1)
         (folder / "preprocess.json").write_text(readers, encoding="utf-8")
         save_file({k: v.contiguous() for k, v in module.state_dict().items()}, folder / "model.safetensors")
         save_file(_tensors(graph), folder / "concept_graph.safetensors")
@@ -206,7 +212,7 @@ def from_pretrained(
     cli = _parsed(folder)
     module: Diagnosis = cli.model
     data: MultimodalData = cli.datamodule
-    states = _states(folder)
+    states = _read(folder)["preprocessors"]
     inputs = {m: restore(states[m], data.readers.get(m)).spec for m in facts["modalities"]}
     counts = tuple(facts.get("counts", ()))
     module.build(DataSpec(facts["modalities"], inputs, facts["classes"], concepts, counts))
@@ -250,13 +256,23 @@ def _parsed(folder: Path, **data: str) -> Any:
         return parse(["--config", str(path)])
 
 
-def _states(folder: Path) -> dict[str, Any]:
+def _read(folder: Path) -> dict[str, Any]:
     """Read what the readers learned, with the places that files have on this machine."""
-    states = json.loads((folder / "preprocess.json").read_text(encoding="utf-8"))["preprocessors"]
-    for state in _named(states):
+    held: dict[str, Any] = json.loads((folder / "preprocess.json").read_text(encoding="utf-8"))
+    for state in _named(held["preprocessors"]):
         if (folder / state["name_or_path"]).is_dir():
             state["name_or_path"] = str(folder / state["name_or_path"])
-    return dict(states)
+    return held
+
+
+def _task(name: str) -> str:
+    """Give a task's file without the table of analytes that it names, which lies with the readers."""
+    text = task_file(name).read_text(encoding="utf-8")
+    content = yaml.safe_load(text)
+    if content.pop("analytes", None) is None:
+        return text
+    told: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    return told
 
 
 def _inference(folder: Path) -> Inference:

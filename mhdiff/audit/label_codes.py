@@ -28,7 +28,7 @@ def check(material: Material) -> Check:
     """
     blinded, ontology = material.task.blinded, material.ontology
     here = material.inputs.group_by("code").agg(n=pl.col("sample_id").n_unique()).sort("code")
-    names = {c: d for c, d in material.cohort.codes.select("code", "description").iter_rows()}
+    names = {c: d for c, d in material.codes.select("code", "description").iter_rows()}
     allowed = set(material.thresholds.allowed_codes)
     defining = _defining(material) if ontology is not None else {}
     by_word = _by_word(here["code"].to_list(), names, blinded.words)
@@ -75,7 +75,7 @@ def _defining(material: Material) -> dict[str, str]:
     ontology = material.ontology
     assert ontology is not None
     hidden = set(blinded_closure(ontology, material.task.blinded.concepts)[0].tolist())
-    parents = {c: list(p or ()) for c, p in material.cohort.codes.select("code", "parent_codes").iter_rows()}
+    parents = {c: list(p or ()) for c, p in material.codes.select("code", "parent_codes").iter_rows()}
     used = set(material.window["code"])
 
     def means(code: str) -> bool:

@@ -12,6 +12,7 @@ import polars as pl
 from graph_builders.collect import names_a_file
 from mhdiff.audit.thresholds import Thresholds
 from mhdiff.cohort import Cohort, Task
+from mhdiff.cohort.measurements import with_rewritten
 from mhdiff.cohort.splits import assign
 from ontology.errors import InputError
 
@@ -88,6 +89,11 @@ class Material:
         return self.task.window(self.single).events.filter(
             pl.col("sample_id").is_in(self.samples["sample_id"].implode())
         )
+
+    @cached_property
+    def codes(self) -> pl.DataFrame:
+        """The cohort's codes, and those that the window has in their place: code, description, parent_codes ..."""
+        return with_rewritten(self.cohort.codes, self.task.measures)
 
     @cached_property
     def blinded(self) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def check(material: Material) -> Check:
     n, found = _values(material, people, judged)
     tried, telling = tried + n, telling + found
     sure = sorted((f for f in telling if f.p * tried <= limits.alpha), key=lambda f: (-abs(f.auroc - 0.5), f))
-    codes = {c: d for c, d in material.cohort.codes.select("code", "description").iter_rows()}
+    codes = {c: d for c, d in material.codes.select("code", "description").iter_rows()}
     rows: list[dict[str, Any]] = [
         {"kind": f.kind, "name": f.name, "description": codes.get(f.name) if f.kind != "word" else None,
          "class": classes[f.label], "patients": f.patients, "auroc": f.auroc, "p_adjusted": min(1.0, f.p * tried)}

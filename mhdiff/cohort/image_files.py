@@ -7,7 +7,9 @@ import zlib
 from pathlib import Path
 from typing import Final
 
+from mhdiff.cohort.dicom import pydicom_for, read_grey
 from mhdiff.cohort.source_files import unusable_image
+from ontology.errors import InputError
 
 PICTURES: Final = (".png", ".jpg", ".jpeg")
 VOLUMES: Final = (".dcm", ".nii", ".nii.gz", ".npy")
@@ -46,7 +48,7 @@ def absent(path: str, root: Path) -> tuple[str, str]:
 def unusable(path: str, root: Path) -> tuple[str, str]:
     """Give the reason why a file is refused and the remedy, twice "" if it can be taken.
 
-    A picture is decoded; of a volume the first bytes are looked at, so that no bomb is inflated.
+    A picture is decoded, a DICOM too; of a volume the first bytes are looked at, so that no bomb is inflated.
 
     Args:
         path: What the row says, relative to the folder.
@@ -63,7 +65,15 @@ def unusable(path: str, root: Path) -> tuple[str, str]:
         )
     if kind in PICTURES:
         return unusable_image(place, root)
-    return ("", "") if _begins_well(place, kind) else (f"the image is no {kind} file", _AGAIN)
+    if not _begins_well(place, kind):
+        return f"the image is no {kind} file", _AGAIN
+    if kind == ".dcm":
+        pydicom_for(place)
+        try:
+            read_grey(place)
+        except InputError:
+            return "the DICOM image is cut short, or nothing here decodes it", _AGAIN
+    return "", ""
 
 
 def _begins_well(place: Path, kind: str) -> bool:

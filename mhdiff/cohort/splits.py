@@ -4,30 +4,38 @@
     site:<name>    all patients of one site are held out; tuning is carved from the others
     after:<date>   all patients with a sample at or after the date (2020-03-31) are held out; likewise: whoever is
                    trained on was predicted before it, so the future never trains (not for cohorts with shifted dates)
+    file:<path>    as a table of subject_id and split says, .parquet or .csv: one's own, or the splits.parquet of an
+                   earlier run. Whoever it does not name is an error, and so is a group in two splits
     fold:<i>/<k>   fold i of k (i = 0 .. k-1) is held out; tuning is carved from the others
     nested:<j>/<m>:<outer>
                    what the outer split (any of the above) holds out is left out altogether, and of the rest fold j of m
                    is held out: for choosing settings without a look at the outer patients
 
-Folds are dealt like cards: groups are shuffled within the stratum of their rarest label, the strata follow
-each other from rare to common, and the dealer goes round the folds. So every fold gets its share of every
-stratum to within one group, whatever the group sizes are.
+Folds are dealt like cards: groups are shuffled within the stratum of their rarest label and, within it, of their rarest
+site, the strata follow each other from rare to common, and the dealer goes round the folds. So every fold gets its
+share of every label, and of every site within it, to within one group, whatever the group sizes are.
 """
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Hashable, Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+from mhdiff.cohort import meds
 from ontology.errors import InputError
+from ontology.files import atomic_write
 
 TUNING_PARTS = 5  # one part in five of what is not held out becomes `tuning`
 _HOWS = (
-    "stored, site:<name>, after:<date>, fold:<i>/<k> with i from 0 to k-1, or nested:<j>/<m>:<one of these>"
+    "stored, file:<path>, site:<name>, after:<date>, fold:<i>/<k> with i from 0 to k-1, or "
+    "nested:<j>/<m>:<one of these>"
 )
 
 
@@ -38,7 +46,7 @@ def assign(
 
     Args:
         samples: Columns subject_id, label, site, split where `how` is "stored", and prediction_time where it is a date.
-        how: `stored`, `site:<name>`, `after:<date>`, `fold:<i>/<k>` or `nested:<j>/<m>:<outer>`.
+        how: `stored`, `file:<path>`, `site:<name>`, `after:<date>`, `fold:<i>/<k>` or `nested:<j>/<m>:<outer>`.
         seed: Seed of the dealing; the same for all folds of one cross-validation.
         groups: `Cohort.groups`: subjects of one group stay together. Without it each subject is a group.
 
@@ -49,11 +57,13 @@ def assign(
         if "split" not in samples.columns or samples["split"].null_count():
             raise InputError("not every sample has a stored split", remedy="Use fold:<i>/<k> or site:<name>")
         return samples
-    if match := re.fullmatch(r"nested:(\d+/\d+):(stored|site:.+|after:.+|fold:.+)", how):
+    if match := re.fullmatch(r"nested:(\d+/\d+):(stored|file:.+|site:.+|after:.+|fold:.+)", how):
         outer = assign(samples, match[2], seed, groups=groups)
         inner = outer.filter(pl.col("split") != "held_out").drop("split")
         return assign(inner, f"fold:{match[1]}", seed + 2, groups=groups)
     group_of = _group_of(samples, groups)
+    if how.startswith("file:"):
+        return _from_file(samples, group_of, Path(how.removeprefix("file:")))
     members = sorted(set(group_of.values()))
     if how.startswith("site:"):
         held = _site(samples, group_of, how.removeprefix("site:"))
@@ -89,10 +99,10 @@ def assign(
 
 
 def deal(samples: pl.DataFrame, group_of: dict[int, int], folds: int, seed: int) -> dict[int, int]:
-    """Deal groups to folds, stratified by each group's rarest label.
+    """Deal groups to folds, stratified by each group's rarest label, and within it by its rarest site.
 
     Args:
-        samples: Columns subject_id and label.
+        samples: Columns subject_id and label, and site where there are any.
         group_of: Subject -> group.
         folds: Number of folds.
         seed: Seed of the shuffling.
@@ -100,22 +110,38 @@ def deal(samples: pl.DataFrame, group_of: dict[int, int], folds: int, seed: int)
     Returns:
         Group -> fold, for every group that has a sample.
     """
-    labels: dict[int, set[int]] = {}
-    for subject, label in samples.select("subject_id", "label").unique().iter_rows():
-        labels.setdefault(group_of[subject], set()).add(label)
-    frequency: dict[int, int] = {}
-    for held in labels.values():
-        for label in held:
-            frequency[label] = frequency.get(label, 0) + 1
-    strata: dict[int, list[int]] = {}
-    for group in sorted(labels):
-        rarest = min(labels[group], key=lambda label: (frequency[label], label))
-        strata.setdefault(rarest, []).append(group)
+    rarest, frequency = _rarest(samples, group_of, "label")
+    site_of, size_of = _rarest(samples, group_of, "site") if "site" in samples.columns else ({}, {})
+
+    def by_site(group: int) -> tuple[int, str]:
+        site = site_of.get(group, "")
+        return size_of.get(site, 0), site
+
+    strata: dict[Hashable, list[int]] = {}
+    for group in sorted(rarest):
+        strata.setdefault(rarest[group], []).append(group)
     generator = np.random.default_rng(seed)
     order: list[int] = []
     for label in sorted(strata, key=lambda label: (frequency[label], label)):
-        order += generator.permutation(np.asarray(strata[label], dtype=np.int64)).tolist()
+        shuffled = generator.permutation(np.asarray(strata[label], dtype=np.int64)).tolist()
+        # A stable order: where there is one site, folds are what they were before sites were looked at.
+        order += sorted(shuffled, key=by_site)
     return {group: place % folds for place, group in enumerate(order)}
+
+
+def _rarest(
+    samples: pl.DataFrame, group_of: dict[int, int], column: str
+) -> tuple[dict[int, Any], dict[Any, int]]:
+    """Give each group's rarest value of a column, and in how many groups each value is."""
+    held: dict[int, set[Any]] = {}
+    for subject, value in samples.select("subject_id", column).drop_nulls().unique().iter_rows():
+        held.setdefault(group_of[subject], set()).add(value)
+    frequency: dict[Any, int] = {}
+    for values in held.values():
+        for value in values:
+            frequency[value] = frequency.get(value, 0) + 1
+    rarest = {g: min(values, key=lambda value: (frequency[value], value)) for g, values in held.items()}
+    return rarest, frequency
 
 
 def unite(subjects: Sequence[int], pairs: Iterable[tuple[int, Hashable]]) -> pl.DataFrame:
@@ -174,3 +200,52 @@ def _after(samples: pl.DataFrame, group_of: dict[int, int], date: str) -> set[in
             remedy=f"The samples of this task are from {str(first)[:10]} to {str(last)[:10]}",
         )
     return {group_of[subject] for subject in subjects}
+
+
+def write_splits(samples: pl.DataFrame, path: Path) -> None:
+    """Write who is in which split, for `file:<path>`.
+
+    Args:
+        samples: subject_id and split.
+        path: The file, .parquet.
+    """
+    stream = io.BytesIO()
+    samples.select("subject_id", "split").unique().sort("subject_id").write_parquet(stream)
+    atomic_write(path, stream.getvalue())
+
+
+def _from_file(samples: pl.DataFrame, group_of: dict[int, int], path: Path) -> pl.DataFrame:
+    """Give the samples the split that a table says; it must name everybody once, and tear no group apart."""
+    remedy = "Give a .parquet or .csv of subject_id and split, such as the splits.parquet of a run"
+    if not path.is_file():
+        raise InputError("there is no such table of splits", path=path, remedy=remedy)
+    try:
+        table = pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path)
+        table = table.select(pl.col("subject_id").cast(pl.Int64), pl.col("split").cast(pl.String)).unique()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError("the table of splits cannot be read", path=path, remedy=remedy) from error
+    strange = table.filter(~pl.col("split").is_in(list(meds.SPLITS)).fill_null(False))
+    if strange.height:
+        raise InputError(
+            f"subject {strange['subject_id'][0]} is in no split of {', '.join(meds.SPLITS)}",
+            path=path, column="split", remedy=remedy,
+        )  # fmt: skip
+    if twice := table.filter(pl.col("subject_id").is_duplicated())["subject_id"].sort().to_list():
+        raise InputError(f"subject {twice[0]} is in two splits", path=path, remedy="Keep one")
+    split_of = dict(table.iter_rows())
+    if missing := [subject for subject in group_of if subject not in split_of]:
+        raise InputError(
+            f"{len(missing)} subjects of the task are in no split, the first is {missing[0]}",
+            path=path, remedy="Name everybody, or split anew",
+        )  # fmt: skip
+    first: dict[int, int] = {}
+    for subject, group in group_of.items():
+        other = first.setdefault(group, subject)
+        if split_of[other] != split_of[subject]:
+            raise InputError(
+                f"subjects {other} and {subject} belong together and are in two splits",
+                path=path, remedy="They share an image, or the cohort says that they do: put them in one split",
+            )  # fmt: skip
+    return samples.with_columns(
+        pl.col("subject_id").replace_strict(split_of, return_dtype=pl.String).alias("split")
+    )

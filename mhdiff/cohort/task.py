@@ -14,8 +14,9 @@
     deidentify: {names: names.txt}  # dates, names and other identifiers are replaced in notes: mhdiff.cohort.deidentify
 
 Optional: `description`; `merge`, a mapping of label values that are not classes to classes; `exclude`, label values
-that make no sample; and `outcome`, from which `mhdiff cohort label` makes the labels (`mhdiff.cohort.outcome`), and
-whose concepts are blinded without being listed.
+that make no sample; `outcome`, from which `mhdiff cohort label` makes the labels (`mhdiff.cohort.outcome`), and
+whose concepts are blinded without being listed; and `analytes`, a table of units and limits of measurements of one's
+own in the form of `configs/analytes.yaml`, beside the task file.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import polars as pl
 import yaml
 
 from mhdiff.cohort.deidentify import Rules
+from mhdiff.cohort.measurements.analytes import Analyte, Analytes, read_analytes, shipped
 from mhdiff.cohort.outcome_question import Outcome
 from mhdiff.config import find
 from ontology.errors import InputError
@@ -38,7 +40,9 @@ if TYPE_CHECKING:
     from mhdiff.cohort.window import Window
 
 _REQUIRED = ("name", "labels", "classes", "modalities")
-_OPTIONAL = ("description", "window_days", "blinded", "merge", "exclude", "outcome", "deidentify")
+_OPTIONAL = (
+    "description", "window_days", "blinded", "merge", "exclude", "outcome", "deidentify", "analytes"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class Task:
         description: What the task is and how the labels came about.
         outcome: How labels are made from later events; None where the cohort brings them.
         deidentify: What is taken out of notes before anything reads them; None for nothing.
+        analytes: Units and limits of measurements, of the user's own; they stand before the shipped ones.
     """
 
     name: str
@@ -85,6 +90,12 @@ class Task:
     description: str = ""
     outcome: Outcome | None = None
     deidentify: Rules | None = None
+    analytes: tuple[Analyte, ...] = ()
+
+    @property
+    def measures(self) -> Analytes:
+        """Units and limits of measurements: the shipped table with the task's own rows."""
+        return shipped().with_own(self.analytes)
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Task:
@@ -177,6 +188,9 @@ class Task:
             deidentify=None
             if content.get("deidentify") is None
             else Rules.from_dict(content["deidentify"], path),
+            analytes=()
+            if content.get("analytes") is None
+            else read_analytes(_beside(content["analytes"], path)),
         )
 
     def samples(self, cohort: Cohort) -> pl.DataFrame:
@@ -257,6 +271,12 @@ def task_file(name_or_path: str | Path) -> Path:
     given = Path(name_or_path)
     plain = not given.is_file() and len(given.parts) == 1
     return find(Path("tasks") / given.with_suffix(".yaml") if plain else given)
+
+
+def _beside(name: Any, task: Path | None) -> Path:
+    """Give the file that a task names: beside the task's own, or from the working directory."""
+    near = task.parent / str(name) if task is not None else Path(str(name))
+    return near if near.is_file() else Path(str(name))
 
 
 class _Check:

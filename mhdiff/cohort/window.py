@@ -3,6 +3,7 @@
 Nothing after prediction_time passes, events without a time (static facts) always do, and only events whose
 code belongs to a modality of the task. What was left out is counted by reason, per pair of sample and event.
 Notes are de-identified, where the task says so, and then blinded; whatever reads notes reads them from here.
+Numbers come in one unit an analyte, without those that cannot be (`mhdiff.cohort.measurements`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import polars as pl
 from graph_builders.collect import FILE_CODES
 from mhdiff.cohort.blind import Blinder, BlindingReport
 from mhdiff.cohort.deidentify import Deidentification, Deidentifier
+from mhdiff.cohort.measurements import Analytes, harmonise
 
 if TYPE_CHECKING:
     from mhdiff.cohort.cohort import Cohort
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     *("sample_id", "subject_id", "time", "modality", "code", "numeric_value", "text_value"),
-    *("parent_codes", "unit", "ref_low", "ref_high"),
+    *("parent_codes", "unit", "ref_low", "ref_high", "column"),
 )
 
 
@@ -35,14 +37,16 @@ class Window:
 
     Attributes:
         events: Columns `COLUMNS`, sorted by sample, then modality in the task's order, then time.
-        report: Counts: events by modality, events left out by reason, identifiers replaced, words blinded.
+        report: Counts: events by modality, events left out by reason, units, identifiers replaced, words blinded.
     """
 
     events: pl.DataFrame
     report: dict[str, Any]
 
 
-def look_back(task: Task, cohort: Cohort, samples: pl.DataFrame | None = None) -> Window:
+def look_back(
+    task: Task, cohort: Cohort, samples: pl.DataFrame | None = None, analytes: Analytes | None = None
+) -> Window:
     """Cut the cohort's events to the task's window.
 
     Args:
@@ -50,6 +54,7 @@ def look_back(task: Task, cohort: Cohort, samples: pl.DataFrame | None = None) -
         cohort: The cohort.
         samples: Some of the task's samples, where not all are wanted. Neighbours in the order of subjects are read
             fastest: of files that are in that order, only the row groups that hold them.
+        analytes: Units and limits of measurements; the task's where None.
     """
     events = cohort.scan(optional=True)
     if samples is None:
@@ -92,7 +97,8 @@ def look_back(task: Task, cohort: Cohort, samples: pl.DataFrame | None = None) -
         {m: i for i, m in enumerate(task.modalities)}, return_dtype=pl.Int64
     )
     kept = kept.sort("sample_id", order, "time", nulls_last=False, maintain_order=True)
-    nameless, removed = _deidentify(task, kept.select(COLUMNS))
+    read = harmonise(kept, cohort.codes, task.measures if analytes is None else analytes)
+    nameless, removed = _deidentify(task, read.events.select(COLUMNS))
     shown, blinding = _blind(task, nameless)
     counts = dict(shown["modality"].value_counts().iter_rows())
     patients = dict(shown.group_by("modality").agg(pl.col("sample_id").n_unique()).iter_rows())
@@ -104,6 +110,7 @@ def look_back(task: Task, cohort: Cohort, samples: pl.DataFrame | None = None) -
         "left_out": left_out,
         **removed,
         "blinded": {"notes": blinding.notes, "words": _descending(blinding.words)},
+        "measurements": read.report,
     }
     return Window(shown, report)
 
@@ -133,6 +140,9 @@ def joined_reports(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "blinded": {
             "notes": sum(report["blinded"]["notes"] for report in reports),
             "words": _descending(total("blinded", "words")),
+        },
+        "measurements": {
+            name: dict(sorted(total("measurements", name).items())) for name in reports[0]["measurements"]
         },
     }
 

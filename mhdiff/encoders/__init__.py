@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from mhdiff.encoders.embedded import Embedded
     from mhdiff.encoders.image import PretrainedImage, ResNet
     from mhdiff.encoders.preprocess import EventReader, FileReader, Preprocessor, restore
+    from mhdiff.encoders.preprocess_codes import CodeTable
     from mhdiff.encoders.preprocess_image import ImageReader
-    from mhdiff.encoders.preprocess_structured import CodeTable, LabTable
+    from mhdiff.encoders.preprocess_structured import LabTable
     from mhdiff.encoders.preprocess_text import HubText, WordPieceText
     from mhdiff.encoders.preprocess_volume import VolumeReader
     from mhdiff.encoders.specs import CodeSpec, EmbeddingSpec, ImageSpec, LabSpec, TextSpec
@@ -50,7 +51,7 @@ __all__ = [
 _HOME = {
     "CodeEncoder": "structured",
     "CodeSpec": "specs",
-    "CodeTable": "preprocess_structured",
+    "CodeTable": "preprocess_codes",
     "Embedded": "embedded",
     "EmbeddingSpec": "specs",
     "Encoder": "base",

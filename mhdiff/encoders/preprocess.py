@@ -11,10 +11,10 @@ either, named in `data.readers`; nothing here has to know it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import polars as pl
 import torch
@@ -22,6 +22,9 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from ontology.errors import InputError
+
+if TYPE_CHECKING:
+    from ontology import Ontology
 
 State = dict[str, Any]
 
@@ -31,7 +34,7 @@ _HOME = {
     "WordPieceText": "preprocess_text",
     "HubText": "preprocess_text",
     "LabTable": "preprocess_structured",
-    "CodeTable": "preprocess_structured",
+    "CodeTable": "preprocess_codes",
 }
 
 
@@ -58,6 +61,14 @@ class Preprocessor(ABC):
         Args:
             events: The modality's events of the training fold.
             sample_ids: Its samples.
+        """
+        return None
+
+    def use(self, ontology: Callable[[], Ontology] | None) -> None:
+        """Take the ontology, before anything is learned or read; nothing, unless a subclass asks it.
+
+        Args:
+            ontology: Opens it; None where the data name none.
         """
         return None
 

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from mhdiff.cohort.dicom import read_grey
 from mhdiff.encoders.preprocess import FileReader, State
 from mhdiff.encoders.specs import ImageSpec
 from ontology.errors import InputError
@@ -25,7 +26,7 @@ _VOLUMES = (".npy", ".nii", ".nii.gz")
 
 
 class ImageReader(FileReader):
-    """Reads image files: whatever Pillow opens in 2-D; .npy and, with nibabel, NIfTI in 3-D.
+    """Reads image files: whatever Pillow opens and, with pydicom, DICOM in 2-D; .npy and, with nibabel, NIfTI in 3-D.
 
     Args:
         size: Height and width (2-D) or depth, height and width (3-D) in pixels; one number for all axes.
@@ -154,7 +155,15 @@ class ImageReader(FileReader):
             raise InputError(
                 "the image is missing", path=path, remedy="Put it back, or import the cohort again"
             )
-        array = self._volume(path) if path.name.lower().endswith(_VOLUMES) else self._picture(path)
+        name = path.name.lower()
+        read = (
+            self._volume
+            if name.endswith(_VOLUMES)
+            else self._dicom
+            if name.endswith(".dcm")
+            else self._picture
+        )
+        array = read(path)
         if array.ndim != self.spatial_dims or 0 in array.shape:
             raise InputError(
                 f"the image has shape {array.shape} where {self.spatial_dims} dimensions are wanted",
@@ -183,6 +192,14 @@ class ImageReader(FileReader):
                 path=path,
                 remedy="Replace it by a whole PNG, JPEG or TIFF, or drop it from the cohort",
             ) from error
+
+    def _dicom(self, path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """The grey values as a viewer shows them; where several frames are not wanted, those of the first."""
+        array = read_grey(path).astype(np.float32)
+        if array.ndim == 3 and self.spatial_dims == 2:
+            self.counts["several frames, first read"] += 1
+            return array[0]
+        return array
 
     def _volume(self, path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
         try:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from mhdiff.batch import Batch
+from mhdiff.cohort.measurements import with_rewritten
 from mhdiff.encoders.events import joined_text, latest_text
 from mhdiff.encoders.preprocess_image import ImageReader
 from mhdiff.encoders.preprocess_structured import CodeTable, LabTable
@@ -116,7 +117,9 @@ def node_names(data: MultimodalData) -> NodeNames:
 
 
 def _descriptions(data: MultimodalData) -> dict[str, dict[str, Any]]:
-    return {row["code"]: row for row in data.cohort.codes.iter_rows(named=True)}
+    codes = data.cohort.codes
+    every = codes if data.analytes is None else with_rewritten(codes, data.analytes)
+    return {row["code"]: row for row in every.iter_rows(named=True)}
 
 
 def _posterior(data: MultimodalData, subject: int) -> dict[str, float] | None:
@@ -216,7 +219,7 @@ def _labs(data: MultimodalData, sample_id: int, found: ModelAttribution) -> list
                 low,
                 high,
                 flag,
-                share.get(event["code"]),
+                share.get(tool.column_of(event)),
             )
         )
     return sorted(labs, key=lambda lab: -abs(lab.attribution or 0.0))
@@ -230,14 +233,16 @@ def _codes(data: MultimodalData, sample_id: int, found: ModelAttribution) -> lis
     share = found.inputs["codes"][0]
     column = {code: i for i, code in enumerate(tool.codes or [], start=1)}
     rows = []
-    for code in _events(data, "codes", sample_id)["code"].unique(maintain_order=True).to_list():
-        seen = code in column
+    every = _events(data, "codes", sample_id).unique("code", keep="first", maintain_order=True)
+    for code, parents in every.select("code", "parent_codes").iter_rows():
+        read = tool.column_of(code, parents)
+        seen = read is not None
         name = (known.get(code) or {}).get("description") or code
         rows.append(
             CodeValue(
                 code,
                 name if seen else f"{name} (not seen in training)",
-                float(share[column[code]]) if seen else None,
+                float(share[column[read]]) if read is not None else None,
             )
         )
     return sorted(rows, key=lambda code: -abs(code.attribution or 0.0))

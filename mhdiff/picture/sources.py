@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from mhdiff.cohort.measurements import harmonise, with_rewritten
+from mhdiff.cohort.measurements.analytes import shipped
+
 if TYPE_CHECKING:
     from mhdiff.cohort import Cohort
 
@@ -48,14 +51,16 @@ def _values(
     """Read the subject's numbers by code and time, and what codes are called."""
     if cohort is None or subject is None:
         return {}, {}
-    wanted = table["source"].unique().implode()
-    codes = cohort.codes.unique("code", keep="first").filter(pl.col("code").is_in(wanted))
-    events = (
+    wanted = pl.col("code").is_in(table["source"].unique().implode())
+    codes = cohort.codes.unique("code", keep="first")
+    numbers = (
         cohort.scan()
         .filter((pl.col("subject_id") == subject) & pl.col("numeric_value").is_not_null())
         .collect()
-        .join(codes.select("code", "unit", "ref_low", "ref_high"), on="code")
+        .join(codes.select("code", "unit", "ref_low", "ref_high", "parent_codes"), on="code")
     )
+    events = harmonise(numbers, codes, shipped()).events.filter(wanted)  # as evidence was found in them
+    codes = with_rewritten(codes, shipped()).filter(wanted)
     values: dict[tuple[str, Any], str] = {}
     for event in events.iter_rows(named=True):
         said = f"{event['numeric_value']:.6g} {event['unit'] or ''}".strip()

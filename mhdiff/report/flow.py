@@ -20,6 +20,15 @@ OUTCOMES = {
     "blinded": "blinded",
 }
 TIMES = "\N{MULTIPLICATION SIGN}"
+MEASURED = {
+    "converted": "brought to another unit",
+    "respelled": "whose unit was written in another way",
+    "kept_apart": "in a unit that does not convert, kept apart",
+    "unit_unknown": "in a unit that nobody knows, kept apart",
+    "unit_missing": "without a unit, kept apart",
+    "range_left_out": "whose range was left out, in a unit that does not convert",
+    "impossible": "that cannot be, left out",
+}
 MOST = 10  # entries of a long list that are named
 
 
@@ -127,6 +136,7 @@ def _cohort(found: Sources) -> Step:
     if removed := window.get("deidentified"):
         notes = plural(removed["notes"], "note")
         step.lost.append(f"identifiers replaced in {notes}: {_words(removed['replaced'])}")
+    step.lost += _measured(window.get("measurements") or {})
     blinded = window.get("blinded") or {}
     if blinded.get("notes"):
         notes = plural(blinded["notes"], "note")
@@ -134,6 +144,15 @@ def _cohort(found: Sources) -> Step:
     elif window:
         step.lost.append("no word of a note named the label: nothing was blinded")
     return step
+
+
+def _measured(found: Document) -> list[str]:
+    """Say what was done to measurements before anything read them."""
+    return [
+        f"numbers {told}: " + _some([f"{what} {count(n)}" for what, n in found[key].items()])
+        for key, told in MEASURED.items()
+        if found.get(key)
+    ]
 
 
 def _words(counts: Document) -> str:
@@ -232,6 +251,11 @@ def _model(found: Sources) -> Step:
     if not facts.get("finished", True):
         step.lost.append("training is not finished")
     for modality, reports in ((found.preprocess or {}).get("reports") or {}).items():
+        fitted = [
+            f"{k} {count(v)}" for k, v in (reports.get("fit") or {}).items() if isinstance(v, int) and v
+        ]
+        if fitted:
+            step.notes.append(f"{modality} as fitted on training: {_some(fitted)}")
         told = [
             f"{k} {count(v)}" for k, v in (reports.get("train") or {}).items() if isinstance(v, int) and v
         ]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 import torch
@@ -13,11 +13,12 @@ from torch.utils.data import DataLoader
 
 from graph_builders import Evidence, PatientGraph
 from graph_builders.nulls import Null, find_null, make_null
-from mhdiff import console
 from mhdiff.builtin import Builtin
 from mhdiff.cohort import Cohort, Task
+from mhdiff.cohort.measurements import Analytes
 from mhdiff.cohort.splits import assign
 from mhdiff.cohort.task import task_file
+from mhdiff.cohort.window import look_back
 from mhdiff.corruption import Corruption, EventCorruption, PixelCorruption, Record, Source
 from mhdiff.encoders.events import latest_text
 from mhdiff.encoders.preprocess import EventReader, FileReader, Preprocessor, restore
@@ -32,6 +33,8 @@ from mhdiff.training.spec import DataSpec
 from ontology.errors import InputError
 
 _NOT_STORED = object()
+if TYPE_CHECKING:
+    from ontology import Ontology
 
 
 @dataclass
@@ -59,7 +62,7 @@ class MultimodalData(LightningDataModule):
         modalities: Which of the task's modalities are used; None for all.
         among: Over which modalities patterns are named, if over more than are used: a model of one modality is then
             predicted under every pattern of all, as if it had been offered the rest, and stands in a table with others.
-        split: `stored`, `site:<name>`, `after:<date>`, `fold:<i>/<k>` or `nested:<j>/<m>:<outer>`, see
+        split: `stored`, `file:<path>`, `site:<name>`, `after:<date>`, `fold:<i>/<k>` or `nested:<j>/<m>:<outer>`, see
             `mhdiff.cohort.splits`.
         split_seed: Seed of the folds.
         null: `none`, or a control in place of the real graph: a name in `graph_builders.NULLS`, such as `permuted`,
@@ -130,6 +133,7 @@ class MultimodalData(LightningDataModule):
         self.seed = 0
         self.fitted: Fitted | None = None
         self._stored_rules: Any = _NOT_STORED
+        self.analytes: Analytes | None = None
         self._ready = False
 
     def prepare_data(self) -> None:
@@ -160,7 +164,9 @@ class MultimodalData(LightningDataModule):
             raise InputError(f"split '{self.split}' leaves no sample to train on", path=self.cohort_path)
         self.graph = self._controlled(self.graph)
         self._check_rules()
-        window = self.task.window(self.cohort)
+        if self.analytes is None:
+            self.analytes = self.task.measures
+        window = look_back(self.task, self.cohort, analytes=self.analytes)
         defining = self.graph.evidence.report.get("blinded", {}).get("codes")
         if defining is None:
             raise InputError(
@@ -176,6 +182,8 @@ class MultimodalData(LightningDataModule):
         if self.embeddings_path is not None:
             self.stored = Embeddings.open(self.embeddings_path)
             self.stored.check(self.reads, self.modalities, self.samples)
+        for reader in self.readers.values() if self.fitted is None else self.fitted.preprocessors.values():
+            reader.use(None if self.ontology_path is None else self._open_ontology)
         if self.fitted is None:
             self.fitted = self._fit()
         inputs = {m: self._spec_of(m) for m in self.modalities}
@@ -202,9 +210,7 @@ class MultimodalData(LightningDataModule):
                     remedy="Build it again: mhdiff graph build --ontology ... --cohort ... --task ... --out ...",
                 )
         if self.ontology_path is not None:
-            from ontology import Ontology
-
-            graph.check_ontology(Ontology.open(self.ontology_path))
+            graph.check_ontology(self._open_ontology())
         return graph
 
     def _check_rules(self) -> None:
@@ -223,6 +229,12 @@ class MultimodalData(LightningDataModule):
                 path=task_file(self.task_name),
                 remedy="Put the task and its lists back as they were, or train again",
             )
+
+    def _open_ontology(self) -> "Ontology":
+        from ontology import Ontology
+
+        assert self.ontology_path is not None
+        return Ontology.open(self.ontology_path)
 
     def _controlled(self, graph: PatientGraph) -> PatientGraph:
         """Give the null of the graph that was asked for; what it learns from samples comes from the training split."""
@@ -476,6 +488,7 @@ class MultimodalData(LightningDataModule):
         return {
             "modalities": self.modalities,
             "preprocessors": {m: p.state() for m, p in self.fitted.preprocessors.items()},
+            "analytes": None if self.analytes is None else self.analytes.state(),
             "reports": self.fitted.reports,
             "window": self.window_report,
             "deidentify": None if self.task.deidentify is None else self.task.deidentify.describe(),
@@ -498,15 +511,5 @@ class MultimodalData(LightningDataModule):
         if "window" in state:  # a run's; what is exported is read with lists of names of another place
             self._stored_rules = state.get("deidentify")
         self.fitted = Fitted({m: restore(s, self.readers.get(m)) for m, s in state["preprocessors"].items()})
-
-
-def announce(data: MultimodalData) -> None:
-    """Say what will be trained on.
-
-    Args:
-        data: A module that is set up.
-    """
-    counts = ", ".join(f"{name} {n}" for name, n in sorted(data.state()["splits"].items()))
-    console.say(f"task {data.task.name}: {counts} samples; modalities {', '.join(data.modalities)}")
-    if data.control is not None:
-        console.say(f"null graph: {data.control}")
+        # A run from before there were such tables read its numbers as they were.
+        self.analytes = Analytes.from_state(state.get("analytes") or [])

@@ -59,6 +59,7 @@ def reads(cohort: str, task: Task, label_codes: Iterable[str]) -> dict[str, str]
     """
     content = asdict(replace(task, deidentify=None))
     del content["description"], content["deidentify"]
+    content["analytes"] = task.measures.digest
     if task.deidentify is not None:
         content["deidentify"] = task.deidentify.describe()
     return {

@@ -3,6 +3,7 @@
 config.yaml          everything that decides the run
 run.json             versions, git hash, fingerprints, parameters, seconds; `finished` when training is over
 preprocess.json      what was fitted on the training split
+splits.parquet       who was in which split, for data.split=file:<this file>
 history.json         metrics of each epoch
 checkpoints/         last.ckpt and best.ckpt
 model.safetensors    the weights of the best epoch
@@ -31,14 +32,16 @@ from safetensors.torch import save_file
 
 from mhdiff import __version__, console
 from mhdiff.baselines.estimator import Estimator, Fitted
+from mhdiff.cohort.splits import write_splits
 from mhdiff.diffusion.effort import Effort
 from mhdiff.evaluate.patterns import EVERY, all_patterns, asked_patterns, pattern_name
 from mhdiff.evaluate.stored import write_predictions
 from mhdiff.inference import Inference, diagnose
 from mhdiff.training.accompany import accompanied
+from mhdiff.training.announce import announce
 from mhdiff.training.checkpoint import RunCheckpoint
 from mhdiff.training.cli import FitCLI, config_text, parse, saved_config
-from mhdiff.training.data import MultimodalData, announce
+from mhdiff.training.data import MultimodalData
 from mhdiff.training.frame import names_of, prediction_frame, prediction_rows
 from mhdiff.training.module import Diagnosis
 from mhdiff.training.progress import EpochLines, quiet
@@ -109,6 +112,7 @@ def _fit(arguments: Sequence[str], patterns: Sequence[str]) -> tuple[Path, Opene
         announce(data)
         atomic_write(out / "config.yaml", text)
         atomic_write(out / "preprocess.json", json.dumps(data.state(), indent=1))
+        write_splits(data.samples, out / "splits.parquet")
         atomic_write(out / "run.json", json.dumps(facts | {"finished": False}, indent=1))
         (out / "checkpoints").mkdir(exist_ok=True)
     checkpoint = RunCheckpoint(out)
@@ -159,6 +163,7 @@ def _fit_estimator(
     frame, about = accompanied(fitted.predict(), data)
     write_predictions(frame, out / "predictions.parquet", about)
     atomic_write(out / "preprocess.json", json.dumps(data.state(), indent=1))
+    write_splits(data.samples, out / "splits.parquet")
     facts = _facts(data, module) | fitted.facts()
     facts |= {"finished": True, "seconds": round(time.monotonic() - start, 2)}
     atomic_write(out / "run.json", json.dumps(facts, indent=1))

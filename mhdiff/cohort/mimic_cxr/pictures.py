@@ -8,14 +8,13 @@ bright, and the range stretched to 0 .. 65535.
 from __future__ import annotations
 
 from datetime import datetime
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from mhdiff.cohort.dicom import grey, pydicom_for
 from mhdiff.cohort.source_files import bring
-from ontology.errors import InputError
 
 SUFFIXES: Final = (".jpg", ".dcm")
 _BROKEN = "the image is truncated or not readable"
@@ -83,15 +82,10 @@ def _whole(source: Path) -> bool:
 def _dicom(source: Path, target: Path, relative: str) -> Placed:
     from PIL import Image
 
-    try:
-        pydicom = import_module("pydicom")
-    except ImportError as error:
-        raise InputError(
-            "DICOM images need pydicom", path=source.parent, remedy="pip install 'mh-diff[imaging]'"
-        ) from error
+    pydicom = pydicom_for(source.parent)
     try:
         dataset = pydicom.dcmread(source)
-        pixels = _grey(dataset)
+        pixels = grey(dataset)
         time, view = _study_time(dataset), str(dataset.get("ViewPosition") or "")
     except Exception:  # of the many that pydicom and its decoders raise; their words may quote the header
         return Placed(_BROKEN)
@@ -101,14 +95,6 @@ def _dicom(source: Path, target: Path, relative: str) -> Placed:
     scaled = (pixels - low) / (high - low) * 65535 if high > low else np.zeros_like(pixels)
     Image.fromarray(scaled.round().astype(np.uint16)).save(target)
     return Placed("", target.stat().st_size, relative, time, view)
-
-
-def _grey(dataset: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Give the grey values as a viewer would show them, bright where little passed the body."""
-    processing = import_module("pydicom.pixels.processing")
-    raw = processing.apply_modality_lut(dataset.pixel_array, dataset)
-    pixels = np.asarray(processing.apply_voi_lut(raw, dataset), dtype=np.float64)
-    return -pixels if str(dataset.get("PhotometricInterpretation")) == "MONOCHROME1" else pixels
 
 
 def _study_time(dataset: Any) -> datetime | None:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mhdiff.cohort.splits import assign, unite
+from mhdiff.cohort.splits import assign, unite, write_splits
 from ontology.errors import InputError
 from tests.searches import examples
 
@@ -148,3 +148,61 @@ def test_what_the_outer_patients_have_decides_nothing_within():
 def test_a_nested_split_that_is_none_is_refused(how):
     with pytest.raises(InputError):
         assign(SAMPLES.with_columns(split=pl.lit("train")), how, 0)
+
+
+def test_every_fold_has_its_share_of_every_site_within_a_label():
+    rows = [(s, int(s % 5 == 0), "a" if s % 7 else "b") for s in range(210)]
+    samples = samples_of(rows)
+    for label in (0, 1):
+        for site in "ab":
+            here = pl.col("label").eq(label) & pl.col("site").eq(site)
+            held = [
+                assign(samples, f"fold:{fold}/5", 3).filter(pl.col("split") == "held_out", here).height
+                for fold in range(5)
+            ]
+            assert max(held) - min(held) <= 1, (label, site, held)
+
+
+def test_sites_change_nothing_where_there_is_one():
+    bare = SAMPLES.with_columns(site=pl.lit("a"))
+    for fold in range(3):
+        with_site = assign(bare, f"fold:{fold}/3", 1, groups=GROUPS)["split"]
+        without = assign(bare.drop("site"), f"fold:{fold}/3", 1, groups=GROUPS)["split"]
+        assert with_site.equals(without)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_a_split_on_disk_is_used_again(tmp_path, ending):
+    made = assign(SAMPLES, "fold:1/4", 5, groups=GROUPS)
+    file = tmp_path / f"splits.{ending}"
+    if ending == "csv":
+        made.select("subject_id", "split").unique().write_csv(file)
+    else:
+        write_splits(made, file)
+    for seed in (0, 9):
+        assert assign(SAMPLES, f"file:{file}", seed, groups=GROUPS).equals(made)
+    outer = set(made.filter(pl.col("split") == "held_out")["subject_id"])
+    inner = assign(SAMPLES, f"nested:0/3:file:{file}", 0, groups=GROUPS)
+    assert not outer & set(inner["subject_id"])
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([(0, "train"), (0, "tuning")], "subject 0 is in two splits"),
+        ([(0, "test")], "subject 0 is in no split of train, tuning, held_out"),
+        ([(0, "train")], "59 subjects of the task are in no split, the first is 1"),
+        ([(s, "train" if s else "held_out") for s in range(60)], "subjects 0 and 1 belong together"),
+        (None, "no such table of splits"),
+        ("words", "cannot be read"),
+    ],
+)
+def test_a_table_of_splits_that_is_wrong_is_named(tmp_path, rows, message):
+    file = tmp_path / "splits.csv"
+    if isinstance(rows, list):
+        pl.DataFrame(rows, {"subject_id": pl.Int64, "split": pl.String}, orient="row").write_csv(file)
+    elif rows:
+        file.write_text(rows)
+    with pytest.raises(InputError, match=message) as caught:
+        assign(SAMPLES, f"file:{file}", groups=GROUPS)
+    assert "splits.csv" in str(caught.value)

@@ -63,7 +63,7 @@ def test_no_input_tells_the_stage(registry, cohort):
 
 
 def test_from_tables_to_an_evaluated_model(cohort, whole_way, capsys):
-    metrics = whole_way(cohort, "hiv_severity", ["note", "labs", "codes"], audited=True)
+    metrics = whole_way(cohort, "hiv_severity", ["note", "labs", "codes"])
     assert metrics["task"] == "hiv_severity"
     assert metrics["classes"] == ["stage_1", "stage_2", "stage_3", "stage_4"]
     said = capsys.readouterr()

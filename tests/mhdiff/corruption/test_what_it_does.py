@@ -138,7 +138,9 @@ def test_a_wrong_unit_is_wrong_in_the_raw_value_and_standardised_after():
     np.testing.assert_allclose(after[hit], 0.0555 * before[hit])
     table = LabTable().fit(given)
     z = table.transform(wrong.events, list(range(11)))["value"][:, 0].numpy()
-    np.testing.assert_allclose(z, np.clip((after - table.mean[0]) / table.std[0], -8, 8), rtol=1e-5)
+    np.testing.assert_allclose(
+        z, np.clip((after - table.state()["mean"][0]) / table.state()["std"][0], -8, 8), rtol=1e-5
+    )
     low = set(wrong.evidence.filter(pl.col("concept") == 300)["sample_id"])
     assert low == {i for i in range(11) if after[i] < 70}
 

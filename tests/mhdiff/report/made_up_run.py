@@ -266,10 +266,12 @@ def write(root, *, rare=False, failing=""):
         "events": {"image": 160, "note": 150, "labs": 140},
         "samples_with": {"image": 160, "note": 150, "labs": 140},
         "left_out": {"after prediction_time": 21},
+        "measurements": {"converted": {"glucose: mmol/L to mg/dL": 17}, "impossible": {"potassium": 5}},
         "blinded": {"notes": 7, "words": {"bacterial pneumonia": 6, "viral pneumonia": 1}},
     }
     splits = {"held_out": 106, "train": 300, "tuning": 54}
     reports = {"note": {"train": {"notes": 150, "cut at max_length": 3}}}
+    reports["codes"] = {"fit": {"codes": 9, "codes too seldom, rolled up": 4}}
     _json(
         run / "preprocess.json", {"window": window, "splits": splits, "reports": reports, "preprocessors": {}}
     )

@@ -53,6 +53,9 @@ def test_every_section_and_the_figures_of_the_files(whole):
     assert text.index('id="guidance"') < text.index('id="data"') < text.index('id="repeat"')
     assert "42% of the attribution lies inside the true finding" in text
     assert "4 relationship rows dropped: the source is unknown" in text
+    assert "numbers brought to another unit: glucose: mmol/L to mg/dL 17" in text
+    assert "numbers that cannot be, left out: potassium 5" in text
+    assert "codes as fitted on training: codes 9, codes too seldom, rolled up 4" in text
 
 
 def test_spoilt_records_draws_and_spread_are_told(whole):

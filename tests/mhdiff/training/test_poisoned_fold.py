@@ -65,20 +65,29 @@ def spoilt(small_data, tmp_path_factory):
     return root
 
 
+#: What is fitted beside the means and vocabularies of the defaults.
+MORE = [
+    "--data.labs=mhdiff.encoders.LabTable", "--data.labs.init_args.scale=quantile",
+    "--data.codes=mhdiff.encoders.CodeTable", "--data.codes.init_args.roll_up=8",
+]  # fmt: skip
+
+
 def test_poisoning_the_held_out_patients_changes_nothing_in_training(
     spoilt, small_data, small_config, tmp_path
 ):
     clean, out = tmp_path / "clean", tmp_path / "poisoned"
     for run, cohort in ((clean, small_data / "cohort"), (out, spoilt / "cohort")):
         options = [f"--data.cohort={cohort}", f"--data.graph={spoilt / run.name}"]
-        assert main(["fit", "-c", str(small_config), *options, "--out", str(run)]) == 0
+        assert main(["fit", "-c", str(small_config), *options, *MORE, "--out", str(run)]) == 0
     weights, expected = (load_file(run / "model.safetensors") for run in (out, clean))
     assert weights.keys() == expected.keys()
     assert [name for name in weights if not weights[name].equal(expected[name])] == []
-    fitted, before = (
-        json.loads((run / "preprocess.json").read_text())["preprocessors"] for run in (out, clean)
-    )
-    assert fitted == before
+    stored, before = (json.loads((run / "preprocess.json").read_text()) for run in (out, clean))
+    for what in ("preprocessors", "analytes"):
+        assert stored[what] == before[what]
+    assert stored["preprocessors"]["codes"]["places"]
+    assert len(stored["preprocessors"]["labs"]["quantiles"][0]) > 2
+    assert sum(stored["window"]["measurements"]["impossible"].values()) > 0
     assert json.loads((out / "history.json").read_text()) == json.loads((clean / "history.json").read_text())
     for run in (out, clean):
         assert main(["predict", str(run)]) == 0
