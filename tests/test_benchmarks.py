@@ -7,7 +7,7 @@ from benchmarks.made_registry import write_registry
 
 
 def test_a_registry_is_the_same_every_time_and_counts_what_cannot_be_used(tmp_path):
-    one, other = (write_registry(tmp_path / name, 50, 4000) for name in ("one", "other"))
+    one, other = (write_registry(tmp_path / name, 50, 40_000) for name in ("one", "other"))
     assert one == other
     assert all(one.values())
     files = sorted((tmp_path / "one").rglob("*.parquet"))
@@ -15,9 +15,9 @@ def test_a_registry_is_the_same_every_time_and_counts_what_cannot_be_used(tmp_pa
         f.read_bytes() == (tmp_path / "other" / f.relative_to(tmp_path / "one")).read_bytes() for f in files
     )
     rows = pl.read_parquet(tmp_path / "one" / "measurement" / "*.parquet")
-    assert rows.height == 4000
+    assert rows.height == 40_000
     assert len(rows.columns) == 23
-    assert rows["measurement_id"].n_unique() == 4000
+    assert rows["measurement_id"].n_unique() == 40_000
     assert rows.filter(pl.col("person_id") > 50).height == one["the person is not in PERSON"]
 
 
