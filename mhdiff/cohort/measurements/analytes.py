@@ -101,7 +101,8 @@ class Analytes:
 
     def state(self) -> list[dict[str, Any]]:
         """Give the table as plain data, for the folder of a run."""
-        return [asdict(row) for row in self.rows]
+        plain: list[dict[str, Any]] = json.loads(json.dumps([asdict(row) for row in self.rows]))
+        return plain
 
     @classmethod
     def from_state(cls, state: Iterable[Mapping[str, Any]]) -> Analytes:
