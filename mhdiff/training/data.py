@@ -16,8 +16,8 @@ from graph_builders.nulls import Null, find_null, make_null
 from mhdiff import console
 from mhdiff.builtin import Builtin
 from mhdiff.cohort import Cohort, Task
+from mhdiff.cohort.deidentify.same import NOT_STORED, check_rules
 from mhdiff.cohort.splits import assign
-from mhdiff.cohort.task import task_file
 from mhdiff.corruption import Corruption, EventCorruption, PixelCorruption, Record, Source
 from mhdiff.encoders.events import latest_text
 from mhdiff.encoders.preprocess import EventReader, FileReader, Preprocessor, restore
@@ -30,8 +30,6 @@ from mhdiff.training.embeddings import Embeddings, reads
 from mhdiff.training.sampler import EpochShuffle, SharedBatches
 from mhdiff.training.spec import DataSpec
 from ontology.errors import InputError
-
-_NOT_STORED = object()
 
 
 @dataclass
@@ -129,7 +127,7 @@ class MultimodalData(LightningDataModule):
         self.masks = masks
         self.seed = 0
         self.fitted: Fitted | None = None
-        self._stored_rules: Any = _NOT_STORED
+        self._stored_rules: Any = NOT_STORED
         self._ready = False
 
     def prepare_data(self) -> None:
@@ -159,7 +157,8 @@ class MultimodalData(LightningDataModule):
         if learns and self.samples.filter(pl.col("split") == "train").is_empty():
             raise InputError(f"split '{self.split}' leaves no sample to train on", path=self.cohort_path)
         self.graph = self._controlled(self.graph)
-        self._check_rules()
+        evidence = self.graph.evidence.report
+        check_rules(self.task, self.task_name, self.graph_path, evidence, self._stored_rules)
         window = self.task.window(self.cohort)
         defining = self.graph.evidence.report.get("blinded", {}).get("codes")
         if defining is None:
@@ -206,23 +205,6 @@ class MultimodalData(LightningDataModule):
 
             graph.check_ontology(Ontology.open(self.ontology_path))
         return graph
-
-    def _check_rules(self) -> None:
-        """Refuse a graph, or what was fitted, where notes were de-identified in another way than the task says."""
-        here = None if self.task.deidentify is None else self.task.deidentify.describe()
-        report = self.graph.evidence.report.get("window", {})
-        if report.get("deidentified", {}).get("rules") != here:
-            raise InputError(
-                "the graph was built from notes that were de-identified in another way than the task now says",
-                path=self.graph_path,
-                remedy="Build it again: mhdiff graph build --ontology ... --cohort ... --task ... --out ...",
-            )
-        if self._stored_rules != here and self._stored_rules is not _NOT_STORED:
-            raise InputError(
-                "the run was trained on notes that were de-identified in another way than the task now says",
-                path=task_file(self.task_name),
-                remedy="Put the task and its lists back as they were, or train again",
-            )
 
     def _controlled(self, graph: PatientGraph) -> PatientGraph:
         """Give the null of the graph that was asked for; what it learns from samples comes from the training split."""
