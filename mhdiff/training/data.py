@@ -15,9 +15,9 @@ from graph_builders import Evidence, PatientGraph
 from graph_builders.nulls import Null, find_null, make_null
 from mhdiff.builtin import Builtin
 from mhdiff.cohort import Cohort, Task
+from mhdiff.cohort.deidentify.same import NOT_STORED, check_rules
 from mhdiff.cohort.measurements import Analytes
 from mhdiff.cohort.splits import assign
-from mhdiff.cohort.task import task_file
 from mhdiff.cohort.window import look_back
 from mhdiff.corruption import Corruption, EventCorruption, PixelCorruption, Record, Source
 from mhdiff.encoders.events import latest_text
@@ -32,7 +32,6 @@ from mhdiff.training.sampler import EpochShuffle, SharedBatches
 from mhdiff.training.spec import DataSpec
 from ontology.errors import InputError
 
-_NOT_STORED = object()
 if TYPE_CHECKING:
     from ontology import Ontology
 
@@ -132,7 +131,7 @@ class MultimodalData(LightningDataModule):
         self.masks = masks
         self.seed = 0
         self.fitted: Fitted | None = None
-        self._stored_rules: Any = _NOT_STORED
+        self._stored_rules: Any = NOT_STORED
         self.analytes: Analytes | None = None
         self._ready = False
 
@@ -163,7 +162,8 @@ class MultimodalData(LightningDataModule):
         if learns and self.samples.filter(pl.col("split") == "train").is_empty():
             raise InputError(f"split '{self.split}' leaves no sample to train on", path=self.cohort_path)
         self.graph = self._controlled(self.graph)
-        self._check_rules()
+        evidence = self.graph.evidence.report
+        check_rules(self.task, self.task_name, self.graph_path, evidence, self._stored_rules)
         if self.analytes is None:
             self.analytes = self.task.measures
         window = look_back(self.task, self.cohort, analytes=self.analytes)
@@ -212,23 +212,6 @@ class MultimodalData(LightningDataModule):
         if self.ontology_path is not None:
             graph.check_ontology(self._open_ontology())
         return graph
-
-    def _check_rules(self) -> None:
-        """Refuse a graph, or what was fitted, where notes were de-identified in another way than the task says."""
-        here = None if self.task.deidentify is None else self.task.deidentify.describe()
-        report = self.graph.evidence.report.get("window", {})
-        if report.get("deidentified", {}).get("rules") != here:
-            raise InputError(
-                "the graph was built from notes that were de-identified in another way than the task now says",
-                path=self.graph_path,
-                remedy="Build it again: mhdiff graph build --ontology ... --cohort ... --task ... --out ...",
-            )
-        if self._stored_rules != here and self._stored_rules is not _NOT_STORED:
-            raise InputError(
-                "the run was trained on notes that were de-identified in another way than the task now says",
-                path=task_file(self.task_name),
-                remedy="Put the task and its lists back as they were, or train again",
-            )
 
     def _open_ontology(self) -> "Ontology":
         from ontology import Ontology

@@ -140,7 +140,7 @@ def test_people_get_counts_and_a_subject_is_found(places, tmp_path, capsys):
     ("change", "message"),
     [
         (["--sample", "55"], "no sample 55"),
-        (["--subject", "55"], "no subject 55"),
+        (["--subject", "55"], "no such subject"),
         (["--subject", "80"], "2 samples: 8, 9"),
         (["--sample", "7", "--max-nodes", "0"], "--max-nodes >= 1"),
         (["--sample", "7", "--ontology", "nowhere"], "nowhere"),
