@@ -110,6 +110,7 @@ def epochs(
             self.cpu.append(time.process_time() - self.start_cpu)
 
     torch.set_num_threads(int(str(threads)))
+    torch.utils.deterministic.fill_uninitialized_memory = False  # as `mhdiff fit` has it
     module = demo(root, *GUIDANCE[str(guidance)], f"--model.granularity={granularity}").model
     made, spec = patients(root, int(str(count)), module.dim)
     torch.manual_seed(0)
