@@ -213,7 +213,7 @@ def test_the_prior_learns_from_the_complete_patients_where_masking_hid_some():
     step = parts.context(module)
     latents = step.output.latents
     complete = dataclasses.replace(latents, shared=latents.shared.detach() + 1.0)
-    told = dataclasses.replace(step, output=dataclasses.replace(step.output, complete=complete))
+    told = dataclasses.replace(step, output=dataclasses.replace(step.output, fuse_complete=lambda: complete))
     assert told.latents is complete
     assert step.latents is latents
 

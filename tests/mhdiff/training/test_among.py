@@ -45,4 +45,5 @@ def test_what_a_model_does_not_read_changes_nothing(small_config, tmp_path):
     assert set(frame["pattern"].unique()) == {"note+labs", "note", "labs"}
     assert by["note+labs"].equals(by["labs"])
     blind = frame.filter(pl.col("pattern") == "note").select(probabilities)
-    assert blind.unique().height == 1  # nothing was looked at: one answer for all
+    # nothing was looked at: one answer for all, but for the last bit in batches of other sizes
+    assert all(blind[name].max() - blind[name].min() < 1e-6 for name in probabilities)

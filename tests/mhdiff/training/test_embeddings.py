@@ -116,7 +116,7 @@ def test_another_encoder_preprocessing_cohort_or_split_is_refused_by_name(
         monkeypatch.setattr(weight, "data", weight.data + 1e-3)
     elif part == "preprocessing of labs":
         labs = data.fitted.preprocessors["labs"]
-        monkeypatch.setattr(labs, "mean", [m + 1e-3 for m in labs.mean])
+        monkeypatch.setattr(labs.fitted, "mean", [m + 1e-3 for m in labs.fitted.mean])
     elif part == "cohort":
         monkeypatch.setitem(data.cohort.__dict__, "fingerprint", "another")
     else:

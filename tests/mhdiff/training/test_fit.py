@@ -143,7 +143,10 @@ def test_a_missing_image_is_named(small_config, small_data, tmp_path, capsys):
         ]
     )
     assert code == 2
-    assert gone.name in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "is missing" in told
+    assert "cohort validate" in told  # which says whose it is, where --cases asks for it
+    assert gone.name not in told
 
 
 def test_a_folder_of_another_run_is_never_overwritten(small_config, small_run, capsys):

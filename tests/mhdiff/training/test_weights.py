@@ -24,13 +24,19 @@ def fewer(tensors):
     return {name: x for name, x in tensors.items() if not name.startswith("net.kind")}
 
 
+@pytest.fixture
+def run(small_run, tmp_path):
+    """A finished run that nobody has predicted with yet, so that its weights are read."""
+    without = shutil.ignore_patterns("predictions*", "evaluation*", "evaluate*")
+    return shutil.copytree(small_run, tmp_path / "run", ignore=without)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [(renamed, "none of the model's, such as net.old"), (longer, "have another shape, such as net.head"),
      (fewer, "are not in it, such as net.kind")],
 )  # fmt: skip
-def test_weights_of_another_version_are_refused(small_run, tmp_path, capsys, change, said):
-    run = shutil.copytree(small_run, tmp_path / "run")
+def test_weights_of_another_version_are_refused(run, capsys, change, said):
     weights = run / "model.safetensors"
     save_file(change(load_file(weights)), weights)
     assert main(["evaluate", str(run)]) == 2
@@ -40,8 +46,7 @@ def test_weights_of_another_version_are_refused(small_run, tmp_path, capsys, cha
     assert "train again" in told
 
 
-def test_weights_that_are_cut_short_are_refused(small_run, tmp_path, capsys):
-    run = shutil.copytree(small_run, tmp_path / "run")
+def test_weights_that_are_cut_short_are_refused(run, capsys):
     weights = run / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     assert main(["evaluate", str(run)]) == 2
