@@ -25,8 +25,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 #: page -> the other page whose examples it goes on from
 AFTER = {"report.md": "prior.md"}
 #: Five trainings, near relatives of tests/mhdiff/guidance/test_layers_from_yaml.py and of the layers in test_fit.py;
-#: and densities of many draws, as tests/mhdiff/training/test_synthetic_latents.py has of few.
-LONG = {"layers.md", "latents.md"}
+#: densities of many draws, as tests/mhdiff/training/test_synthetic_latents.py has of few; and a modality of one's own.
+LONG = {"layers.md", "latents.md", "modalities.md"}
 REAL = {"omop.md": "data/omop", "sites.md": "data"}  # page -> where its data are below the shared folder
 #: page -> the module of tests/mhdiff/cohort whose `many` writes invented data of that layout, and where
 INVENTED = {

@@ -12,7 +12,8 @@ from benchmarks.core import Core, Given, Settings, given
 from tests.needs import missing
 
 
-@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
 def test_compiled_the_core_gives_the_same_logits_loss_and_gradients(backend):
     """Captured as one graph, without a break; the slow one is also translated into C++."""
     if backend == "inductor" and not any(shutil.which(name) for name in ("c++", "g++", "clang++")):

@@ -37,6 +37,7 @@ def arms(**more):
     return {"weak": ["--arm=weak", "--strength=0.2"], "strong": ["--arm=strong", "--strength=2"]} | more
 
 
+@pytest.mark.slow  # the dry run and what stops an array stay
 def test_a_slurm_array_gives_the_same_table_with_what_failed(make, tmp_path):
     ablation = make(arms=arms(broken=["--arm=broken", "--strength=1", "--mode=raise"]), seeds=[1], folds=2)
     runner = on_slurm(tmp_path / "logs", 2, {"timeout_min": 5}, cluster="local")

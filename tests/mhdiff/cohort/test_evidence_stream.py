@@ -123,6 +123,7 @@ def test_workers_need_an_ontology_on_disk(places, tmp_path):
         stream_evidence(loaded, cohort, task, task.samples(cohort), tmp_path, workers=2, chunk=20)
 
 
+@pytest.mark.slow  # wrong input that a worker meets stays
 def test_an_error_of_a_worker_is_one_message(small_data, tmp_path, capfd, monkeypatch):
     """A worker that is killed is told as what it is, and nothing is left behind."""
     monkeypatch.setattr("mhdiff.evidence_stream._read", _die)

@@ -199,6 +199,7 @@ def test_what_is_no_meds_is_named_and_nothing_is_written(dataset, tmp_path, mess
     assert [p.name for p in tmp_path.iterdir()] == ["dataset"]
 
 
+@pytest.mark.slow  # the import itself stays; manifest goes the whole way in make test
 def test_a_dataset_goes_the_whole_way(small_data, tmp_path, whole_way):
     source = tmp_path / "source"
     shutil.copytree(small_data / "cohort", source)

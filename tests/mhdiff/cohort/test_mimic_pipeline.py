@@ -29,6 +29,7 @@ def source(tmp_path):
     return folder
 
 
+@pytest.mark.slow  # the import itself stays; manifest goes the whole way in make test
 def test_from_files_to_an_evaluated_model(tmp_path, source, capsys):
     cohort, graph, onto, model = (str(tmp_path / name) for name in ("cohort", "graph", "ontology", "model"))
     folders = [f"--data.{name}={place}" for name, place in

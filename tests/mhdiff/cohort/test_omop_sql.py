@@ -245,6 +245,7 @@ def test_every_cohort_of_a_database_opens(tmp_path, database):
     assert Cohort.open(tmp_path / "again").validate() == []
 
 
+@pytest.mark.slow  # the same bytes of invented rows stay
 def test_the_real_cdm_in_sqlite_gives_the_same_bytes(tmp_path, shared):
     folder = shared / "data" / "omop" / "synthea27nj"
     counts = {}

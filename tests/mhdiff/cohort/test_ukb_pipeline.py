@@ -15,6 +15,7 @@ SMALL = (
 )  # fmt: skip
 
 
+@pytest.mark.slow  # the import itself stays; manifest goes the whole way in make test
 def test_from_files_to_an_evaluated_model(tmp_path, capsys):
     pytest.importorskip("nibabel")
     source = ukb_source.many(tmp_path / "ukb", 30).write()

@@ -48,6 +48,7 @@ def test_what_is_stored_is_what_the_encoders_give(opened, stored):
             assert not inputs["embedding"][~present].any()
 
 
+@pytest.mark.slow  # test_embed_cell.py trains from stored encoders, too
 def test_training_starts_where_the_encoders_stood_and_ends_in_a_run(
     opened, stored, small_config, tmp_path, capsys
 ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -14,6 +15,7 @@ def trained(small_config, out, *options):
     return load_file(out / "model.safetensors")
 
 
+@pytest.mark.slow  # what it moves is a law, tests/laws/test_restandardise.py
 def test_it_is_asked_for_in_yaml_and_moves_the_prior_and_what_takes_up_its_scale(
     small_config, tmp_path, capsys
 ):

@@ -118,6 +118,7 @@ def test_wrong_input_stops_the_search_at_once(make, tmp_path, workers):
         run(search, tmp_path / "out", fit_cell, workers=workers)
 
 
+@pytest.mark.slow  # the trials of one process stay
 def test_two_processes_share_the_trials(make, tmp_path):
     document = run(make(prune="none"), tmp_path / "out", fit_cell, workers=2)
     assert sorted(row["settings"]["strength"] for row in document["trials"]) == [0.2, 1.0, 2.0]
