@@ -68,6 +68,29 @@ class EvidenceBatch:
         owner = (place[:, None] // slots == each[:, None]) & filled.gather(1, place)[:, None]
         return EvidenceBatch(concept, weight, polarity, self.most, owner)
 
+    def only(
+        self, present: Bool[Tensor, "batch modality"]
+    ) -> tuple["EvidenceBatch", Int[Tensor, "batch place"]]:
+        """Give what present modalities bear witness to, in the first places, in the same order; see `compact`.
+
+        Args:
+            present: Which modalities are.
+
+        Returns:
+            The evidence, and from which place each of its places was taken. `most` and the number of places stay.
+        """
+        there = self.available(present)
+        place = there.byte().argsort(dim=1, descending=True, stable=True)
+        held = there.gather(1, place)[:, None]
+        concept, weight, polarity = (
+            tensor.flatten(1).gather(1, place)[:, None]
+            for tensor in (self.concept, self.weight, self.polarity)
+        )
+        owner = self.owners.expand(len(place), -1, -1).gather(
+            2, place[:, None].expand(-1, self.owners.shape[1], -1)
+        )
+        return EvidenceBatch(concept.masked_fill(~held, -1), weight, polarity, self.most, owner & held), place
+
     def of(self, rows: Int[Tensor, " row"], places: int) -> "EvidenceBatch":
         """Give the first places of some samples, where the places of all modalities stand together, see `compact`.
 

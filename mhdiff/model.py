@@ -199,22 +199,37 @@ class MHDiff(nn.Module):
         if self.training or compact:  # else every place keeps its own, for whoever reads the attention
             evidence = evidence.compact()
         found = self.guidance.find(evidence)
-        groups = self._guided(evidence, found, batch.present if complete is None else complete)
+        if complete is not None and self._number(evidence) > 1:
+            # Patients of whom as little is shown go together: guidance is asked twice, of fewer places.
+            groups = self._guided(*self._shown(evidence, found, batch.present), batch.present)
+            whole = partial(self._guided, evidence, found, complete)
+        else:
+            groups = self._guided(evidence, found, batch.present if complete is None else complete)
+            whole = partial(list, groups)
         output = self._fuse(encoded, groups, batch.present, self.training)
         if complete is not None:
-            output.fuse_complete = partial(self._unhidden, encoded, groups, complete)
+            output.fuse_complete = partial(self._unhidden, encoded, whole, complete)
         output.logits = self.diagnose(output.latents)
         return output
 
     def _unhidden(
         self,
         encoded: Float[Tensor, "batch modality dim"],
-        groups: list[Guided],
+        groups: Callable[[], list[Guided]],
         complete: Bool[Tensor, "batch modality"],
     ) -> Latents:
         """Fuse all that the patients have, with a gradient only where the prior lets one through."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.prior.stop_gradient):
-            return self._fuse(encoded, groups, complete, False).latents
+            return self._fuse(encoded, groups(), complete, False).latents
+
+    def _shown(
+        self, evidence: EvidenceBatch, found: Local, present: Bool[Tensor, "batch modality"]
+    ) -> tuple[EvidenceBatch, Local]:
+        """The evidence of what is present, in the first places, and where its states are."""
+        shown, place = evidence.only(present)
+        if found.place is None:
+            return shown, found
+        return shown, found._replace(place=found.place.flatten(1).gather(1, place)[:, None])
 
     def diagnose(self, latents: Latents, t: float | None = None) -> Float[Tensor, "batch classes"]:
         """Go from fused latents to logits.
@@ -288,17 +303,24 @@ class MHDiff(nn.Module):
         together = InGroups([seen for _, seen in parts], back)
         return Output(shared.new_empty(len(present), 0), Latents(shared, modality, present), together)
 
+    def _number(self, evidence: EvidenceBatch) -> int:
+        """Into how many groups patients fall, see `_groups`."""
+        together = (
+            self.granularity != "concept"
+            or evidence.owner is None
+            or evidence.concept.device.type != "cpu"
+            or torch.compiler.is_compiling()
+        )
+        return 1 if together else len(evidence.concept) // GROUP
+
     def _groups(self, evidence: EvidenceBatch) -> list[tuple[Int64[Tensor, " row"], EvidenceBatch]] | None:
         """Patients by the number of their concepts, and their evidence; None where all are fused together.
 
         What a patient comes to is the same. Attention over concepts costs by the square of the places, and a batch is
         padded to its fullest patient.
         """
-        number = len(evidence.concept) // GROUP
-        idle = (
-            self.granularity != "concept" or evidence.owner is None or evidence.concept.device.type != "cpu"
-        )
-        if idle or number < 2 or torch.compiler.is_compiling():
+        number = self._number(evidence)
+        if number < 2:
             return None
         counts = evidence.mask.sum((1, 2))
         order = counts.argsort(stable=True)
