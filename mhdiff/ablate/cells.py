@@ -203,9 +203,10 @@ def code_fingerprint() -> str:
     for package in ("ontology", "graph_builders", "mhdiff"):
         for file in sorted((home / package).rglob("*")):
             inside = file.relative_to(home).parts
-            if file.suffix not in (".py", ".tsv") or (package == "mhdiff" and inside[1] in _HARMLESS):
+            if file.suffix not in (".py", ".tsv", ".txt") or (package == "mhdiff" and inside[1] in _HARMLESS):
                 continue
             digest.update("/".join(inside).encode() + file.read_bytes())
+    digest.update(find("analytes.yaml").read_bytes())  # every window reads its units and limits
     for library in _NUMERIC:
         try:
             digest.update(f"{library} {metadata.version(library)}".encode())
