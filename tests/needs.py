@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
+from types import ModuleType
 from typing import NoReturn
 
 import pytest
@@ -13,7 +15,15 @@ def missing(reason: str) -> NoReturn:
     """Skip the test; fail it where MHDIFF_SHARED_REQUIRED=1 says that nothing may be missing."""
     if os.environ.get("MHDIFF_SHARED_REQUIRED") == "1":
         pytest.fail(reason)
-    pytest.skip(reason)
+    pytest.skip(reason, allow_module_level=True)
+
+
+def module(name: str) -> ModuleType:
+    """Import what an extra brings."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        missing(f"{name} is not installed, which an extra of pyproject.toml brings")
 
 
 def find_chromium() -> str:

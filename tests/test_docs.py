@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from mhdiff.cli import main
+from tests import needs
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -93,7 +94,7 @@ def test_every_example_runs(page, workplace, begun, monkeypatch):
 @pytest.mark.parametrize("name", INVENTED)
 def test_every_example_on_invented_data_runs(name, tmp_path, monkeypatch):
     if name == "uk-biobank.md":
-        pytest.importorskip("nibabel")  # of the extra `imaging`
+        needs.module("nibabel")  # of the extra `imaging`
     module, place = INVENTED[name]
     monkeypatch.syspath_prepend(ROOT / "tests" / "mhdiff" / "cohort")
     importlib.import_module(module).many(tmp_path / place).write()

@@ -215,36 +215,51 @@ def write_splits(samples: pl.DataFrame, path: Path) -> None:
 
 
 def _from_file(samples: pl.DataFrame, group_of: dict[int, int], path: Path) -> pl.DataFrame:
-    """Give the samples the split that a table says; it must name everybody once, and tear no group apart."""
+    """Give the samples the split that a table says; it must name everybody once, and tear no group apart.
+
+    What is wrong is told by its line, since the table's ids are patients'.
+    """
     remedy = "Give a .parquet or .csv of subject_id and split, such as the splits.parquet of a run"
     if not path.is_file():
         raise InputError("there is no such table of splits", path=path, remedy=remedy)
     try:
         table = pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path)
-        table = table.select(pl.col("subject_id").cast(pl.Int64), pl.col("split").cast(pl.String)).unique()
+        table = table.select(pl.col("subject_id").cast(pl.Int64), pl.col("split").cast(pl.String))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise InputError("the table of splits cannot be read", path=path, remedy=remedy) from error
+    header = 1 if path.suffix == ".csv" else 0
+    table = (
+        table.with_row_index("line", offset=1 + header)
+        .unique(["subject_id", "split"], keep="first")
+        .sort("line")
+    )
     strange = table.filter(~pl.col("split").is_in(list(meds.SPLITS)).fill_null(False))
     if strange.height:
         raise InputError(
-            f"subject {strange['subject_id'][0]} is in no split of {', '.join(meds.SPLITS)}",
-            path=path, column="split", remedy=remedy,
+            f"the split is none of {', '.join(meds.SPLITS)}",
+            path=path, row=strange["line"][0], column="split", remedy=remedy,
         )  # fmt: skip
-    if twice := table.filter(pl.col("subject_id").is_duplicated())["subject_id"].sort().to_list():
-        raise InputError(f"subject {twice[0]} is in two splits", path=path, remedy="Keep one")
-    split_of = dict(table.iter_rows())
-    if missing := [subject for subject in group_of if subject not in split_of]:
+    again = table.filter(~pl.col("subject_id").is_first_distinct())
+    if again.height:
         raise InputError(
-            f"{len(missing)} subjects of the task are in no split, the first is {missing[0]}",
-            path=path, remedy="Name everybody, or split anew",
+            "the subject is in another split above", path=path, row=again["line"][0], remedy="Keep one"
+        )
+    split_of, line_of = (dict(table.select("subject_id", name).iter_rows()) for name in ("split", "line"))
+    missing = sum(subject not in split_of for subject in group_of)
+    if missing:
+        raise InputError(
+            f"{missing} of {len(group_of)} subjects of the task are in no split", path=path,
+            remedy="Name every subject_id of the cohort, or split anew",
         )  # fmt: skip
     first: dict[int, int] = {}
     for subject, group in group_of.items():
         other = first.setdefault(group, subject)
         if split_of[other] != split_of[subject]:
+            lines = sorted((line_of[other], line_of[subject]))
             raise InputError(
-                f"subjects {other} and {subject} belong together and are in two splits",
-                path=path, remedy="They share an image, or the cohort says that they do: put them in one split",
+                f"the subject belongs together with that of line {lines[0]}, and they are in two splits",
+                path=path, row=lines[1],
+                remedy="They share an image, or the cohort says that they do: put them in one split",
             )  # fmt: skip
     return samples.with_columns(
         pl.col("subject_id").replace_strict(split_of, return_dtype=pl.String).alias("split")

@@ -348,6 +348,19 @@ def test_faults_of_a_cohort_are_told_without_whose_they_are(small, tmp_path):
         assert t.leaks(verb) == []
 
 
+@pytest.mark.parametrize("fault", ["twice", "strange", "unnamed"])
+def test_a_wrong_table_of_splits_is_told_without_whose_line_it_is(small, tmp_path, fault):
+    t, cohort, task = small
+    named = t.marks.numbers[: 1 if fault == "unnamed" else None]
+    rows = [(number, "train") for number in named]
+    rows += {"twice": [(named[0], "tuning")], "strange": [(named[0], "test")], "unnamed": []}[fault]
+    table = tmp_path / "splits.csv"
+    pl.DataFrame(rows, {"subject_id": pl.Int64, "split": pl.String}, orient="row").write_csv(table)
+    t.run("cohort audit", cohort, "--task", task, "--split", f"file:{table}", code=2)
+    assert "splits.csv" in t.said["cohort audit"]
+    assert t.leaks("cohort audit") == []
+
+
 @pytest.mark.parametrize("fault", ["missing", "cut short"])
 def test_an_image_that_cannot_be_read_is_told_without_whose_it_is(
     small, tmp_path, small_data, small_config, fault

@@ -189,10 +189,13 @@ def test_a_split_on_disk_is_used_again(tmp_path, ending):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([(0, "train"), (0, "tuning")], "subject 0 is in two splits"),
-        ([(0, "test")], "subject 0 is in no split of train, tuning, held_out"),
-        ([(0, "train")], "59 subjects of the task are in no split, the first is 1"),
-        ([(s, "train" if s else "held_out") for s in range(60)], "subjects 0 and 1 belong together"),
+        ([(0, "train"), (0, "tuning")], "line 3: the subject is in another split above"),
+        ([(0, "test")], "line 2, column 'split': the split is none of train, tuning, held_out"),
+        ([(0, "train")], "59 of 60 subjects of the task are in no split"),
+        (
+            [(s, "train" if s else "held_out") for s in range(60)],
+            "line 3: .* belongs together with that of line 2",
+        ),
         (None, "no such table of splits"),
         ("words", "cannot be read"),
     ],

@@ -24,6 +24,7 @@ from mhdiff.training.data import MultimodalData
 from ontology import Ontology
 from ontology.errors import InputError
 from ontology.recognise import Mention, Recogniser
+from tests import needs
 
 #: Least (recall, precision) by kind on the held-out templates; what was measured is in docs/deidentification.md.
 FLOORS = {
@@ -314,7 +315,7 @@ recognizer_registry:
 
 @pytest.mark.filterwarnings("ignore:NLP recognizer:UserWarning")
 def test_presidio_finds_with_a_model_and_recognisers_of_ones_own(tmp_path, capsys, caplog):
-    pytest.importorskip("presidio_analyzer", reason="the extra `presidio` is not installed")
+    needs.module("presidio_analyzer")
     import spacy
 
     spacy.blank("en").to_disk(tmp_path / "model")

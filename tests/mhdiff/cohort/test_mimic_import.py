@@ -16,6 +16,7 @@ from mhdiff.cohort import Cohort, Task
 from mhdiff.cohort.mimic_cxr import import_mimic_cxr, importing, pictures
 from mhdiff.cohort.refused import MaxBad
 from ontology.errors import InputError
+from tests import needs
 
 SEEN = datetime(2150, 3, 5, 0, 1, 31, 500_000)
 HOUR, MICRO = timedelta(hours=1), timedelta(microseconds=1)
@@ -313,7 +314,7 @@ def test_subjects_that_share_an_image_share_a_split(tmp_path):
 
 
 def test_dicoms_are_read_without_the_metadata(tmp_path):
-    pydicom = pytest.importorskip("pydicom")
+    pydicom = needs.module("pydicom")
     from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian
 
@@ -385,7 +386,7 @@ def test_a_wrong_source_is_named_and_leaves_nothing(tmp_path, source, case, caps
 
 
 def test_a_real_truncated_dicom_is_refused_and_a_whole_one_is_not(shared, tmp_path):
-    pytest.importorskip("pydicom")
+    needs.module("pydicom")
     folder = shared / "data/imaging/pydicom/src/pydicom/data/test_files"
     cut = pictures.place(folder / "MR_truncated.dcm", folder, tmp_path, "images/cut")
     assert cut.reason == "the image is truncated or not readable"

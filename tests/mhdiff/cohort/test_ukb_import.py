@@ -15,8 +15,9 @@ from mhdiff.cohort import Cohort, Task
 from mhdiff.cohort.refused import MaxBad
 from mhdiff.cohort.uk_biobank import columns, dementia, import_uk_biobank, importing, volumes
 from ontology.errors import InputError
+from tests import needs
 
-pytest.importorskip("nibabel")
+needs.module("nibabel")
 LAST = timedelta(days=1) - timedelta(microseconds=1)
 FIRST, IMAGED = datetime(2008, 3, 4) + LAST, datetime(2015, 6, 7) + LAST
 EID, SECRET = 1_234_567, "MARKEDTEXT"

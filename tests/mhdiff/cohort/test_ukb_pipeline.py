@@ -6,6 +6,7 @@ import pytest
 import ukb_source
 
 from mhdiff.cli import main
+from tests import needs
 
 SMALL = (
     "--trainer.max_epochs=2", "--trainer.accelerator=cpu", "--data.readers.image.init_args.size=16",
@@ -17,7 +18,7 @@ SMALL = (
 
 @pytest.mark.slow  # the import itself stays; manifest goes the whole way in make test
 def test_from_files_to_an_evaluated_model(tmp_path, capsys):
-    pytest.importorskip("nibabel")
+    needs.module("nibabel")
     source = ukb_source.many(tmp_path / "ukb", 30).write()
     cohort, graph, onto, model = (str(tmp_path / name) for name in ("cohort", "graph", "ontology", "model"))
     folders = [f"--data.{name}={place}" for name, place in

@@ -8,8 +8,9 @@ from mhdiff.cohort.dicom import read_grey
 from mhdiff.cohort.image_files import unusable
 from mhdiff.encoders import ImageReader
 from ontology.errors import InputError
+from tests import needs
 
-pydicom = pytest.importorskip("pydicom")
+pydicom = needs.module("pydicom")
 RAMP = np.arange(64 * 48, dtype=np.uint16).reshape(64, 48)
 
 

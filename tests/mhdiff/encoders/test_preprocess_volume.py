@@ -6,8 +6,9 @@ import torch
 
 from mhdiff.encoders import ResNet, VolumeReader, restore
 from ontology.errors import InputError
+from tests import needs
 
-nibabel = pytest.importorskip("nibabel")
+nibabel = needs.module("nibabel")
 
 
 def write(path, values, affine):
