@@ -266,7 +266,7 @@ class MHDiff(nn.Module):
         """What guidance says of each group of patients.
 
         It serves whoever is shown less, too: what it says of tokens that are there does not depend on those that are
-        gone, and these are masked out.
+        gone, and these are masked out. In several groups it is asked for what is shown alone, see `_shown`.
         """
         concepts, groups = self.granularity == "concept", self._groups(evidence)
         if groups is None:
