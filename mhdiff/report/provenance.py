@@ -203,8 +203,13 @@ def ablation_command(ablation: Document, folder: Path, plan: Document) -> list[s
             not plan.get("config") and plan.get("base") in (None, str(shipped.base))
         ):
             source = Path("configs") / name
+    base: list[str] = []
     with contextlib.suppress(InputError, OSError):
-        said = set(Ablation.load(source).common)
+        written = Ablation.load(source)
+        said = set(written.common)
+        used = plan.get("base")
+        if used is not None and Path(str(used)).absolute() != written.base.absolute():
+            base = ["--base", str(used)]
     own = {option for arm in ablation["arms"].values() for option in arm.get("overrides") or []}
     cells = [list(cell.get("overrides") or []) for cell in ablation.get("cells") or []]
     shared = set.intersection(*map(set, cells)) - own - said if cells else set()
@@ -214,7 +219,7 @@ def ablation_command(ablation: Document, folder: Path, plan: Document) -> list[s
         if o in shared and not o.startswith(("--seed_everything", "--data.split"))
     ]
     settings = [part for o in dict.fromkeys(kept) for part in ("--set", o.removeprefix("--"))]
-    return ["mhdiff", "ablate", "-c", str(source), "--out", str(folder), *settings]
+    return ["mhdiff", "ablate", "-c", str(source), *base, "--out", str(folder), *settings]
 
 
 def _folded(parts: list[str]) -> str:
