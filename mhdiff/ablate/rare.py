@@ -1,7 +1,8 @@
-"""Rare classes apart: the mean over them of AUROC and average precision, each class against the rest.
+"""Rare classes apart from common ones: the mean over either of AUROC and average precision, each class against the rest.
 
-They are figures like the others (`rare_auroc`, `rare_auprc`): a replicate's is the mean of the classes' in that
-replicate, and is undefined where one of them was not drawn.
+They are figures like the others (`rare_auroc`, `rare_auprc`, `common_auroc`, `common_auprc`): a replicate's is the mean
+of the classes' in that replicate, and is undefined where one of them was not drawn. Common is every class that somebody
+has and that is not rare.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ontology.errors import InputError
 
 #: By name, the figure of a class that is averaged.
 RARE = {"rare_auroc": "auroc", "rare_auprc": "auprc"}
+COMMON = {"common_auroc": "auroc", "common_auprc": "auprc"}
 
 
 def check_rare(asked: Sequence[str], classes: Sequence[str]) -> None:
@@ -73,12 +75,19 @@ class Rare:
         return cls(asked, tuple(classes), tuple(places), tuple(map(int, counts)))
 
     @property
+    def common(self) -> tuple[int, ...]:
+        """Which classes somebody has that are not rare; none if no class is rare, for then all figures are theirs."""
+        if not self.places:
+            return ()
+        return tuple(i for i, count in enumerate(self.counts) if count and i not in self.places)
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         """The figures that are told: none if no class is rare."""
-        return tuple(RARE) if self.places else ()
+        return (*(RARE if self.places else ()), *(COMMON if self.common else ()))
 
     def added(self, result: Result) -> Result:
-        """Put the figures of the rare classes among the overall ones.
+        """Put the figures of the rare classes and of the common ones among the overall ones.
 
         Args:
             result: Figures and their replicates.
@@ -87,8 +96,12 @@ class Rare:
         return Result(self._added(result.point), draws, without)
 
     def _added(self, metrics: Metrics) -> Metrics:
-        places = list(self.places)
-        mean = {name: metrics.per_class[own][:, places].mean(axis=1) for name, own in RARE.items() if places}
+        mean = {
+            name: metrics.per_class[own][:, list(places)].mean(axis=1)
+            for names, places in ((RARE, self.places), (COMMON, self.common))
+            for name, own in names.items()
+            if places
+        }
         return Metrics(metrics.overall | mean, metrics.per_class)
 
     def describe(self) -> dict[str, Any] | None:

@@ -14,9 +14,13 @@ def pattern_lines(document: dict[str, Any], metric: str = "auroc") -> list[str]:
         document: ablation.json.
         metric: Which metric to show.
     """
-    from mhdiff.ablate.rare import RARE
+    from mhdiff.ablate.rare import COMMON, RARE
 
-    rare = next((name for name, own in RARE.items() if own == metric), "")
+    kinds = {
+        kind: next(name for name, own in names.items() if own == metric)
+        for kind, names in (("rare", RARE), ("common", COMMON))
+        if metric in names.values()
+    }
     lines = [
         f"\nby what is offered: {metric}; gap: below the ceiling; drop: lost against the fullest; "
         "beyond: more than the ceiling loses"
@@ -34,12 +38,13 @@ def pattern_lines(document: dict[str, Any], metric: str = "auroc") -> list[str]:
             )
             for key, label in (("gap", "gap"), ("drop", "drop"), ("excess_drop", "beyond")):
                 told += f"  {label} {with_interval(row[key][metric], signed=True)}" if row[key] else ""
-            if row["metrics"] is not None and rare in row["metrics"]:
-                told += f"  rare {with_interval(row['metrics'][rare])}"
+            for kind, mean in kinds.items():
+                if row["metrics"] is not None and mean in row["metrics"]:
+                    told += f"  {kind} {with_interval(row['metrics'][mean])}"
             lines.append(f"  {arm:<{width}}  {told}")
         for row in pattern["differences"]:
-            if row["metric"] in (metric, rare):
-                which = ", rare" if row["metric"] == rare else ""
+            if row["metric"] in (metric, *kinds.values()):
+                which = next((f", {kind}" for kind, figure in kinds.items() if figure == row["metric"]), "")
                 lines.append(f"  {row['arm']} - {row['reference']}{which}: {with_interval(row, signed=True)}")
     if document["rare"]:
         found = [f"{name} (n+ {n})" for name, n in document["rare"]["n_positive"].items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 from mhdiff.report.answers import METRIC, direction
@@ -205,8 +206,9 @@ def _whole(ablation: Document) -> Table:
             cells |= {
                 title: signed_figure(row[key][METRIC]) if row.get(key) else "" for key, title in _LOSSES
             }
-            cells["AUROC of rare classes"] = figure(told["rare_auroc"]) if "rare_auroc" in told else ""
-            cells["AUPRC of rare classes"] = figure(told["rare_auprc"]) if "rare_auprc" in told else ""
+            for kind, curve in product(("rare", "common"), ("AUROC", "AUPRC")):
+                found = told.get(f"{kind}_{curve.lower()}")
+                cells[f"{curve} of {kind} classes"] = figure(found) if found else ""
             cells |= {
                 title: figure(told.get(key)) if told else ""
                 for key, title in (("ece", "ECE"), ("brier", "Brier"))

@@ -7,6 +7,7 @@ from typing import Any
 from mhdiff.report import arms, controls, reach
 from mhdiff.report.answers import answers, rivals
 from mhdiff.report.arms_by_pattern import by_pattern, rare
+from mhdiff.report.by_frequency import by_frequency
 from mhdiff.report.class_differences import by_class
 from mhdiff.report.documents import Document
 from mhdiff.report.results import level, offered
@@ -41,6 +42,7 @@ def describe(ablation: Document | None) -> dict[str, Any] | None:
         "power": reach.power(ablation),
         "by_class": by_class(ablation),
         "rare": rare(ablation),
+        "by_frequency": by_frequency(ablation),
         "controls": controls.controls(ablation),
         "channels": controls.channels(ablation),
         "by_pattern": by_pattern(ablation),

@@ -103,6 +103,9 @@ def test_every_pattern_has_its_figures_its_ceiling_and_what_is_lost(make, cohort
     def rare(p):
         return aurocs(p)[2]
 
+    def others(p):
+        return np.delete(aurocs(p), 2).mean()
+
     by_arm = {
         (arm, name): np.mean(
             [macro(pooled(tmp_path / "out", document, arm, s, name)) for s in (1, 2)], axis=0
@@ -125,6 +128,9 @@ def test_every_pattern_has_its_figures_its_ceiling_and_what_is_lost(make, cohort
             mine = np.mean([rare(pooled(tmp_path / "out", document, arm, s, name)) for s in (1, 2)])
             assert row["metrics"]["rare_auroc"]["value"] == pytest.approx(mine)
             assert row["ceiling"]["rare_auroc"]["value"] == pytest.approx(rare(exact(cohort, name)))
+            rest = np.mean([others(pooled(tmp_path / "out", document, arm, s, name)) for s in (1, 2)])
+            assert row["metrics"]["common_auroc"]["value"] == pytest.approx(rest)
+            assert row["ceiling"]["common_auroc"]["value"] == pytest.approx(others(exact(cohort, name)))
             if name == FULL:
                 assert row["drop"] is row["irreducible_drop"] is row["excess_drop"] is None
                 continue
@@ -134,7 +140,7 @@ def test_every_pattern_has_its_figures_its_ceiling_and_what_is_lost(make, cohort
             same(row["excess_drop"]["auroc"], drop - least)
         rows = {row["metric"]: row for row in told["differences"]}
         same(rows["auroc"], by_arm["strong", name] - by_arm["weak", name])
-        assert {"rare_auroc", "rare_auprc", "brier"} <= set(rows)
+        assert {"rare_auroc", "rare_auprc", "common_auroc", "common_auprc", "brier"} <= set(rows)
         assert not {"sensitivity", "specificity"} & set(rows)
     viral = int((fake_labels() == 2).sum())
     assert document["rare"] == {"asked": ["viral"], "n": PATIENTS, "n_positive": {"viral": viral}}
@@ -148,6 +154,7 @@ def test_every_pattern_has_its_figures_its_ceiling_and_what_is_lost(make, cohort
     assert f"beyond {row['excess_drop']['auroc']['value']:+.3f}" in text
     assert f"note  ceiling {row['ceiling']['auroc']['value']:.3f}" in text
     assert "strong - weak, rare: " in text
+    assert "strong - weak, common: " in text
     assert f"rare classes: viral (n+ {viral})" in text
 
 
@@ -276,6 +283,9 @@ def test_a_class_that_nobody_has_is_not_rare_unless_it_is_named():
     assert Rare.of(0.1, classes, scored).places == (1,)
     assert Rare.of(("never",), classes, scored).places == (2,)
     assert Rare.of(None, classes, scored).places == ()
+    assert Rare.of(0.1, classes, scored).common == (0,)
+    assert Rare.of(("never",), classes, scored).common == (0, 1)
+    assert Rare.of(None, classes, scored).metrics == Rare.of(0.01, classes, scored).metrics == ()
 
 
 def test_what_is_compared_first_is_refused_early_and_the_empty_pattern_is_no_part_of_all(make, tmp_path):

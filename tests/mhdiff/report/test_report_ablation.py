@@ -11,6 +11,7 @@ from mhdiff.ablate import Ablation
 from mhdiff.report import write_report
 from mhdiff.report.answers import answers, direction, doubts, rivals
 from mhdiff.report.arms import certainty, pair
+from mhdiff.report.by_frequency import by_frequency
 from mhdiff.report.controls import channels, controls
 from mhdiff.report.reach import power
 from mhdiff.report.roles import asks, asks_guidance, compared, flipped, main_arm, options
@@ -271,3 +272,29 @@ def test_without_its_trainings_the_page_says_what_it_lacks(tmp_path):
     told = write_report(folder, folder / "report.html").read_text()
     assert "the plan of the trainings" in told
     assert "no training&#39;s run.json can be read" in told
+
+
+def test_rare_classes_stand_beside_common_ones(whole):
+    document = ablation()
+    told = by_frequency(document)
+    assert [table.id for table in told.values()] == ["frequency-arms", "frequency-differences"]
+    first = next(iter(document["patterns"].values()))
+    for row in first["differences"]:
+        if row["metric"] in ("rare_auroc", "common_auroc") and row["arm"] == "message_passing":
+            assert signed_figure(row) in {str(cell) for line in told["differences"].rows for cell in line}
+            assert signed_figure(row) in whole
+    for row in first["arms"].values():
+        assert figure(row["metrics"]["common_auroc"]) in whole
+    assert "p over folds" in whole
+    for pattern in document["patterns"].values():
+        for row in pattern["arms"].values():
+            row["metrics"].pop("common_auroc")
+    assert by_frequency(document)["arms"].columns == ("Arm", "Rare classes")
+    assert by_frequency(document | {"patterns": {}}) is None
+
+
+def test_an_arm_that_failed_is_seen_to_have_failed_among_rare_and_common_classes():
+    document = ablation(failing="linked")
+    told = by_frequency(document)["arms"]
+    line = next(row for row in told.rows if row[0] == "linked")
+    assert all("failed" in str(cell) for cell in line[1:])
