@@ -1,4 +1,4 @@
-"""Rare classes apart from common ones: the mean over either of AUROC and of average precision, a class against the rest.
+"""Rare classes apart from common ones: the mean over either of AUROC and AUPRC, each class against the rest.
 
 They are figures like the others (`rare_auroc`, `rare_auprc`, `common_auroc`, `common_auprc`): a replicate's is the mean
 of the classes' in that replicate, and is undefined where one of them was not drawn. Common is every class that somebody
