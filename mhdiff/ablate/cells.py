@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -173,6 +173,8 @@ def data_fingerprints(
 ) -> dict[str, str]:
     """Fingerprint every existing file or folder of data that a configuration or an override names.
 
+    A value that a later override replaces is read by nobody, and does not count.
+
     Args:
         text: The configuration, YAML.
         overrides: Options `--key=value`.
@@ -180,19 +182,23 @@ def data_fingerprints(
         known: Fingerprints that were taken a moment ago and need not be taken again.
 
     Raises:
-        InputError: If the text is no YAML.
+        InputError: If a text is no YAML, or a configuration on top of it does not exist.
     """
-    try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise InputError(
-            "this is no readable YAML", path=path, row=None if mark is None else mark.line + 1
-        ) from error
     known = known or {}
-    named = {*_strings(document), *(option.partition("=")[2] for option in overrides)}
-    found = {name: where for name in sorted(named) if (where := _data_path(name)) is not None}
-    return {name: known.get(name) or _of_path(where) for name, where in found.items()}
+    pairs = [(key, value) for key, _, value in (option.partition("=") for option in overrides)]
+    files = {value: find(value) for key, value in pairs if key == "--config"}
+    texts = [(_document(text, path), 0)]  # each with the place of the first override that is put on top of it
+    texts += [
+        (_document(_read(files[value]), files[value]), place)
+        for place, (key, value) in enumerate(pairs)
+        if key == "--config"
+    ]
+    settled = {_key(key): value for key, value in pairs if key != "--config" and not key.endswith("+")}
+    named = {*settled.values(), *(value for key, value in pairs if key.endswith("+"))}
+    for document, place in texts:
+        named |= {*_strings(document, {_key(key) for key, _ in pairs[place:]})}
+    found = {name: where for name in sorted(named) if (where := _data_path(name)) is not None} | files
+    return {name: known.get(name) or _of_path(where) for name, where in sorted(found.items())}
 
 
 @cache
@@ -219,7 +225,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError("the base configuration cannot be read", path=path) from error
+        raise InputError("the configuration cannot be read", path=path) from error
 
 
 def _fill(option: str, values: dict[str, str]) -> str:
@@ -228,15 +234,36 @@ def _fill(option: str, values: dict[str, str]) -> str:
     return option
 
 
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
+def _document(text: str, path: Path) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise InputError(
+            "this is no readable YAML", path=path, row=None if mark is None else mark.line + 1
+        ) from error
+
+
+def _key(option: str) -> str:
+    """Give the dotted key that an option sets; a class's arguments may be written with or without `init_args`."""
+    return option.removeprefix("--").replace(".init_args.", ".")
+
+
+def _strings(value: Any, without: Container[str], key: str = "") -> Iterator[str]:
+    """Give the strings in a document, without the values of some dotted keys.
+
+    A mapping stays though its key is set: a class that is put in another's place keeps the arguments that fit.
+    """
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            yield from _strings(entry, without, key if name == "init_args" else f"{key}.{name}".lstrip("."))
+    elif key in without:
+        return
+    elif isinstance(value, str):
         yield value
-    elif isinstance(value, dict):
-        for entry in value.values():
-            yield from _strings(entry)
     elif isinstance(value, list):
         for entry in value:
-            yield from _strings(entry)
+            yield from _strings(entry, without, key)
 
 
 def _data_path(name: str) -> Path | None:
