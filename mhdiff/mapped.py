@@ -18,6 +18,8 @@ T = TypeVar("T")
 Mapper = Callable[[Callable[[Any], None], Sequence[Any]], Iterator[Any]]
 #: How often a task is started again after its machine died.
 RETRIES = 5
+#: How long an end is waited for of tasks that were called off.
+LAST_SECONDS = 60.0
 
 
 def here(step: Callable[[T], None], tasks: Sequence[T], *, workers: int = 1) -> Iterator[T]:
@@ -146,5 +148,7 @@ def results(
     finally:
         for left in running:
             ray.cancel(left, force=True)
+        if running:  # until they have ended: whoever asked may remove what they write to
+            ray.wait(list(running), num_returns=len(running), timeout=LAST_SECONDS)
         if mine:
             ray.shutdown()

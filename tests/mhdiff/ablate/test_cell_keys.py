@@ -37,7 +37,10 @@ def base(tmp_path):
         (["--data.tables+={here}/v.bin"], {"first", "a.csv", "b.csv", "w.bin", "v.bin"}),
         (["--model.encoders.weights={here}/v.bin"], {"first", "a.csv", "b.csv", "v.bin"}),
         (["--model.encoders.init_args.weights={here}/v.bin"], {"first", "a.csv", "b.csv", "v.bin"}),
-        (["--model.encoders=other.Encoder"], {"first", "a.csv", "b.csv", "w.bin"}),  # arguments that fit are kept
+        (
+            ["--model.encoders=other.Encoder"],
+            {"first", "a.csv", "b.csv", "w.bin"},
+        ),  # arguments that fit are kept
         (["--data.cohorts={here}/second"], {"first", "second", "a.csv", "b.csv", "w.bin"}),
     ],
 )
@@ -72,5 +75,7 @@ def test_a_shipped_configuration_on_top_is_known_by_its_name(base, tmp_path, mon
     keys = []
     for text in ("model: {width: 1}", "model: {width: 2}"):
         shipped.write_text(text)
-        keys.append(data_fingerprints(base, ("--config=baselines/mine.yaml",), tmp_path)["baselines/mine.yaml"])
+        keys.append(
+            data_fingerprints(base, ("--config=baselines/mine.yaml",), tmp_path)["baselines/mine.yaml"]
+        )
     assert keys[0] != keys[1]

@@ -1,6 +1,8 @@
 """An import in steps that may run anywhere and in any order, and the same bytes from all of it."""
 
 import sys
+import time
+from functools import partial
 
 import omop_source
 import pytest
@@ -84,3 +86,27 @@ def test_two_nodes_of_ray_give_the_same_bytes(tmp_path, source, here, capsys):
         assert main([*given, str(tmp_path / "refused")]) == 2
     assert "DRUG_EXPOSURE.csv, line 1, column 'drug_concept_id'" in capsys.readouterr().err
     assert not (tmp_path / "refused").exists()
+
+
+def write_or_refuse(folder, task):
+    """Refuse one task once the other is at work, which writes for ten seconds."""
+    written = folder / "written"
+    until = time.monotonic() + 10
+    if task == "refuse":
+        while not written.exists():
+            time.sleep(0.01)
+        raise InputError("this one is wrong")
+    while time.monotonic() < until:
+        with written.open("a") as file:
+            file.write("x")
+
+
+@pytest.mark.slow
+def test_nothing_is_written_on_a_cluster_any_more_once_a_step_was_refused(tmp_path):
+    """What was begun is removed then, and whoever still writes would be in the way."""
+    with two_nodes():
+        with pytest.raises(InputError, match="wrong"):
+            list(mapped.on_ray()(partial(write_or_refuse, tmp_path), ["write", "refuse"]))
+        size = (tmp_path / "written").stat().st_size
+        time.sleep(1)
+        assert (tmp_path / "written").stat().st_size == size > 0
