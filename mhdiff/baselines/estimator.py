@@ -32,7 +32,7 @@ from mhdiff.evaluate.patterns import pattern_name
 from mhdiff.fusion.masking import Masking
 from mhdiff.training.data import MultimodalData
 from mhdiff.training.frame import names_of, prediction_frame, prediction_rows
-from mhdiff.training.settle import FEWEST, best_temperature, log_loss
+from mhdiff.training.settle import FEWEST, best_temperature, log_loss, patients_of
 from ontology.errors import InputError
 
 _LEAST = 1e-6  # a class that a tree has never seen in a leaf is not impossible
@@ -173,16 +173,19 @@ class Fitted:
         """T of complete patients and of the others; 1 where there are too few to choose."""
         logits: dict[bool, list[Tensor]] = {True: [], False: []}
         labels: dict[bool, list[Tensor]] = {True: [], False: []}
+        whose: dict[bool, list[Tensor]] = {True: [], False: []}
         truth = torch.as_tensor(self.tuning.label)
+        patients = patients_of(self.data, torch.as_tensor(self.tuning.sample_id))
         for pattern in self.patterns:
             said, complete = self.probabilities(self.tuning, pattern)
             for whole in (True, False):
                 logits[whole].append(said[complete == whole].log())
                 labels[whole].append(truth[complete == whole])
+                whose[whole].append(patients[complete == whole])
         found: dict[str, float] = {}
         for whole, name in ((True, "complete"), (False, "incomplete")):
             label = torch.cat(labels[whole])
-            enough = len(label) >= FEWEST
+            enough = len(torch.cat(whose[whole]).unique()) >= FEWEST
             found[name] = best_temperature(torch.cat(logits[whole])[None], label)[0] if enough else 1.0
         return found
 

@@ -5,9 +5,12 @@ log-loss
 
 .. math:: -\tfrac{1}{n} \sum_i \log \tfrac{1}{K} \sum_k \mathrm{softmax}(l_i^k / T)_{y_i}
 
-are taken among the candidates that `model.inference` names (`mhdiff.candidates`). Each tuning patient counts once for
-every pattern of modalities that is offered. inference.json has what was chosen, and beside it for which patterns, with
-which candidates and seed, and what each candidate had.
+are looked for among the candidates that `model.inference` names (`mhdiff.candidates`). Each tuning patient counts once
+for every pattern of modalities that is offered. Among many candidates the least loss is partly luck, the more so the
+fewer the patients are. So the first candidate is taken, as they are ordered from the plainest on, that is worse than
+the best by no more than one standard error of the difference, taken over patients (the rule of Breiman, Friedman,
+Olshen and Stone, Classification and Regression Trees, 1984, section 3.4.3, for a paired difference). inference.json has
+what was chosen, and beside it for which patterns, with which candidates and seed, and what each candidate had.
 
 What was settled for some patterns is never used for others without a word: asked for others, a run is settled anew, and
 where its predictions rest on the old answer that is refused.
@@ -23,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
@@ -44,6 +47,21 @@ FEWEST = 20
 _RANGE = (0.05, 20.0)
 
 
+def log_losses(
+    logits: Float[Tensor, "draws n classes"], label: Int64[Tensor, " n"], temperature: float
+) -> Float64[Tensor, " n"]:
+    """Give each row's log-loss of the averaged probabilities.
+
+    Args:
+        logits: Of each draw.
+        label: The classes.
+        temperature: T.
+    """
+    logs = (logits.double() / temperature).log_softmax(-1)
+    own = logs.gather(-1, label[None, :, None].expand(len(logs), -1, 1))[..., 0]
+    return math.log(len(logs)) - own.logsumexp(0)
+
+
 def log_loss(
     logits: Float[Tensor, "draws n classes"], label: Int64[Tensor, " n"], temperature: float
 ) -> float:
@@ -54,9 +72,26 @@ def log_loss(
         label: The classes.
         temperature: T.
     """
-    logs = (logits.double() / temperature).log_softmax(-1)
-    own = logs.gather(-1, label[None, :, None].expand(len(logs), -1, 1))[..., 0]
-    return float(-(own.logsumexp(0) - math.log(len(logs))).mean())
+    return float(log_losses(logits, label, temperature).mean())
+
+
+def clustered_error(values: Float64[Tensor, " n"], patients: Int64[Tensor, " n"]) -> float:
+    r"""Give the standard error of a mean whose rows belong together by patient.
+
+    .. math:: \mathrm{se}^2 = \frac{G}{G - 1} \frac{1}{n^2} \sum_g \Bigl(\sum_{i \in g} (v_i - \bar v)\Bigr)^2
+
+    over the G patients. With one patient nothing is known: infinite.
+
+    Args:
+        values: The rows' values v.
+        patients: Whose they are.
+    """
+    _, group = torch.unique(patients, return_inverse=True)
+    count = int(group.max()) + 1
+    if count < 2:
+        return math.inf
+    sums = torch.zeros(count, dtype=torch.float64).index_add_(0, group, values - values.mean())
+    return math.sqrt(float((sums**2).sum()) * count / (count - 1)) / len(values)
 
 
 def best_temperature(
@@ -103,19 +138,52 @@ def settle(
     for group in ("complete", "incomplete"):
         ways = module.inference.of(module.net.prior, group == "incomplete")
         with module.net.guidance.unchanging():
-            logits, label = _logits(module, data, batches, patterns, ways, group == "incomplete", seed)
-        rows: list[dict[str, Any]] = []
-        told[group] = {"n": len(label), "tried": rows}
+            logits, label, samples = _logits(
+                module, data, batches, patterns, ways, group == "incomplete", seed
+            )
+        patients = patients_of(data, samples)
+        told[group] = {"n": len(label), "patients": len(patients.unique()), "tried": []}
         chosen[group] = Way() if not ways[0].imputes else ways[0]
-        if len(label) < FEWEST:
-            continue
-        tried = []
-        for way, found in zip(ways, logits, strict=True):
-            temperature, loss = best_temperature(found, label)
-            tried.append((loss, with_temperature(way, temperature)))
-            rows.append(asdict(tried[-1][1]) | {"log_loss": loss})
-        chosen[group] = min(tried, key=lambda pair: pair[0])[1]
+        if told[group]["patients"] >= FEWEST:
+            chosen[group], told[group]["tried"] = _first_of_the_best(ways, logits, label, patients)
     return Inference(chosen["complete"], chosen["incomplete"], seed), told
+
+
+def patients_of(data: MultimodalData, samples: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
+    """Say which rows are of one patient.
+
+    Args:
+        data: Data, set up.
+        samples: The rows' samples.
+
+    Returns:
+        For each row a number, the same for the same patient.
+    """
+    subjects = dict(data.samples.select("sample_id", "subject_id").iter_rows())
+    numbers: dict[Any, int] = {}
+    return torch.tensor(
+        [numbers.setdefault(subjects[s], len(numbers)) for s in samples.tolist()], dtype=torch.int64
+    )
+
+
+def _first_of_the_best(
+    ways: Sequence[Way], logits: Sequence[Tensor], label: Tensor, patients: Tensor
+) -> tuple[Way, list[dict[str, Any]]]:
+    """The first way that is no more than one standard error worse than the best; and all, with their figures."""
+    temperatures = [best_temperature(found, label)[0] for found in logits]
+    losses = [log_losses(found, label, t) for found, t in zip(logits, temperatures, strict=True)]
+    best = min(losses, key=lambda each: float(each.mean()))
+    tempered = [with_temperature(way, t) for way, t in zip(ways, temperatures, strict=True)]
+    rows = [
+        {
+            "log_loss": float(each.mean()),
+            "above_best": float((each - best).mean()),
+            "standard_error": clustered_error(each - best, patients),
+        }
+        for each in losses
+    ]
+    first = next(place for place, row in enumerate(rows) if row["above_best"] <= row["standard_error"])
+    return tempered[first], [asdict(way) | row for way, row in zip(tempered, rows, strict=True)]
 
 
 def _logits(
@@ -126,10 +194,11 @@ def _logits(
     ways: Sequence[Way],
     incomplete: bool,
     seed: int,
-) -> tuple[list[Tensor], Tensor]:
-    """Give the logits by each way [draws, n, classes] of the group's patients, and their labels."""
+) -> tuple[list[Tensor], Tensor, Tensor]:
+    """Give the logits by each way [draws, n, classes] of the group's rows, their labels and their samples."""
     found: list[list[Tensor]] = [[] for _ in ways]
     labels: list[Tensor] = [torch.zeros(0, dtype=torch.int64)]
+    samples: list[Tensor] = [torch.zeros(0, dtype=torch.int64)]
     for batch in batches:
         features = module.net.features(batch)
         for pattern in patterns:
@@ -139,10 +208,12 @@ def _logits(
                 continue
             output = module.net.run(features, shown, shown.evidence.weight, compact=True)
             labels.append(batch.label[rows].cpu())
+            samples.append(batch.sample_id[rows].long().cpu())
             each = logits_of(module.net, output, shown, rows, ways, seed)
             for logits, parts in zip(each, found, strict=True):
                 parts.append(logits.cpu())
-    return [torch.cat(parts, 1) if parts else torch.zeros(1, 0, 1) for parts in found], torch.cat(labels)
+    logits_found = [torch.cat(parts, 1) if parts else torch.zeros(1, 0, 1) for parts in found]
+    return logits_found, torch.cat(labels), torch.cat(samples)
 
 
 def settled(

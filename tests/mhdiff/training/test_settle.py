@@ -1,4 +1,4 @@
-"""How a run diagnoses: the least log-loss of its own tuning patients, and never what was settled for something else."""
+"""How a run diagnoses: the plainest way that tuning patients tell from no better one, never another's answer."""
 
 import copy
 import json
@@ -8,15 +8,17 @@ import shutil
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from mhdiff.candidates import Candidates
 from mhdiff.cli import main
 from mhdiff.evaluate.patterns import all_patterns, pattern_name
 from mhdiff.inference import Inference, Way
 from mhdiff.training.run import open_run, predict
-from mhdiff.training.settle import FILE, settle, settled
+from mhdiff.training.settle import FILE, _first_of_the_best, clustered_error, settle, settled
 from ontology.errors import InputError
 
+FIGURES = ("log_loss", "above_best", "standard_error")
 FEW = Candidates(times=(0.0, 0.4), imputed_times=(0.1,), draws=2, steps=2)
 
 
@@ -44,9 +46,14 @@ def run(small_run, tmp_path):
     return copy
 
 
-def test_the_candidate_with_the_least_log_loss_is_chosen(opened, monkeypatch):
+@pytest.mark.parametrize("patients", ["all", "one"])
+def test_the_plainest_candidate_that_is_no_worse_than_luck_is_chosen(patients, opened, monkeypatch):
+    """With one patient a difference has no known error, and nothing is better than the plainest."""
     monkeypatch.setattr("mhdiff.training.settle.FEWEST", 1)
     module, data = opened
+    subjects = dict(data.samples.select("sample_id", "subject_id").iter_rows())
+    if patients == "one":
+        monkeypatch.setattr("mhdiff.training.settle.patients_of", lambda data, s: torch.zeros_like(s))
     patterns = all_patterns(data.modalities)
     chosen, told = settle(module, data, patterns, seed=3)
     assert chosen.seed == 3
@@ -60,20 +67,60 @@ def test_the_candidate_with_the_least_log_loss_is_chosen(opened, monkeypatch):
         assert len(tried) == kinds
         losses = []
         for row in tried:
-            way = Way(**{key: value for key, value in row.items() if key != "log_loss"})
+            way = Way(**{key: value for key, value in row.items() if key not in FIGURES})
             frame = predict(module, data, ["tuning"], patterns, Inference(way, way, 3))
             whole = [(has[i] & offered[p]).all() for i, p in frame.select("sample_id", "pattern").iter_rows()]
             rows = frame.filter(pl.Series(whole) == (group == "complete"))
             p = rows.select(pl.col("^p_.*$")).to_numpy()[np.arange(len(rows)), rows["label"].to_numpy()]
-            losses.append(-np.log(p).mean())
+            losses.append(rows.with_columns(loss=-np.log(p)).sort("sample_id", "pattern"))
             assert told[group]["n"] == len(rows)
-            assert row["log_loss"] == pytest.approx(losses[-1], abs=1e-5)
-        best = tried[int(np.argmin(losses))]
-        assert max(losses) > min(losses) + 1e-4, "nothing to choose from"
-        assert getattr(chosen, group) == Way(**{k: v for k, v in best.items() if k != "log_loss"})
+            assert row["log_loss"] == pytest.approx(losses[-1]["loss"].mean(), abs=1e-5)
+        means = [each["loss"].mean() for each in losses]
+        assert max(means) > min(means) + 1e-4, "nothing to choose from"
+        allowed = []
+        for row, each in zip(tried, losses, strict=True):
+            more = (each["loss"] - losses[int(np.argmin(means))]["loss"]).to_numpy()
+            assert row["above_best"] == pytest.approx(more.mean(), abs=1e-5)
+            if patients == "all":
+                ids = np.array([subjects[i] for i in each["sample_id"]])
+                sums = np.array([(more - more.mean())[ids == subject].sum() for subject in np.unique(ids)])
+                error = np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1)) / len(more)
+                assert row["standard_error"] == pytest.approx(error, abs=1e-5)
+                assert told[group]["patients"] == len(sums)
+            allowed.append(row["above_best"] <= row["standard_error"])
+        first = tried[allowed.index(True)]
+        assert patients == "all" or first is tried[0]
+        assert getattr(chosen, group) == Way(**{k: v for k, v in first.items() if k not in FIGURES})
 
 
-def test_held_out_patients_have_no_say(run):
+def test_a_better_way_is_taken_where_patients_are_many_enough_to_show_it():
+    """The first candidate is worse, surely so of 600 patients; of two the same rows tell nothing."""
+    label = torch.arange(3).repeat(200)
+    sure = torch.nn.functional.one_hot(label, 3).double()
+    noise = torch.randn(sure.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    ways = [Way(time=0.0), Way(time=0.1), Way(time=0.2)]
+    given = [(sure + 1.5 * noise)[None], (sure + noise)[None], (sure + noise.flip(0))[None]]
+    way, tried = _first_of_the_best(ways, given, label, torch.arange(600))
+    assert tried[0]["above_best"] > 2 * tried[0]["standard_error"] > 0, "a difference that can be shown"
+    assert [row["above_best"] <= row["standard_error"] for row in tried] == [False, True, True]
+    assert way.time == 0.1
+    assert _first_of_the_best(ways, given, label, torch.zeros(600, dtype=torch.int64))[0].time == 0.0
+
+
+def test_an_error_knows_that_a_patients_rows_belong_together():
+    values = torch.randn(50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    alone = clustered_error(values, torch.arange(50))
+    assert alone == pytest.approx(float(values.std()) / 50**0.5)
+    whose = torch.arange(50).repeat_interleave(4)
+    assert clustered_error(values.repeat_interleave(4), whose) == pytest.approx(alone), (
+        "repeated rows tell nothing"
+    )
+    assert clustered_error(values, torch.zeros(50, dtype=torch.int64)) == float("inf")
+
+
+def test_held_out_patients_have_no_say(run, monkeypatch):
+    monkeypatch.setattr("mhdiff.training.settle.FEWEST", 1)
+
     def written(split):
         module, data = open_run(run)
         module.inference = FEW
