@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from mhdiff.config import find
 from mhdiff.report.collect import Sources
 from mhdiff.report.documents import Document, read_json
 from mhdiff.report.table import Cell, Table
@@ -144,7 +145,7 @@ def ablation_fingerprints(ablation: Document, plan: Document, facts: Document) -
     rows.append(("code (SHA-256)", str(ablation.get("code") or plan.get("code") or "not known")))
     rows.append(("git", str(facts.get("git") or "not known: the code was not run from a git checkout")))
     if plan.get("base"):
-        rows.append(("base configuration", str(plan["base"])))
+        rows.append(("base configuration", _shipped_name(Path(str(plan["base"])))))
     if plan.get("encoders"):
         rows.append(("encoders", f"trained {count(len(plan['encoders']))} times and shared by all arms"))
     rows += [(name, str(version)) for name, version in (facts.get("versions") or {}).items()]
@@ -209,7 +210,7 @@ def ablation_command(ablation: Document, folder: Path, plan: Document) -> list[s
         said = set(written.common)
         used = plan.get("base")
         if used is not None and Path(str(used)).absolute() != written.base.absolute():
-            base = ["--base", str(used)]
+            base = ["--base", _shipped_name(Path(str(used)))]
     own = {option for arm in ablation["arms"].values() for option in arm.get("overrides") or []}
     cells = [list(cell.get("overrides") or []) for cell in ablation.get("cells") or []]
     shared = set.intersection(*map(set, cells)) - own - said if cells else set()
@@ -220,6 +221,17 @@ def ablation_command(ablation: Document, folder: Path, plan: Document) -> list[s
     ]
     settings = [part for o in dict.fromkeys(kept) for part in ("--set", o.removeprefix("--"))]
     return ["mhdiff", "ablate", "-c", str(source), *base, "--out", str(folder), *settings]
+
+
+def _shipped_name(path: Path) -> str:
+    """Name a configuration as every machine knows it, if it is a shipped one; else as it is."""
+    for parent in path.parents:
+        if parent.name == "configs":
+            name = Path("configs") / path.relative_to(parent)
+            with contextlib.suppress(InputError, OSError):
+                if find(name).read_bytes() == path.read_bytes():  # or the same one in another checkout
+                    return name.as_posix()
+    return str(path)
 
 
 def _folded(parts: list[str]) -> str:

@@ -21,8 +21,16 @@ def test_a_base_that_was_given_on_the_command_line_is_named(base):
     plan = Ablation.load(SHIPPED).on_base(base)
     told = command(plan)
     given = told[told.index("--base") + 1]
-    assert Ablation.load(SHIPPED).on_base(given).base == plan.base
+    assert Ablation.load(SHIPPED).on_base(given).base.resolve() == plan.base.resolve()
     assert told[:4] == ["mhdiff", "ablate", "-c", "configs/ablations/ontology_guidance.yaml"]
+    assert given == f"configs/{Path(base).name}", "the same on every machine"
+
+
+def test_a_base_of_ones_own_is_named_as_it_was_given(tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text("model: {}\n")
+    told = command(Ablation.load(SHIPPED).on_base(str(own)))
+    assert told[told.index("--base") + 1] == str(own)
 
 
 def test_the_files_own_base_needs_no_naming():
