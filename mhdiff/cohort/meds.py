@@ -143,9 +143,20 @@ def write_shard(directory: Path, number: int, events: pl.DataFrame, *, in_order:
             order.
         in_order: Whether they are sorted already.
     """
-    table = conform(events, _schema(events)) if in_order else ordered(events)
     (directory / "data").mkdir(parents=True, exist_ok=True)
-    table.write_parquet(directory / "data" / f"{number}.parquet", compression_level=_LEVEL)
+    write_events(directory / "data" / f"{number}.parquet", events, in_order=in_order)
+
+
+def write_events(file: Path, events: pl.DataFrame, *, in_order: bool = False) -> None:
+    """Write the file of a shard; for the arguments see `write_shard`.
+
+    Args:
+        file: The file.
+        events: See there.
+        in_order: See there.
+    """
+    table = conform(events, _schema(events)) if in_order else ordered(events)
+    table.write_parquet(file, compression_level=_LEVEL)
 
 
 def ordered(events: pl.DataFrame) -> pl.DataFrame:
