@@ -21,7 +21,7 @@ import polars as pl
 from mhdiff.cohort.account import Account
 from mhdiff.cohort.image_files import suffix, unusable
 from mhdiff.cohort.resumed import Parts
-from mhdiff.cohort.source_files import bring
+from mhdiff.cohort.source_files import bring, unusable_image
 from ontology.files import sha256
 from ontology.progress import step
 
@@ -85,6 +85,16 @@ def looks(
         for place, (path, reason, remedy, digest) in enumerate(found.iter_rows()):
             file = root / path if kept is None else kept / f"{place}{suffix(path)}"
             yield Look(reason, remedy, digest, file)
+
+
+def picture(path: str, root: Path) -> tuple[str, str]:
+    """Give the reason why a file is no picture, JPEG or PNG, and the remedy, twice "" if it is one.
+
+    Args:
+        path: What the row says, relative to the folder.
+        root: Folder that it must lie in.
+    """
+    return unusable_image(root / path, root)
 
 
 def forget_changed(parts: Parts, part: str, root: Path) -> bool:
