@@ -121,9 +121,7 @@ def _path(values: Mapping[str, str]) -> str | None:
     return str(Path(told["folder"] or "images") / told["filename"])
 
 
-def _image(
-    row: Row, source: Path, looked: Mapping[str, Look], report: ImportReport, seen: set[str]
-) -> None:
+def _image(row: Row, source: Path, looked: Mapping[str, Look], report: ImportReport, seen: set[str]) -> None:
     """Give the row its image, if it can be used, and the image its code."""
     path = _path(row.values)
     if path is None:

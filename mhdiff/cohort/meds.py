@@ -108,7 +108,7 @@ def write_meds(
         ValueError: If the tables contradict each other: that is a defect of the adapter, not of its input.
     """
     known, split = conform(codes, CODES), conform(splits, SUBJECT_SPLITS)
-    written = pl.scan_parquet(directory / "data" / "*.parquet") if events is None else events.lazy()
+    written = scan_shards(directory, "subject_id", "code") if events is None else events.lazy()
     _consistent(written, known, split, labels)
     if events is not None:
         write_shard(directory, 0, events)
@@ -157,6 +157,17 @@ def write_events(file: Path, events: pl.DataFrame, *, in_order: bool = False) ->
     """
     table = conform(events, _schema(events)) if in_order else ordered(events)
     table.write_parquet(file, compression_level=_LEVEL)
+
+
+def scan_shards(directory: Path, *columns: str) -> pl.LazyFrame:
+    """Give columns of `EVENTS` of all shards, lazily: a shard that is a dataset's own file may have others besides.
+
+    Args:
+        directory: The cohort's folder.
+        columns: The columns.
+    """
+    files = sorted((directory / "data").glob("*.parquet"))
+    return pl.concat([pl.scan_parquet(file).select(columns) for file in files])
 
 
 def ordered(events: pl.DataFrame) -> pl.DataFrame:

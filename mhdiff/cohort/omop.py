@@ -166,7 +166,10 @@ def _import(
         name_unknown(table, concepts, report)
         (folder / "metadata").mkdir(exist_ok=True)
         added, files = _images(images, table, parts, folder, report)
-        added.write_parquet(work / "images.parquet")
+        held = work / "images.parquet"
+        if held.is_file() and not pl.read_parquet(held).equals(added):
+            shutil.rmtree(work / "told", ignore_errors=True)  # what shards there are hold other images
+        added.write_parquet(held)
         made = _make_all(folder, deals, table, on)
         pairs = _told(made, "pairs").rows()
         keys = [(s, f"image {digest}") for s, digest in files.select("subject_id", "sha256").iter_rows()]

@@ -214,9 +214,7 @@ def _write_shard(
     events = events.filter(~twice).with_columns(*empty, text_value=pl.lit(None, pl.String))
     if ranges is not None:
         people = stays.table.unique("subject_id", keep="first").select("subject_id", "gender", "born")
-        events = fill_ranges(
-            events.join(people, on="subject_id", how="left", maintain_order="left"), ranges
-        )
+        events = fill_ranges(events.join(people, on="subject_id", how="left", maintain_order="left"), ranges)
     meds.write_events(target, events.select(_EVENT))
 
 

@@ -1,10 +1,10 @@
 """From a MEDS dataset to a cohort's folder, one file of events after the other; a killed import goes on.
 
-    added/<n>.parquet                   the images of a table, looked at: see `looked_at`
-    own/<n>/images|signals/<k>.parquet  the files that a file of events names
-    data/<n>.parquet                    the file of events, checked; linked where it is taken as it is
-    people/<n>.parquet, files/<n>.parquet, with/<n>.parquet
-                                        its subjects, the files it names, and the added images that are in it
+added/<n>.parquet                   the images of a table, looked at: see `looked_at`
+own/<n>/images|signals/<k>.parquet  the files that a file of events names
+data/<n>.parquet                    the file of events, checked; linked where it is taken as it is
+people/<n>.parquet, files/<n>.parquet, with/<n>.parquet
+                                    its subjects, the files it names, and the added images that are in it
 """
 
 from __future__ import annotations
@@ -181,7 +181,9 @@ def _write(
         return looks(parts, f"own/{number}/{kind}", root, paths, check)
 
     shard = read_shard(file, account.report(whole), look)
-    sites = pl.DataFrame(list(_sites(shard).items()), schema={"subject_id": pl.Int64, "site": pl.String}, orient="row")
+    sites = pl.DataFrame(
+        list(_sites(shard).items()), schema={"subject_id": pl.Int64, "site": pl.String}, orient="row"
+    )
     files = [
         (path, subject, shard.named[path].sha256, str(shard.named[path].place.relative_to(parts.folder)))
         for subject, path in named_files(shard).iter_rows()

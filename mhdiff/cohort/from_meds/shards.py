@@ -142,7 +142,9 @@ def _with_files(
     rows: pl.DataFrame, file: Path, report: ImportReport, look: LookAt
 ) -> tuple[pl.DataFrame, dict[str, Look]]:
     """Leave out events that name a file which cannot be taken; give what was found of the others' files."""
-    kind = pl.when(pl.col("code").str.starts_with("IMAGE//")).then(pl.lit("images")).otherwise(pl.lit("signals"))
+    kind = (
+        pl.when(pl.col("code").str.starts_with("IMAGE//")).then(pl.lit("images")).otherwise(pl.lit("signals"))
+    )
     named = rows.filter(names_a_file(), pl.col("text_value").is_not_null())
     named = named.select(_ROW, kind.alias("kind"), path="text_value")
     strange = {path: reason for path in named["path"].unique() if (reason := _strange(path))}
@@ -166,7 +168,9 @@ def _strange(path: str) -> str:
     place = PurePath(os.path.normpath(path))
     if place.is_absolute():
         return "the path is not relative to the dataset's folder"
-    return "the path is one of the dataset's own tables" if place.parts[:1] and place.parts[0] in _TABLES else ""
+    return (
+        "the path is one of the dataset's own tables" if place.parts[:1] and place.parts[0] in _TABLES else ""
+    )
 
 
 def write_shard(target: Path, shard: Shard, images: pl.DataFrame) -> None:

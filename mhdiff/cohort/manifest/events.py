@@ -156,9 +156,7 @@ class Values:
             for (line, subject, path), image in zip(told, looked, strict=True):
                 good.append(not image.reason)
                 if image.reason:
-                    self.report.refused.add(
-                        image.reason, self.file, line, entry.column, remedy=image.remedy
-                    )
+                    self.report.refused.add(image.reason, self.file, line, entry.column, remedy=image.remedy)
                     continue
                 names[subject] = place = names.get(subject, -1) + 1
                 new = f"images/{subject}_{place}{suffix(path)}"
