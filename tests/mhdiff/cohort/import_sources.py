@@ -4,7 +4,6 @@ python import_sources.py KIND SOURCE OUT N      imports what `write` wrote, and 
 """
 
 import csv
-import json
 import os
 import signal
 import sys
@@ -129,7 +128,8 @@ def dataset(source):
 def eicu(source):
     stays = [
         {"patientunitstayid": str(10 + n), "patienthealthsystemstayid": str(n), "uniquepid": f"002-{n // 2}",
-         "gender": "Female", "age": "40", "hospitalid": "56"[n % 2], "unittype": "MICU", "hospitaladmittime24": "22:30:00",
+         "gender": "Female", "age": "40", "hospitalid": "56"[n % 2], "unittype": "MICU",
+         "hospitaladmittime24": "22:30:00",
          "hospitaladmitoffset": "-90", "hospitaldischargeyear": "2015", "hospitaldischargeoffset": "4000",
          "hospitaldischargestatus": "Alive", "hospitaldischargelocation": "Home", "unitdischargeoffset": "2000",
          "unitdischargelocation": "Floor"} for n in range(5)
@@ -209,4 +209,4 @@ def stopped(after, stop, made=None):
 if __name__ == "__main__":
     small_parts()
     Parts.make = stopped(int(sys.argv[4]), lambda: os.kill(os.getpid(), signal.SIGKILL))
-    print(json.dumps(run(*sys.argv[1:4]).to_dict()))
+    run(*sys.argv[1:4])
