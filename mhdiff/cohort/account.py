@@ -140,12 +140,18 @@ class Account:
         Args:
             content: What `to_dict` gave.
         """
-        tallies = [
+        dropped, changed = (
             Tally(Counter(counts), lines) for counts, lines in (content["dropped"], content["changed"])
-        ]
-        broken = [Broken(*entry) for entry in content["broken"]]
-        told = (content["named"], content["choices"])
-        return cls(Counter(content["rows"]), Counter(content["read"]), broken, *tallies, *told)
+        )
+        return cls(
+            Counter(content["rows"]),
+            Counter(content["read"]),
+            [Broken(*entry) for entry in content["broken"]],
+            dropped,
+            changed,
+            content["named"],
+            content["choices"],
+        )
 
 
 @dataclass

@@ -79,7 +79,7 @@ def looks(
         step(f"file {start:,} of {len(paths):,}", start / len(paths))
         own, part = paths[start : start + FILES_A_PART], f"{name}/{number}.parquet"
         kept = parts.path(f"{name}/{number}") if keep else None
-        forget_changed(parts, part, root)
+        forget_changed(parts, part, root, own)
         parts.make(part, partial(_look, own, root, check, kept))
         found = pl.read_parquet(parts.path(part)).select("path", "reason", "remedy", "sha256")
         for place, (path, reason, remedy, digest) in enumerate(found.iter_rows()):
@@ -97,19 +97,21 @@ def picture(path: str, root: Path) -> tuple[str, str]:
     return unusable_image(root / path, root)
 
 
-def forget_changed(parts: Parts, part: str, root: Path) -> bool:
+def forget_changed(parts: Parts, part: str, root: Path, paths: Sequence[str] | None = None) -> bool:
     """Remove a finished part if a file that it looked at has changed since, and say whether.
 
     Args:
         parts: The parts of the import.
         part: Name of a part that `looks` has made, or has not made yet.
         root: Folder that paths are relative to.
+        paths: The files that it must have looked at; None where they are not known.
     """
     file = parts.path(part)
     if not file.is_file():
         return False
     told = pl.read_parquet(file).select("path", "size", "changed")
-    changed = any((size, time) != _stamp(path, root) for path, size, time in told.iter_rows())
+    others = paths is not None and told["path"].to_list() != list(paths)
+    changed = others or any((size, time) != _stamp(path, root) for path, size, time in told.iter_rows())
     if changed:
         file.unlink()
     return changed

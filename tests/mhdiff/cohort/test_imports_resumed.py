@@ -14,7 +14,8 @@ from mhdiff.cohort.refused import MaxBad
 from mhdiff.cohort.resumed import Parts
 from ontology.errors import InputError
 
-KINDS = tuple(TABLE)
+SLOW = pytest.mark.slow
+KINDS = [pytest.param(kind, marks=SLOW if kind == "hannover" else ()) for kind in TABLE]
 
 
 @pytest.fixture(params=KINDS)
@@ -75,6 +76,7 @@ def test_killed_after_any_part_it_goes_on_and_repeats_nothing(kind, tmp_path, mo
         out.rmdir()
 
 
+@pytest.mark.slow  # near relatives of the test before
 def test_killed_within_any_part_it_makes_that_one_again(kind, tmp_path, monkeypatch):
     source = write(kind, tmp_path / "source")
     _, every = resumed(kind, source, tmp_path / "whole", monkeypatch)
@@ -99,6 +101,7 @@ def test_killed_within_any_part_it_makes_that_one_again(kind, tmp_path, monkeypa
     assert files(tmp_path / "out") == wanted
 
 
+@pytest.mark.slow
 def test_killed_when_all_parts_are_made_it_makes_none_again(kind, tmp_path, monkeypatch):
     source = write(kind, tmp_path / "source")
     whole = run(kind, source, tmp_path / "whole")
@@ -140,7 +143,9 @@ def test_a_source_that_changed_is_imported_anew(kind, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", IMAGE, indirect=True)
-@pytest.mark.parametrize("change", ["another", "gone", "mended"])
+@pytest.mark.parametrize(
+    "change", [pytest.param("another", marks=SLOW), "gone", pytest.param("mended", marks=SLOW)]
+)
 def test_an_image_that_changed_is_looked_at_again(kind, tmp_path, monkeypatch, change):
     source, out = write(kind, tmp_path / "source"), tmp_path / "out"
     _, every = resumed(kind, source, tmp_path / "whole", monkeypatch)
@@ -216,6 +221,16 @@ def test_what_is_left_of_a_link_is_not_written_through(tmp_path, monkeypatch):
     before = files(source)
     run("meds", source, tmp_path / "out")
     assert files(source) == before
+
+
+def test_parts_of_another_size_are_not_taken(tmp_path, monkeypatch):
+    source, out = write("manifest", tmp_path / "source"), tmp_path / "out"
+    whole = run("manifest", source, tmp_path / "whole")
+    monkeypatch.setattr(looked_at, "FILES_A_PART", 3)
+    interrupted("manifest", source, out, monkeypatch, 3)
+    monkeypatch.setattr(looked_at, "FILES_A_PART", 2)
+    assert run("manifest", source, out).to_dict() == whole.to_dict()
+    assert files(out) == files(tmp_path / "whole")
 
 
 def test_names_are_counted_over_all_parts(tmp_path):
