@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mhdiff.cohort.import_report import ImportReport, Tally
+from mhdiff.cohort.refused import Refused
 
 
 class Broken(NamedTuple):
@@ -23,6 +24,7 @@ class Broken(NamedTuple):
         line: Line of the first of them; None where it has none.
         column: The column that is wrong; None where it is the whole row.
         n: How many.
+        remedy: What the user can do about it.
     """
 
     reason: str
@@ -30,6 +32,7 @@ class Broken(NamedTuple):
     line: int | None
     column: str | None
     n: int
+    remedy: str = ""
 
 
 @dataclass
@@ -42,6 +45,8 @@ class Account:
         broken: Rows that are refused.
         dropped: What is whole and left out, by reason.
         changed: What was read differently than it stands there, by reason.
+        named: What could not be used, by name: title -> item -> how often.
+        choices: Decisions that a reader of results must know.
     """
 
     rows: Counter[str] = field(default_factory=Counter)
@@ -49,9 +54,33 @@ class Account:
     broken: list[Broken] = field(default_factory=list)
     dropped: Tally = field(default_factory=Tally)
     changed: Tally = field(default_factory=Tally)
+    named: dict[str, dict[str, int]] = field(default_factory=dict)
+    choices: list[str] = field(default_factory=list)
+
+    def report(self, whole: ImportReport) -> ImportReport:
+        """Give a report that fills this account, for code that fills reports.
+
+        Args:
+            whole: The report of the import, which `into` fills later: its limit stands for the part alone, too.
+        """
+        return ImportReport(
+            whole.kind,
+            read=self.read,
+            refused=_Noted(whole.refused.max_bad, whole.refused.root, account=self),
+            dropped=self.dropped,
+            changed=self.changed,
+            choices=self.choices,
+            named=self.named,
+        )
 
     def refuse(
-        self, reason: str, file: str, line: int | None = None, column: str | None = None, n: int = 1
+        self,
+        reason: str,
+        file: str,
+        line: int | None = None,
+        column: str | None = None,
+        n: int = 1,
+        remedy: str = "",
     ) -> None:
         """Count rows that cannot be used.
 
@@ -61,8 +90,9 @@ class Account:
             line: Line of the first of them.
             column: The column that is wrong.
             n: How many.
+            remedy: What the user can do about it.
         """
-        self.broken.append(Broken(reason, file, line, column, n))
+        self.broken.append(Broken(reason, file, line, column, n, remedy))
 
     def into(self, report: ImportReport, source: Path) -> None:
         """Add the counts to a report.
@@ -78,9 +108,13 @@ class Account:
             report.read[what] = report.read.get(what, 0) + n
         for file, n in self.rows.items():
             report.refused.read(source / file, n)
-        for reason, file, line, column, n in self.broken:
-            report.refused.add(reason, source / file, line, column, n=n)
+        for reason, file, line, column, n, remedy in self.broken:
+            report.refused.add(reason, source / file, line, column, n=n, remedy=remedy)
         report.refused.check()
+        report.choices += self.choices
+        for title, items in self.named.items():
+            known = report.named.get(title, {})
+            report.name(title, known | {item: known.get(item, 0) + n for item, n in items.items()})
         for mine, whole in ((self.dropped, report.dropped), (self.changed, report.changed)):
             for reason, n in mine.counts.items():
                 lines = mine.lines[reason][:n]
@@ -95,6 +129,8 @@ class Account:
             "broken": [list(entry) for entry in self.broken],
             "dropped": [dict(self.dropped.counts), self.dropped.lines],
             "changed": [dict(self.changed.counts), self.changed.lines],
+            "named": self.named,
+            "choices": self.choices,
         }
 
     @classmethod
@@ -104,8 +140,41 @@ class Account:
         Args:
             content: What `to_dict` gave.
         """
-        tallies = [
+        dropped, changed = (
             Tally(Counter(counts), lines) for counts, lines in (content["dropped"], content["changed"])
-        ]
-        broken = [Broken(*entry) for entry in content["broken"]]
-        return cls(Counter(content["rows"]), Counter(content["read"]), broken, *tallies)
+        )
+        return cls(
+            Counter(content["rows"]),
+            Counter(content["read"]),
+            [Broken(*entry) for entry in content["broken"]],
+            dropped,
+            changed,
+            content["named"],
+            content["choices"],
+        )
+
+
+@dataclass
+class _Noted(Refused):
+    """Refused rows that are noted in an account, besides."""
+
+    account: Account = field(default_factory=Account)
+
+    def add(
+        self,
+        reason: str,
+        file: Path,
+        line: int | None = None,
+        column: str | None = None,
+        *,
+        n: int = 1,
+        remedy: str = "",
+    ) -> None:
+        """Refuse and note rows; for the arguments see `Refused.add`."""
+        self.account.refuse(reason, self._name(file), line, column, n, remedy)
+        super().add(reason, file, line, column, n=n, remedy=remedy)
+
+    def read(self, file: Path, n: int = 1) -> None:
+        """Count and note rows that were read; for the arguments see `Refused.read`."""
+        self.account.rows[self._name(file)] += n
+        super().read(file, n)

@@ -15,10 +15,11 @@ import polars as pl
 from mhdiff.cohort import covid_fields as fields
 from mhdiff.cohort import meds, splits
 from mhdiff.cohort.covid_labels import icu_labels, pneumonia_labels
-from mhdiff.cohort.covid_rows import Row, read_rows
+from mhdiff.cohort.covid_rows import METADATA, Row, read_rows
 from mhdiff.cohort.import_report import ImportReport
 from mhdiff.cohort.imported import Tables, write
 from mhdiff.cohort.refused import DEFAULT, MaxBad, Refused
+from mhdiff.cohort.resumed import resumed, stamps
 from ontology.files import atomic_directory
 
 KIND = "covid-chestxray"
@@ -55,12 +56,15 @@ def import_covid_chestxray(source: str | Path, out: str | Path, *, max_bad: MaxB
     Raises:
         InputError: If the source cannot be read or too many rows are refused: see `covid_rows.read_rows`.
     """
-    report = ImportReport(KIND, refused=Refused(max_bad, Path(source)), choices=list(CHOICES))
-    rows = read_rows(Path(source), report)
-    patients: dict[int, list[Row]] = {}
-    for row in sorted(rows, key=lambda row: (row.subject, row.time, row.line)):
-        patients.setdefault(row.subject, []).append(row)
-    with atomic_directory(out, marker=meds.MARKER) as folder:
+    root = Path(source)
+    report = ImportReport(KIND, refused=Refused(max_bad, root), choices=list(CHOICES))
+    files = [file for file in (root / METADATA,) if file.is_file()]
+    key = {"kind": KIND, "source": str(root.resolve()), "files": stamps(files, root)}
+    with resumed(out, key) as parts, atomic_directory(out, marker=meds.MARKER) as folder:
+        patients: dict[int, list[Row]] = {}
+        rows = read_rows(root, parts, report)
+        for row in sorted(rows, key=lambda row: (row.subject, row.time, row.line)):
+            patients.setdefault(row.subject, []).append(row)
         (folder / "images").mkdir()
         (folder / "metadata").mkdir()
         tables, sites = Tables(), {}

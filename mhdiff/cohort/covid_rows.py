@@ -9,15 +9,17 @@ states it; the calendar is not to be trusted.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from mhdiff.cohort import covid_fields as fields
 from mhdiff.cohort.import_report import ImportReport
-from mhdiff.cohort.source_files import records, unusable_image
+from mhdiff.cohort.looked_at import Look, looks, picture
+from mhdiff.cohort.resumed import Parts
+from mhdiff.cohort.source_files import records
 from ontology.errors import InputError
-from ontology.files import sha256
 
 METADATA = "metadata.csv"
 COLUMNS = (
@@ -57,11 +59,12 @@ class Row:
         return self.values.get(column)
 
 
-def read_rows(source: Path, report: ImportReport) -> list[Row]:
+def read_rows(source: Path, parts: Parts, report: ImportReport) -> list[Row]:
     """Read the source; what is not usable is counted.
 
     Args:
         source: Folder with metadata.csv and images.
+        parts: The parts of the import, whose key must settle metadata.csv: images are looked at in parts `images/<n>`.
         report: Where it is counted.
 
     Raises:
@@ -71,6 +74,9 @@ def read_rows(source: Path, report: ImportReport) -> list[Row]:
     file = source / METADATA
     if not file.is_file():
         raise InputError("there is no metadata.csv", path=source, remedy=_REMEDY)
+    named = (_path(record) for _, record in records(file, COLUMNS, _REMEDY, report.refused.apart()))
+    paths = list(dict.fromkeys(path for path in named if path is not None))
+    looked = dict(zip(paths, looks(parts, "images", source, paths, picture, keep=False), strict=True))
     rows: list[Row] = []
     read = 0
     seen: set[str] = set()
@@ -97,7 +103,7 @@ def read_rows(source: Path, report: ImportReport) -> list[Row]:
         row = Row(line, fields.subject_id(values["patientid"]), values)
         if any("\ufffd" in values.get(c, "") for c in ("clinical_notes", "other_notes")):
             report.changed.add("notes: letters that were lost in the source stay lost (U+FFFD)", line)
-        _image(row, source, report, seen)
+        _image(row, source, looked, report, seen)
         rows.append(row)
     report.refused.check()
     if not rows:
@@ -107,26 +113,33 @@ def read_rows(source: Path, report: ImportReport) -> list[Row]:
     return rows
 
 
-def _image(row: Row, source: Path, report: ImportReport, seen: set[str]) -> None:
-    """Find the row's image, check it and give it its code."""
-    kind = _KINDS.get((row.get("modality") or "").lower())
-    name = row.get("filename")
-    if name is None or kind is None:
-        report.dropped.add("image: no filename" if name is None else "image: neither X-ray nor CT", row.line)
+def _path(values: Mapping[str, str]) -> str | None:
+    """Give where a row says that its image is, None where it names none."""
+    told = {column: fields.stated(values.get(column, "")) for column in ("modality", "folder", "filename")}
+    if told["filename"] is None or (told["modality"] or "").lower() not in _KINDS:
+        return None
+    return str(Path(told["folder"] or "images") / told["filename"])
+
+
+def _image(row: Row, source: Path, looked: Mapping[str, Look], report: ImportReport, seen: set[str]) -> None:
+    """Give the row its image, if it can be used, and the image its code."""
+    path = _path(row.values)
+    if path is None:
+        none = row.get("filename") is None
+        report.dropped.add("image: no filename" if none else "image: neither X-ray nor CT", row.line)
         return
-    place = source / (row.get("folder") or "images") / name
-    reason, remedy = unusable_image(place, source)
-    if reason:
-        report.refused.add(reason, source / METADATA, row.line, "filename", remedy=remedy)
+    image = looked[path]
+    if image.reason:
+        report.refused.add(image.reason, source / METADATA, row.line, "filename", remedy=image.remedy)
         return
-    row.image, row.digest = place, sha256(place)
+    row.image, row.digest = image.place, image.sha256
     if row.digest in seen:
         report.changed.add("image: the same bytes as another row's; both are kept, in one split", row.line)
     seen.add(row.digest)
     view = fields.view(row.get("view"))
     if view == "UNKNOWN":
         report.changed.add("view: not stated or not known, coded UNKNOWN", row.line)
-    row.code = f"IMAGE//{kind}//{view}"
+    row.code = f"IMAGE//{_KINDS[row.values['modality'].lower()]}//{view}"
 
 
 def _days(rows: list[Row], report: ImportReport) -> None:

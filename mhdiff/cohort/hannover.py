@@ -12,10 +12,11 @@ from pathlib import Path
 import polars as pl
 
 from mhdiff.cohort import meds, splits
-from mhdiff.cohort.hannover_rows import LABS, Row, read_rows
+from mhdiff.cohort.hannover_rows import LABS, TABLE, Row, read_rows
 from mhdiff.cohort.import_report import ImportReport
 from mhdiff.cohort.imported import Label, Tables, write
 from mhdiff.cohort.refused import DEFAULT, MaxBad, Refused
+from mhdiff.cohort.resumed import resumed, stamps
 from ontology.files import atomic_directory
 
 KIND = "hannover"
@@ -58,12 +59,16 @@ def import_hannover(source: str | Path, out: str | Path, *, max_bad: MaxBad = DE
     Raises:
         InputError: If the source cannot be read or too many rows are refused: see `hannover_rows.read_rows`.
     """
-    report = ImportReport(KIND, refused=Refused(max_bad, Path(source)), choices=list(CHOICES))
-    patients: dict[int, list[Row]] = {}
-    for row in sorted(read_rows(Path(source), report), key=lambda row: (row.subject, row.time, row.line)):
-        patients.setdefault(row.subject, []).append(row)
-    sites = dict.fromkeys(patients, KIND)
-    with atomic_directory(out, marker=meds.MARKER) as folder:
+    root = Path(source)
+    report = ImportReport(KIND, refused=Refused(max_bad, root), choices=list(CHOICES))
+    files = [file for file in (root / TABLE,) if file.is_file()]
+    key = {"kind": KIND, "source": str(root.resolve()), "files": stamps(files, root)}
+    with resumed(out, key) as parts, atomic_directory(out, marker=meds.MARKER) as folder:
+        patients: dict[int, list[Row]] = {}
+        rows = read_rows(root, parts, report)
+        for row in sorted(rows, key=lambda row: (row.subject, row.time, row.line)):
+            patients.setdefault(row.subject, []).append(row)
+        sites = dict.fromkeys(patients, KIND)
         (folder / "images").mkdir()
         (folder / "metadata").mkdir()
         tables = Tables()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,9 +18,10 @@ from typing import Final, NamedTuple
 
 from mhdiff.cohort import covid_fields as fields
 from mhdiff.cohort.import_report import ImportReport
-from mhdiff.cohort.source_files import records, unusable_image
+from mhdiff.cohort.looked_at import Look, looks, picture
+from mhdiff.cohort.resumed import Parts
+from mhdiff.cohort.source_files import records
 from ontology.errors import InputError
-from ontology.files import sha256
 
 TABLE: Final = "data.csv"
 ADMISSION: Final = datetime(2020, 1, 1)
@@ -85,11 +87,12 @@ class Row:
         return f"IMAGE//CXR//{fields.view(self.values.get('projection'))}"
 
 
-def read_rows(source: Path, report: ImportReport) -> list[Row]:
+def read_rows(source: Path, parts: Parts, report: ImportReport) -> list[Row]:
     """Read the source; what is not usable is counted.
 
     Args:
         source: Folder with data.csv and png/.
+        parts: The parts of the import, whose key must settle data.csv: images are looked at in parts `images/<n>`.
         report: Where it is counted.
 
     Raises:
@@ -99,11 +102,14 @@ def read_rows(source: Path, report: ImportReport) -> list[Row]:
     file = source / TABLE
     if not file.is_file():
         raise InputError(f"there is no {TABLE}", path=source, remedy=_REMEDY)
+    named = (_path(_stated(record)) for _, record in records(file, COLUMNS, _REMEDY, report.refused.apart()))
+    paths = list(dict.fromkeys(path for path in named if path is not None))
+    looked = dict(zip(paths, looks(parts, "images", source, paths, picture, keep=False), strict=True))
     rows: list[Row] = []
     read = 0
     for line, record in records(file, COLUMNS, _REMEDY, report.refused):
         read += 1
-        values = {column: record[column].strip() for column in COLUMNS if record[column].strip()}
+        values = _stated(record)
         if not values:
             report.dropped.add("row: empty", line)
             continue
@@ -122,7 +128,7 @@ def read_rows(source: Path, report: ImportReport) -> list[Row]:
             report.dropped.add("row: no admission_offset, so the exam has no time", line)
             continue
         row = Row(line, int(patient, 16), values, ADMISSION - timedelta(days=admitted))
-        _image(row, source, report)
+        _image(row, source, looked, report)
         for column in STAYS:
             days = _offset(values, column, report, line)
             if days is not None:
@@ -152,17 +158,28 @@ def _offset(values: dict[str, str], column: str, report: ImportReport, line: int
     return days
 
 
-def _image(row: Row, source: Path, report: ImportReport) -> None:
-    """Find the row's image and check it."""
-    if row.values.get("modality") not in _MODALITIES or "image_id" not in row.values:
+def _stated(record: Mapping[str, str]) -> dict[str, str]:
+    return {column: record[column].strip() for column in COLUMNS if record[column].strip()}
+
+
+def _path(values: Mapping[str, str]) -> str | None:
+    """Give where a row's image is, None where it names none."""
+    if values.get("modality") not in _MODALITIES or "image_id" not in values:
+        return None
+    return str(Path("png") / f"{values['image_id']}.png")
+
+
+def _image(row: Row, source: Path, looked: Mapping[str, Look], report: ImportReport) -> None:
+    """Give the row its image, if it can be used."""
+    path = _path(row.values)
+    if path is None:
         report.dropped.add("image: no image_id, or neither CR nor DX", row.line)
         return
-    place = source / "png" / f"{row.values['image_id']}.png"
-    reason, remedy = unusable_image(place, source)
-    if reason:
-        report.refused.add(reason, source / TABLE, row.line, "image_id", remedy=remedy)
+    image = looked[path]
+    if image.reason:
+        report.refused.add(image.reason, source / TABLE, row.line, "image_id", remedy=image.remedy)
         return
-    row.image, row.digest = place, sha256(place)
+    row.image, row.digest = image.place, image.sha256
 
 
 def _labs(row: Row, report: ImportReport) -> None:

@@ -108,7 +108,7 @@ def write_meds(
         ValueError: If the tables contradict each other: that is a defect of the adapter, not of its input.
     """
     known, split = conform(codes, CODES), conform(splits, SUBJECT_SPLITS)
-    written = pl.scan_parquet(directory / "data" / "*.parquet") if events is None else events.lazy()
+    written = scan_shards(directory, "subject_id", "code") if events is None else events.lazy()
     _consistent(written, known, split, labels)
     if events is not None:
         write_shard(directory, 0, events)
@@ -143,9 +143,31 @@ def write_shard(directory: Path, number: int, events: pl.DataFrame, *, in_order:
             order.
         in_order: Whether they are sorted already.
     """
-    table = conform(events, _schema(events)) if in_order else ordered(events)
     (directory / "data").mkdir(parents=True, exist_ok=True)
-    table.write_parquet(directory / "data" / f"{number}.parquet", compression_level=_LEVEL)
+    write_events(directory / "data" / f"{number}.parquet", events, in_order=in_order)
+
+
+def write_events(file: Path, events: pl.DataFrame, *, in_order: bool = False) -> None:
+    """Write the file of a shard; for the arguments see `write_shard`.
+
+    Args:
+        file: The file.
+        events: See there.
+        in_order: See there.
+    """
+    table = conform(events, _schema(events)) if in_order else ordered(events)
+    table.write_parquet(file, compression_level=_LEVEL)
+
+
+def scan_shards(directory: Path, *columns: str) -> pl.LazyFrame:
+    """Give columns of `EVENTS` of all shards, lazily: a shard that is a dataset's own file may have others besides.
+
+    Args:
+        directory: The cohort's folder.
+        columns: The columns.
+    """
+    files = sorted((directory / "data").glob("*.parquet"))
+    return pl.concat([pl.scan_parquet(file).select(columns) for file in files])
 
 
 def ordered(events: pl.DataFrame) -> pl.DataFrame:

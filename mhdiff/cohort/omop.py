@@ -165,8 +165,11 @@ def _import(
         concepts.write_parquet(work / "concepts.parquet")
         name_unknown(table, concepts, report)
         (folder / "metadata").mkdir(exist_ok=True)
-        added, files = _images(images, table, folder, report)
-        added.write_parquet(work / "images.parquet")
+        added, files = _images(images, table, parts, folder, report)
+        held = work / "images.parquet"
+        if held.is_file() and not pl.read_parquet(held).equals(added):
+            shutil.rmtree(work / "told", ignore_errors=True)  # what shards there are hold other images
+        added.write_parquet(held)
         made = _make_all(folder, deals, table, on)
         pairs = _told(made, "pairs").rows()
         keys = [(s, f"image {digest}") for s, digest in files.select("subject_id", "sha256").iter_rows()]
@@ -203,13 +206,14 @@ def _not_read(root: Path, report: ImportReport) -> None:
 
 
 def _images(
-    file: str | Path | None, people: pl.DataFrame, folder: Path, report: ImportReport
+    file: str | Path | None, people: pl.DataFrame, parts: Parts, folder: Path, report: ImportReport
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Bring the images of a table into the cohort; give their events, and whose file is which."""
     if file is None:
         return pl.DataFrame(schema=meds.EVENTS), pl.DataFrame(schema=FILES)
     shutil.rmtree(folder / "images", ignore_errors=True)  # of a killed import, which had not reached its end
-    events, files = read_images(Path(file), set(people["subject_id"]), folder, report, "person_id")
+    subjects = set(people["subject_id"])
+    events, files = read_images(Path(file), subjects, parts, folder, report, key="person_id")
     files.write_parquet(folder / "metadata" / "images.parquet")
     return events, files
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from mhdiff.cohort import meds
 from mhdiff.cohort.account import Account
 
 
@@ -32,7 +33,7 @@ def used_codes(folder: Path) -> list[str]:
     Args:
         folder: The cohort's folder.
     """
-    rows = pl.scan_parquet(folder / "data" / "*.parquet").select(pl.col("code").unique())
+    rows = meds.scan_shards(folder, "code").select(pl.col("code").unique())
     return rows.collect(engine="streaming")["code"].sort().to_list()
 
 
@@ -43,7 +44,7 @@ def kinds_of_events(folder: Path) -> dict[str, int]:
         folder: The cohort's folder.
     """
     kinds: Counter[str] = Counter()
-    rows = pl.scan_parquet(folder / "data" / "*.parquet").group_by("code").len()
+    rows = meds.scan_shards(folder, "code").group_by("code").len()
     for code, n in rows.collect(engine="streaming").iter_rows():
         kinds[code.split("/")[0]] += n
     return {f"{kind} events": n for kind, n in sorted(kinds.items())}

@@ -1,16 +1,24 @@
-"""From eICU's tables to a MEDS folder: tables stream to disk as events, and shards of whole stays are read back."""
+"""From eICU's tables to a MEDS folder, in shards of whole stays; a killed import goes on.
+
+    staged/<n>.parquet      one pass over each table: its rows as events
+    data/<n>.parquet        all events of a shard's stays
+
+The table of the stays is small and read anew.
+"""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
 from mhdiff.cohort import meds
+from mhdiff.cohort.account import Account
 from mhdiff.cohort.eicu.stays import LABEL, REMEDY, Stays, read_stays
 from mhdiff.cohort.eicu.tables import TABLES, Table, stage
 from mhdiff.cohort.import_report import ImportReport, presentable
@@ -18,6 +26,9 @@ from mhdiff.cohort.imported import count_labels, deal
 from mhdiff.cohort.omop_tables import find, need, reading, scan, table_name
 from mhdiff.cohort.reference_ranges import fill_ranges, read_ranges
 from mhdiff.cohort.refused import DEFAULT, MaxBad, Refused
+from mhdiff.cohort.resumed import Parts, resumed, stamps
+from mhdiff.cohort.shards import kinds_of_events
+from mhdiff.cohort.source_files import bring
 from ontology.errors import InputError
 from ontology.files import atomic_directory
 from ontology.progress import step
@@ -60,21 +71,29 @@ def import_eicu(
         InputError: If a table is missing or not readable, or too many rows are refused.
     """
     root = Path(source)
+    if not root.is_dir():
+        raise InputError("there is no such folder", path=root, remedy=REMEDY)
     report = ImportReport(KIND, refused=Refused(max_bad, root), choices=list(CHOICES))
-    own = None if ranges is None else read_ranges(ranges)
-    stays = read_stays(root, report)
-    known = {"patient", *(table.name for table in TABLES)}
-    report.not_read = sorted(p.name for p in root.iterdir() if table_name(p) not in known)
-    with atomic_directory(out, marker=meds.MARKER) as folder:
-        work = folder / ".work"
-        work.mkdir()
-        staged = _stage_all(root, work, stays, report)
-        (folder / "metadata").mkdir()
-        kinds = _write_shards(folder, staged, stays, own, report)
-        codes = _codes(staged, stays)
-        shutil.rmtree(work)
+    given = [] if ranges is None else [Path(ranges).resolve()]
+    names = ("patient", *(table.name for table in TABLES))
+    key = {
+        "kind": KIND,
+        "source": str(root.resolve()),
+        "files": stamps([file for name in names for file in find([root], name)], root),
+        "ranges": [[str(file), stamps([file], file.parent)] for file in given if file.is_file()],
+        "rows": ROWS_A_SHARD,
+    }
+    with resumed(out, key) as parts, atomic_directory(out, marker=meds.MARKER) as folder:
+        own = None if ranges is None else read_ranges(ranges)
+        stays = read_stays(root, report)
+        report.not_read = sorted(p.name for p in root.iterdir() if table_name(p) not in names)
+        staged = _stage_all(root, parts, stays, report)
+        for name in ("data", "metadata"):
+            (folder / name).mkdir()
+        for shard, place in enumerate(_shards(staged, parts, stays, own, report)):
+            bring(place, folder / "data" / f"{shard}.parquet")
         sites = dict(stays.table.select("subject_id", "site").iter_rows())
-        report.written = {"hospital stays": len(sites), **kinds}
+        report.written = {"hospital stays": len(sites), **kinds_of_events(folder)}
         report.sites = dict(Counter(sites.values()).most_common())
         labels = {LABEL: stays.labels}
         count_labels(report, labels)
@@ -83,13 +102,14 @@ def import_eicu(
         (folder / meds.REPORT_FILE).write_text(text, encoding="utf-8")
         step("checking")
         meds.write_meds(
-            folder, events=None, codes=codes, splits=deal(labels, sites, stays.groups), labels=labels,
+            folder, events=None, codes=_codes(staged, stays), splits=deal(labels, sites, stays.groups), labels=labels,
             metadata={"dataset_name": "eICU", "location_uri": "https://eicu-crd.mit.edu", "mhdiff": {"kind": KIND}},
         )  # fmt: skip
     return report
 
 
-def _stage_all(root: Path, work: Path, stays: Stays, report: ImportReport) -> list[Path]:
+def _stage_all(root: Path, parts: Parts, stays: Stays, report: ImportReport) -> list[Path]:
+    """Make the parts that are of a table each; give their files."""
     staged: list[Path] = []
     for table in TABLES:
         files = find([root], table.name)
@@ -97,20 +117,29 @@ def _stage_all(root: Path, work: Path, stays: Stays, report: ImportReport) -> li
             report.changed.add(f"table {table.name}: not there")
         for file in files:
             step(f"reading {file.name}")
-            rows = scan(file)
-            need(file, rows.collect_schema().names(), table.needed)
-            place = work / f"{len(staged)}.parquet"
-            with reading(file):
-                stage(rows, table, stays.table).sink_parquet(place)
-            _account(place, file, table, report)
-            staged.append(place)
+            name = f"staged/{len(staged)}.parquet"
+            parts.make(name, partial(_stage, file, table, stays, report)).into(report, root)
+            staged.append(parts.path(name))
     if not staged:
         raise InputError("there is no table of events", path=root, remedy=REMEDY)
     return staged
 
 
-def _account(place: Path, file: Path, table: Table, report: ImportReport) -> None:
-    """Count a staged table, and leave in it what becomes events."""
+def _stage(
+    file: Path, table: Table, stays: Stays, whole: ImportReport, target: Path, account: Account
+) -> None:
+    """Write what becomes events of a table, and count its rows."""
+    rows = scan(file)
+    need(file, rows.collect_schema().names(), table.needed)
+    every = target.with_name(target.name + ".every")
+    with reading(file):
+        stage(rows, table, stays.table).sink_parquet(every)
+    _account(every, file, table, account.report(whole)).sink_parquet(target)
+    every.unlink()
+
+
+def _account(place: Path, file: Path, table: Table, report: ImportReport) -> pl.LazyFrame:
+    """Count a staged table, and give what becomes events of it."""
     rows = pl.scan_parquet(place)
     keys = (
         rows.select("row", "id").unique("row", keep="first", maintain_order=True).collect(engine="streaming")
@@ -147,39 +176,46 @@ def _account(place: Path, file: Path, table: Table, report: ImportReport) -> Non
     report.name(
         "laboratory names without a LOINC code", presentable(dict(names.iter_rows()), _NAMES, most=60)
     )
-    good = place.with_suffix(".good")
-    whole.filter(pl.col("out").is_null()).sink_parquet(good)
-    good.replace(place)
+    return whole.filter(pl.col("out").is_null())
 
 
-def _write_shards(
-    folder: Path, staged: list[Path], stays: Stays, ranges: pl.DataFrame | None, report: ImportReport
-) -> dict[str, int]:
-    """Write shards of whole subjects; give the events by kind."""
+def _shards(
+    staged: list[Path], parts: Parts, stays: Stays, ranges: pl.DataFrame | None, report: ImportReport
+) -> Iterator[Path]:
+    """Make the parts that are shards of whole subjects; give their files."""
     subjects = stays.table["subject_id"].unique().sort()
     total = sum(pl.scan_parquet(place).select(pl.len()).collect().item() for place in staged)
     shards = min(max(1, -(-total // ROWS_A_SHARD)), len(subjects))
-    people = stays.table.unique("subject_id", keep="first").select("subject_id", "gender", "born")
-    kinds: Counter[str] = Counter()
     size = -(-len(subjects) // shards)
     for shard in range(shards):
         step(f"writing shard {shard + 1} of {shards}", shard / shards)
-        own = pl.col("subject_id").is_in(subjects[shard * size : (shard + 1) * size].implode())
-        parts = [pl.scan_parquet(place).filter(own).collect(engine="streaming") for place in staged]
-        events = pl.concat([stays.events.filter(own), *parts], how="diagonal")
-        same = ("subject_id", "time", "code", "numeric_value")
-        twice = ~pl.struct(*same).is_first_distinct()
-        if n := events.filter(twice).height:
-            report.dropped.add("event: the same subject, time, code and value again", n=n)
-        empty = (pl.lit(None, pl.Float64).alias(name) for name in ("ref_low", "ref_high"))
-        events = events.filter(~twice).with_columns(*empty, text_value=pl.lit(None, pl.String))
-        if ranges is not None:
-            events = fill_ranges(
-                events.join(people, on="subject_id", how="left", maintain_order="left"), ranges
-            )
-        kinds.update(dict(events["code"].str.extract(r"^([^/]+)").value_counts().iter_rows()))
-        meds.write_shard(folder, shard, events.select(_EVENT))
-    return {f"{kind} events": n for kind, n in sorted(kinds.items())}
+        own = subjects[shard * size : (shard + 1) * size]
+        name = f"data/{shard}.parquet"
+        parts.make(name, partial(_write_shard, staged, stays, own, ranges)).into(report, report.refused.root)
+        yield parts.path(name)
+
+
+def _write_shard(
+    staged: list[Path],
+    stays: Stays,
+    subjects: pl.Series,
+    ranges: pl.DataFrame | None,
+    target: Path,
+    account: Account,
+) -> None:
+    own = pl.col("subject_id").is_in(subjects.implode())
+    found = [pl.scan_parquet(place).filter(own).collect(engine="streaming") for place in staged]
+    events = pl.concat([stays.events.filter(own), *found], how="diagonal")
+    same = ("subject_id", "time", "code", "numeric_value")
+    twice = ~pl.struct(*same).is_first_distinct()
+    if n := events.filter(twice).height:
+        account.dropped.add("event: the same subject, time, code and value again", n=n)
+    empty = (pl.lit(None, pl.Float64).alias(name) for name in ("ref_low", "ref_high"))
+    events = events.filter(~twice).with_columns(*empty, text_value=pl.lit(None, pl.String))
+    if ranges is not None:
+        people = stays.table.unique("subject_id", keep="first").select("subject_id", "gender", "born")
+        events = fill_ranges(events.join(people, on="subject_id", how="left", maintain_order="left"), ranges)
+    meds.write_events(target, events.select(_EVENT))
 
 
 def _codes(staged: list[Path], stays: Stays) -> pl.DataFrame:

@@ -11,13 +11,13 @@ from typing import Final
 import polars as pl
 
 from mhdiff.cohort import meds
-from mhdiff.cohort.image_files import suffix, unusable
+from mhdiff.cohort.image_files import suffix
 from mhdiff.cohort.import_report import ImportReport
+from mhdiff.cohort.looked_at import looks
+from mhdiff.cohort.resumed import Parts
 from mhdiff.cohort.source_files import bring
 from mhdiff.cohort.text_rows import LINE, Wanted, read_rows
 from mhdiff.cohort.values import stated, times
-from ontology.files import sha256
-from ontology.progress import step
 
 COLUMNS: Final = ("subject_id", "time", "path", "modality")
 FILES: Final = {"path": pl.String, "subject_id": pl.Int64, "sha256": pl.String, "source_line": pl.Int64}
@@ -25,16 +25,25 @@ _MODALITY: Final = r"^[A-Za-z0-9_.-]+(//[A-Za-z0-9_.-]+)*$"
 
 
 def read_images(
-    file: Path, subjects: set[int], folder: Path, report: ImportReport, key: str = "subject_id"
+    file: Path,
+    subjects: set[int],
+    parts: Parts,
+    folder: Path,
+    report: ImportReport,
+    *,
+    key: str = "subject_id",
+    below: str = "images/added",
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Bring the images of a table into the cohort.
 
     Args:
         file: The table: CSV, TSV, JSON lines or Parquet.
         subjects: The dataset's subjects.
+        parts: The parts of the import, whose key must settle the table: images are looked at in parts `added/<n>`.
         folder: The cohort that is being written.
         report: Filled.
         key: Name of the column that says whose an image is.
+        below: Where in the cohort the images go.
 
     Returns:
         Their events, and path, subject_id, sha256 and source_line of each.
@@ -66,27 +75,19 @@ def read_images(
     days = rows.filter(pl.col("time").str.len_chars() == len("2020-03-31"))[LINE]
     if len(days):
         report.changed.add("image: no time of day, put at the end of the day", days[0], len(days))
-    return _bring(rows, file, folder, report)
-
-
-def _bring(
-    rows: pl.DataFrame, file: Path, folder: Path, report: ImportReport
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    (folder / "images" / "added").mkdir(parents=True, exist_ok=True)
+    report.refused.check()  # before the images, which take longest
+    (folder / below).mkdir(parents=True, exist_ok=True)
     events, table = [], []
-    for number, (line, subject, moment, path, modality) in enumerate(
-        rows.select(LINE, "subject_id", "moment", "path", "modality").iter_rows()
-    ):
-        if number % 100 == 0:
-            step(f"image {number:,} of {rows.height:,}", number / rows.height)
-        reason, remedy = unusable(path, file.parent)
-        if reason:
-            report.refused.add(reason, file, line, "path", remedy=remedy)
+    told = rows.select(LINE, "subject_id", "moment", "path", "modality").iter_rows()
+    found = looks(parts, "added", file.parent, rows["path"].to_list())
+    for (line, subject, moment, path, modality), image in zip(told, found, strict=True):
+        if image.reason:
+            report.refused.add(image.reason, file, line, "path", remedy=image.remedy)
             continue
-        new = f"images/added/{subject}_{line}{suffix(path)}"
-        bring(file.parent / path, folder / new)
+        new = f"{below}/{subject}_{line}{suffix(path)}"
+        bring(image.place, folder / new)
         events.append((subject, moment, f"IMAGE//{modality}", None, new))
-        table.append((new, subject, sha256(folder / new), line))
+        table.append((new, subject, image.sha256, line))
     report.refused.check()
     return (
         pl.DataFrame(events, schema=meds.EVENTS, orient="row"),

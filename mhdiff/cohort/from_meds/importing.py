@@ -1,26 +1,40 @@
-"""From a MEDS dataset to a cohort's folder, one file of events after the other."""
+"""From a MEDS dataset to a cohort's folder, one file of events after the other; a killed import goes on.
+
+added/<n>.parquet                   the images of a table, looked at: see `looked_at`
+own/<n>/images|signals/<k>.parquet  the files that a file of events names
+data/<n>.parquet                    the file of events, checked; linked where it is taken as it is
+people/<n>.parquet, files/<n>.parquet, with/<n>.parquet
+                                    its subjects, the files it names, and the added images that are in it
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from mhdiff.cohort import meds, splits
+from mhdiff.cohort.account import Account
 from mhdiff.cohort.cohort import UNKNOWN_SITE
 from mhdiff.cohort.from_meds.images import FILES, read_images
 from mhdiff.cohort.from_meds.shards import Shard, find_shards, named_files, read_shard, write_shard
 from mhdiff.cohort.from_meds.tables import read_codes, read_labels, read_splits
+from mhdiff.cohort.image_files import absent, unusable
 from mhdiff.cohort.import_report import ImportReport
 from mhdiff.cohort.imported import count_labels
+from mhdiff.cohort.looked_at import Look, forget_changed, looks
 from mhdiff.cohort.omop_tables import reading
 from mhdiff.cohort.refused import DEFAULT, MaxBad, Refused
+from mhdiff.cohort.resumed import Parts, resumed, stamps
+from mhdiff.cohort.shards import kinds_of_events, used_codes
 from mhdiff.cohort.source_files import bring
 from ontology.errors import InputError
-from ontology.files import atomic_directory, sha256
+from ontology.files import atomic_directory
 from ontology.progress import step
 
 KIND = "meds"
@@ -30,6 +44,7 @@ CHOICES = (
     "Patients that share an image, byte for byte, are in one split: the last that they have.",
     "Sites are read from SITE// codes; a dataset without them has one site, 'unknown'.",
 )
+_OWN = {"path": pl.String, "subject_id": pl.Int64, "sha256": pl.String, "place": pl.String}
 
 
 def import_meds(
@@ -52,25 +67,24 @@ def import_meds(
     root = Path(source)
     shards = find_shards(root)
     report = ImportReport(KIND, refused=Refused(max_bad, root), choices=list(CHOICES))
-    holder = _subjects(shards)
-    with atomic_directory(out, marker=meds.MARKER) as folder:
-        (folder / "images").mkdir()
-        (folder / "metadata").mkdir()
-        added, files = _images(images, set(holder), folder, report)
+    with (
+        resumed(out, _key(root, shards, images)) as parts,
+        atomic_directory(out, marker=meds.MARKER) as folder,
+    ):
+        holder = _subjects(shards)
+        for name in ("data", "images", "metadata"):
+            (folder / name).mkdir()
+        added, files = _images(images, set(holder), root, parts, folder, report)
         sites: dict[int, str] = {}
-        used: set[str] = set()
-        kinds: Counter[str] = Counter()
         for number, file in enumerate(shards):
             step(f"{file.name}: file {number + 1} of {len(shards)}", number / len(shards))
-            shard = read_shard(file, root, report)
-            files += _own_files(shard, root, folder)
-            here = [subject for subject in added["subject_id"].unique() if holder[subject] == file]
+            here = [subject for subject in added["subject_id"].unique().sort() if holder[subject] == file]
             own = added.filter(pl.col("subject_id").is_in(here))
-            write_shard(folder, number, shard, own)
-            codes = pl.concat([shard.events["code"], own["code"]])
-            used.update(codes.unique())
-            kinds.update(dict(codes.str.extract(r"^([^/]+)").value_counts().iter_rows()))
-            sites |= dict.fromkeys(here, UNKNOWN_SITE) | _sites(shard)
+            _make(number, file, own, root, parts, report)
+            bring(parts.path(f"data/{number}.parquet"), folder / "data" / f"{number}.parquet")
+            files += _own_files(number, parts, folder)
+            people = pl.read_parquet(parts.path(f"people/{number}.parquet"))
+            sites |= dict.fromkeys(here, UNKNOWN_SITE) | dict(people.iter_rows())
         report.read = {"files": len(shards), "events": sum(report.refused.rows[f] for f in _names(shards, root)),
                        "patients": len(sites), **report.read}  # fmt: skip
         labels = read_labels(root, set(sites), report)
@@ -78,17 +92,30 @@ def import_meds(
         table.write_parquet(folder / "metadata/images.parquet")
         groups = splits.unite(sorted(sites), _pairs(table, set(sites), root))
         groups.write_parquet(folder / meds.GROUPS_FILE)
-        report.written = {"patients": len(sites), **{f"{k} events": n for k, n in sorted(kinds.items())}}
+        report.written = {"patients": len(sites), **kinds_of_events(folder)}
         report.sites = dict(Counter(sites.values()).most_common())
         count_labels(report, labels)
         dealt = read_splits(root, sites, groups, labels, report)
-        known = read_codes(root, used, report)
+        known = read_codes(root, set(used_codes(folder)), report)
         text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n"
         (folder / meds.REPORT_FILE).write_text(text, encoding="utf-8")
         meds.write_meds(
             folder, events=None, codes=known, splits=dealt, labels=labels, metadata=_metadata(root)
         )
     return report
+
+
+def _key(root: Path, shards: list[Path], images: str | Path | None) -> dict[str, Any]:
+    """Say what is imported: the dataset's tables and the table of images; their files are looked at by themselves."""
+    beside = [file for name in ("labels", "metadata") for file in (root / name).rglob("*") if file.is_file()]
+    table = None if images is None else Path(images).resolve()
+    given = [] if table is None or not table.is_file() else [table]
+    return {
+        "kind": KIND,
+        "source": str(root.resolve()),
+        "files": stamps([*shards, *beside], root),
+        "images": [str(table), *(stamps(given, file.parent) for file in given)],
+    }
 
 
 def _subjects(shards: list[Path]) -> dict[int, Path]:
@@ -115,23 +142,71 @@ def _subjects(shards: list[Path]) -> dict[int, Path]:
 
 
 def _images(
-    table: str | Path | None, subjects: set[int], folder: Path, report: ImportReport
+    table: str | Path | None, subjects: set[int], root: Path, parts: Parts, folder: Path, report: ImportReport
 ) -> tuple[pl.DataFrame, list[tuple[Any, ...]]]:
     if table is None:
         return pl.DataFrame(schema=meds.EVENTS), []
-    events, files = read_images(Path(table), subjects, folder, report)
+    below, number = "images/added", 1
+    while (root / below).exists():  # of a dataset that has had images added before
+        number += 1
+        below = f"images/added-{number}"
+    events, files = read_images(Path(table), subjects, parts, folder, report, below=below)
     return events, files.rows()
 
 
-def _own_files(shard: Shard, root: Path, folder: Path) -> list[tuple[Any, ...]]:
+def _make(
+    number: int, file: Path, added: pl.DataFrame, root: Path, parts: Parts, report: ImportReport
+) -> None:
+    """Make the part of a file of events, if it is not finished or was made of other images."""
+    name, held = f"data/{number}.parquet", parts.path(f"with/{number}.parquet")
+    looked = [p.relative_to(parts.folder).as_posix() for p in parts.folder.glob(f"own/{number}/*/*.parquet")]
+    changed = [part for part in looked if forget_changed(parts, part, root)]
+    if changed or not (held.is_file() and pl.read_parquet(held).equals(added)):
+        parts.path(name).unlink(missing_ok=True)
+    parts.make(name, partial(_write, number, file, added, root, parts, report)).into(report, root)
+
+
+def _write(
+    number: int,
+    file: Path,
+    added: pl.DataFrame,
+    root: Path,
+    parts: Parts,
+    whole: ImportReport,
+    target: Path,
+    account: Account,
+) -> None:
+    def look(kind: str, paths: list[str]) -> Iterator[Look]:
+        check = unusable if kind == "images" else absent
+        return looks(parts, f"own/{number}/{kind}", root, paths, check)
+
+    shard = read_shard(file, account.report(whole), look)
+    sites = pl.DataFrame(
+        list(_sites(shard).items()), schema={"subject_id": pl.Int64, "site": pl.String}, orient="row"
+    )
+    files = [
+        (path, subject, shard.named[path].sha256, str(shard.named[path].place.relative_to(parts.folder)))
+        for subject, path in named_files(shard).iter_rows()
+    ]
+    for place, table in (
+        ("people", sites),
+        ("files", pl.DataFrame(files, schema=_OWN, orient="row")),
+        ("with", added),
+    ):
+        parts.path(place).mkdir(exist_ok=True)
+        table.write_parquet(parts.path(f"{place}/{number}.parquet"))
+    write_shard(target, shard, added)
+
+
+def _own_files(number: int, parts: Parts, folder: Path) -> list[tuple[Any, ...]]:
     """Bring the files that events of the dataset name themselves, under their own paths."""
     found = []
-    for subject, path in named_files(shard).iter_rows():
+    for path, subject, digest, place in pl.read_parquet(parts.path(f"files/{number}.parquet")).iter_rows():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists():
-            bring(root / path, target)
-        found.append((path, subject, sha256(target), None))
+            bring(parts.path(place), target)
+        found.append((path, subject, digest, None))
     return found
 
 

@@ -7,24 +7,30 @@ files are sorted, and broken rows are left out, up to `--max-bad`.
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path, PurePath
 from typing import Final, NamedTuple
 
 import polars as pl
 
 from graph_builders.collect import names_a_file
 from mhdiff.cohort import meds
-from mhdiff.cohort.image_files import absent, unusable
 from mhdiff.cohort.import_report import ImportReport
+from mhdiff.cohort.looked_at import Look
 from mhdiff.cohort.omop_tables import reading
 from mhdiff.cohort.source_files import bring
 from ontology.errors import InputError
 
 _ROW: Final = "\0row"
+_BELOW: Final = "Name a file below images/ or signals/"
 _REMEDY: Final = (
     "See the Medical Event Data Standard 0.4: https://github.com/Medical-Event-Data-Standard/meds"
 )
 _KNOWN: Final = meds.EVENTS | meds.EVENTS_OPTIONAL
+_TABLES: Final = ("data", "labels", "metadata")
+#: Looks at the files of some paths, of `images` or of `signals`.
+LookAt = Callable[[str, list[str]], Iterable[Look]]
 
 
 class Shard(NamedTuple):
@@ -34,11 +40,13 @@ class Shard(NamedTuple):
         file: The file.
         events: Its events, sorted, without what is refused; extra columns are left out.
         as_is: Whether the file can be taken as it is.
+        named: Path -> what was found of a file that the events name.
     """
 
     file: Path
     events: pl.DataFrame
     as_is: bool
+    named: dict[str, Look]
 
 
 def find_shards(root: Path) -> list[Path]:
@@ -60,13 +68,13 @@ def find_shards(root: Path) -> list[Path]:
     return files
 
 
-def read_shard(file: Path, root: Path, report: ImportReport) -> Shard:
+def read_shard(file: Path, report: ImportReport, look: LookAt) -> Shard:
     """Read and check a file of events.
 
     Args:
         file: The file.
-        root: The dataset's folder, which paths of images are relative to.
         report: Filled.
+        look: Looks at the files that the events name.
 
     Raises:
         InputError: If a column is missing or of another type, or too many rows are refused.
@@ -88,7 +96,7 @@ def read_shard(file: Path, root: Path, report: ImportReport) -> Shard:
     rows = meds.conform(rows, meds.EVENTS | {n: k for n, k in held.items() if n in meds.EVENTS_OPTIONAL})
     rows = rows.with_row_index(_ROW, offset=1)
     report.refused.read(file, rows.height)
-    kept = _with_files(_whole(rows, file, report), file, root, report)
+    kept, named = _with_files(_whole(rows, file, report), file, report, look)
     report.refused.check()
     ordered = kept.sort("subject_id", "time", _ROW, nulls_last=False)
     if not ordered[_ROW].equals(kept[_ROW]):
@@ -97,7 +105,7 @@ def read_shard(file: Path, root: Path, report: ImportReport) -> Shard:
     extra = {name: 1 for name in schema if name not in _KNOWN}
     if extra:
         report.name("columns of data/ that nothing here reads", extra)
-    return Shard(file, ordered.drop(_ROW), as_is)
+    return Shard(file, ordered.drop(_ROW), as_is, named)
 
 
 def _fits(held: pl.DataType, wanted: meds.Type) -> bool:
@@ -130,32 +138,54 @@ def _whole(rows: pl.DataFrame, file: Path, report: ImportReport) -> pl.DataFrame
     return rows.drop("born")
 
 
-def _with_files(rows: pl.DataFrame, file: Path, root: Path, report: ImportReport) -> pl.DataFrame:
-    """Leave out events that name a file which cannot be taken."""
-    bad: set[int] = set()
+def _with_files(
+    rows: pl.DataFrame, file: Path, report: ImportReport, look: LookAt
+) -> tuple[pl.DataFrame, dict[str, Look]]:
+    """Leave out events that name a file which cannot be taken; give what was found of the others' files."""
+    kind = (
+        pl.when(pl.col("code").str.starts_with("IMAGE//")).then(pl.lit("images")).otherwise(pl.lit("signals"))
+    )
     named = rows.filter(names_a_file(), pl.col("text_value").is_not_null())
-    for row, code, path in named.select(_ROW, "code", "text_value").iter_rows():
-        reason, remedy = (unusable if code.startswith("IMAGE//") else absent)(path, root)
+    named = named.select(_ROW, kind.alias("kind"), path="text_value")
+    strange = {path: reason for path in named["path"].unique() if (reason := _strange(path))}
+    found: dict[tuple[str, str], Look] = {}
+    for what in ("images", "signals"):
+        paths = named.filter(pl.col("kind") == what)["path"].unique(maintain_order=True)
+        own = [path for path in paths if path not in strange]
+        found |= {(what, path): one for path, one in zip(own, look(what, own), strict=True)}
+    bad: set[int] = set()
+    for row, what, path in named.iter_rows():
+        reason, remedy = (strange[path], _BELOW) if path in strange else found[what, path][:2]
         if reason:
             bad.add(row)
             report.refused.add(reason, file, row, "text_value", remedy=remedy)
-    return rows.filter(~pl.col(_ROW).is_in(list(bad))) if bad else rows
+    kept = rows.filter(~pl.col(_ROW).is_in(list(bad))) if bad else rows
+    return kept, {path: one for (_, path), one in found.items() if not one.reason}
 
 
-def write_shard(folder: Path, number: int, shard: Shard, images: pl.DataFrame) -> None:
-    """Put a file of events into the cohort.
+def _strange(path: str) -> str:
+    """Say why a cohort can hold no file under this path, "" if it can."""
+    place = PurePath(os.path.normpath(path))
+    if place.is_absolute():
+        return "the path is not relative to the dataset's folder"
+    return (
+        "the path is one of the dataset's own tables" if place.parts[:1] and place.parts[0] in _TABLES else ""
+    )
+
+
+def write_shard(target: Path, shard: Shard, images: pl.DataFrame) -> None:
+    """Write a file of events, or link it where it is taken as it is.
 
     Args:
-        folder: The cohort that is being written.
-        number: Number of the file, from 0.
-        shard: The file.
+        target: The file.
+        shard: What `read_shard` gave.
         images: Events of images of its subjects.
     """
+    target.unlink(missing_ok=True)  # what a killed import left may be a link to the dataset's own file
     if shard.as_is and images.is_empty():
-        (folder / "data").mkdir(exist_ok=True)
-        bring(shard.file, folder / "data" / f"{number}.parquet")
+        bring(shard.file, target)
     else:
-        meds.write_shard(folder, number, pl.concat([shard.events, images], how="diagonal"))
+        meds.write_events(target, pl.concat([shard.events, images], how="diagonal"))
 
 
 def named_files(shard: Shard) -> pl.DataFrame:

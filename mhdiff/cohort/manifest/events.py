@@ -8,16 +8,16 @@ from typing import Final
 import polars as pl
 
 from mhdiff.cohort import meds
-from mhdiff.cohort.image_files import suffix, unusable
+from mhdiff.cohort.image_files import suffix
 from mhdiff.cohort.import_report import ImportReport, presentable
+from mhdiff.cohort.looked_at import looks
 from mhdiff.cohort.manifest.columns import Columns, Entry
 from mhdiff.cohort.manifest.people import BORN, SUBJECT, TIME, read_time
+from mhdiff.cohort.resumed import Parts
 from mhdiff.cohort.source_files import bring
 from mhdiff.cohort.text_rows import LINE
 from mhdiff.cohort.values import numbers
 from ontology.errors import InputError
-from ontology.files import sha256
-from ontology.progress import step
 
 MAX_CLASSES: Final = 100
 _WHEN, _VALUE, _UNIT = "\0when", "\0value", "\0unit"
@@ -143,27 +143,26 @@ class Values:
             found.append(_events(rows, code))
         return _together(found)
 
-    def images(self, folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def images(self, parts: Parts, folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Bring the images into the cohort; give their events, and path, subject_id, sha256 and source_line."""
         root = self.file.parent
         found, table = [], []
         names: dict[int, int] = {}
-        for entry in self.columns.images:
+        for column, entry in enumerate(self.columns.images):
             rows = self.parted(entry)
             good, brought = [], []
-            for number, (line, subject, path) in enumerate(rows.select(LINE, SUBJECT, _VALUE).iter_rows()):
-                if number % 100 == 0:
-                    step(f"image {number:,} of {rows.height:,} in {entry.column}", number / rows.height)
-                reason, remedy = unusable(path, root)
-                good.append(not reason)
-                if reason:
-                    self.report.refused.add(reason, self.file, line, entry.column, remedy=remedy)
+            looked = looks(parts, f"images/{column}", root, rows[_VALUE].to_list())
+            told = rows.select(LINE, SUBJECT, _VALUE).iter_rows()
+            for (line, subject, path), image in zip(told, looked, strict=True):
+                good.append(not image.reason)
+                if image.reason:
+                    self.report.refused.add(image.reason, self.file, line, entry.column, remedy=image.remedy)
                     continue
                 names[subject] = place = names.get(subject, -1) + 1
                 new = f"images/{subject}_{place}{suffix(path)}"
-                bring(root / path, folder / new)
+                bring(image.place, folder / new)
                 brought.append(new)
-                table.append((new, subject, sha256(root / path), line))
+                table.append((new, subject, image.sha256, line))
             rows = rows.filter(pl.Series(good, dtype=pl.Boolean))
             self.code(entry.what, entry.description or f"Image, {entry.what.removeprefix('IMAGE//')}")
             found.append(_events(rows, pl.lit(entry.what), text=pl.Series(brought, dtype=pl.String)))

@@ -1,18 +1,28 @@
-"""From a manifest to a MEDS folder."""
+"""From a manifest to a MEDS folder; a killed import goes on.
+
+    rows.parquet            the table, its rows with their subject and time
+    images/<n>/<k>.parquet  the images of a column, looked at: see `looked_at`
+
+What else the rows hold is read anew from the first of them.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import polars as pl
 
 from mhdiff.cohort import meds, splits
+from mhdiff.cohort.account import Account
 from mhdiff.cohort.import_report import ImportReport
 from mhdiff.cohort.imported import write_frames
+from mhdiff.cohort.manifest.columns import Columns
 from mhdiff.cohort.manifest.declaration import read_columns
 from mhdiff.cohort.manifest.events import Values
 from mhdiff.cohort.manifest.people import SOURCE, SUBJECT, place_rows, static_events
 from mhdiff.cohort.refused import DEFAULT, MaxBad, Refused
+from mhdiff.cohort.resumed import Parts, resumed, stamps
 from mhdiff.cohort.text_rows import read_rows
 from ontology.errors import InputError
 from ontology.files import atomic_directory
@@ -56,23 +66,22 @@ def import_manifest(
         )
     declared = read_columns(Path(columns))
     report = ImportReport(KIND, refused=Refused(max_bad, file.parent), choices=list(CHOICES))
-    table = read_rows(file, declared.wanted, report)
-    read = table.height
-    rows = place_rows(table, declared, file, report)
-    report.refused.check()
-    if rows.is_empty():
-        raise InputError(
-            "there is no usable row", path=file, remedy="See what is refused with a higher --max-bad"
-        )
-    values = Values(rows, declared, file, report)
-    with atomic_directory(out, marker=meds.MARKER) as folder:
+    key = {
+        "kind": KIND,
+        "source": str(file.resolve()),
+        "files": stamps([file], file.parent),
+        "columns": hashlib.sha256(Path(columns).read_bytes()).hexdigest(),
+    }
+    with resumed(out, key) as parts, atomic_directory(out, marker=meds.MARKER) as folder:
+        rows = _rows(file, declared, parts, report)
+        values = Values(rows, declared, file, report)
         (folder / "images").mkdir()
         (folder / "metadata").mkdir()
         static, sites = static_events(rows, declared, report)
         tables = [values.labs(), values.coded(), values.notes()]
         labels = values.labels()
         report.refused.check()  # before the images, which take longest
-        images, files = values.images(folder)
+        images, files = values.images(parts, folder)
         report.refused.check()
         events = pl.concat([static, images, *tables], how="diagonal")
         files.write_parquet(folder / "metadata/images.parquet")
@@ -82,7 +91,7 @@ def import_manifest(
         groups = splits.unite(list(sites), files.select("subject_id", "sha256").iter_rows())
         for size in groups["group"].value_counts().filter(pl.col("count") > 1)["count"]:
             report.changed.add("patients that share an image, kept in one split", n=size)
-        report.read = {"rows": read, "patients": len(sites), "distinct images": files["sha256"].n_unique()}
+        report.read = {**report.read, "patients": len(sites), "distinct images": files["sha256"].n_unique()}
         write_frames(
             folder,
             report,
@@ -94,6 +103,25 @@ def import_manifest(
             metadata={"dataset_name": file.name.split(".")[0]},
         )
     return report
+
+
+def _rows(file: Path, declared: Columns, parts: Parts, report: ImportReport) -> pl.DataFrame:
+    """Give the rows with their subject and time."""
+
+    def write(target: Path, account: Account) -> None:
+        own = account.report(report)
+        table = read_rows(file, declared.wanted, own)
+        own.read["rows"] = table.height
+        rows = place_rows(table, declared, file, own)
+        own.refused.check()
+        if rows.is_empty():
+            raise InputError(
+                "there is no usable row", path=file, remedy="See what is refused with a higher --max-bad"
+            )
+        rows.write_parquet(target)
+
+    parts.make("rows.parquet", write).into(report, file.parent)
+    return pl.read_parquet(parts.path("rows.parquet"))
 
 
 def _codes(static: pl.DataFrame, described: dict[str, dict[str, object]]) -> pl.DataFrame:

@@ -126,6 +126,37 @@ def test_images_of_a_table_become_events(dataset, tmp_path):
     assert cohort.validate() == []
 
 
+def test_images_are_added_to_a_cohort_that_had_some_added(dataset, tmp_path):
+    for name, grey in (("a", 10), ("b", 200)):
+        Image.new("L", (8, 8), grey).save(tmp_path / f"{name}.png")
+    table = tmp_path / "table.csv"
+    for name, source in (("a", dataset), ("b", tmp_path / "a")):
+        table.write_text(f"subject_id,time,path,modality\n1,2020-01-01 06:00,{name}.png,CXR\n")
+        import_meds(source, tmp_path / name, images=table)
+    cohort = Cohort.open(tmp_path / "b")
+    own = cohort.events.filter(pl.col("code") == "IMAGE//CXR")["text_value"]
+    assert own.to_list() == ["images/added/1_2.png", "images/added-2/1_2.png"]
+    bytes_of = [(tmp_path / "b" / path).read_bytes() for path in own]
+    assert bytes_of == [(tmp_path / f"{name}.png").read_bytes() for name in "ab"]
+    assert cohort.validate() == []
+
+
+@pytest.mark.parametrize("path", ["metadata/codes.parquet", "x/../data/1.parquet", "ABSOLUTE"])
+def test_no_event_names_a_table_as_its_signal(dataset, tmp_path, path):
+    (dataset / "metadata").mkdir()
+    (dataset / "x").mkdir()
+    pl.DataFrame({"code": ["NOTE//X"], "description": ["a note"]}).write_parquet(dataset / meds.CODES_FILE)
+    held = (dataset / meds.CODES_FILE).read_bytes()
+    path = str(dataset.resolve() / "data/1.parquet") if path == "ABSOLUTE" else path
+    file = dataset / "data/train/0.parquet"
+    put(file, text_value=pl.when(pl.col("code") == "NOTE//X").then(pl.lit(path)),
+        code=pl.col("code").replace("NOTE//X", "SIGNAL//ECG"))  # fmt: skip
+    report = run(dataset, tmp_path, bad=3)
+    assert (dataset / meds.CODES_FILE).read_bytes() == held
+    assert report.refused.counts.total() == 3
+    assert Cohort.open(tmp_path / "out").validate() == []
+
+
 def test_a_subject_of_whom_only_an_image_is_left_is_kept(dataset, tmp_path):
     put(dataset / "data/1.parquet", code=pl.when(pl.col("subject_id") == 5).then(None).otherwise("code"))
     Image.new("L", (8, 8)).save(tmp_path / "a.png")
@@ -158,6 +189,16 @@ def test_what_is_not_sorted_is_and_what_is_broken_is_refused(dataset, tmp_path):
     own = pl.read_parquet(tmp_path / "out/data/0.parquet")
     assert own.sort("subject_id", "time", "code").equals(frame.sort("subject_id", "time", "code"))
     assert Cohort.open(tmp_path / "out").validate() == []
+
+
+@pytest.mark.parametrize("file", ["data/1.parquet", "data/train/0.parquet"])
+def test_a_column_of_one_file_alone_is_borne(dataset, tmp_path, file):
+    put(dataset / file, hadm_id=pl.lit(7))
+    report = run(dataset, tmp_path)
+    cohort = Cohort.open(tmp_path / "out")
+    assert report.named == {"columns of data/ that nothing here reads": {"hadm_id": 1}}
+    assert report.written["NOTE events"] == len(cohort.events) / 4 == 6
+    assert cohort.validate() == []
 
 
 WRONG = {

@@ -6,6 +6,7 @@ from omop_source import put
 
 from mhdiff.cohort import Cohort, omop
 from mhdiff.cohort.omop import import_omop
+from mhdiff.cohort.refused import MaxBad
 
 
 @pytest.fixture
@@ -63,3 +64,27 @@ def test_a_killed_import_of_a_source_that_changed_begins_anew(tmp_path, source):
     values = set(Cohort.open(tmp_path / "again").events["numeric_value"].drop_nulls())
     assert 96 in values
     assert 95 not in values
+
+
+def test_an_image_that_changed_since_is_in_no_shard(tmp_path, source):
+    from PIL import Image
+
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for name in ("a", "b"):
+        Image.new("L", (8, 8), ord(name)).save(pictures / f"{name}.png")
+    rows = "person_id,time,path,modality\n1,2015-03-01 10:30,a.png,CXR\n2,2015-03-01 10:30,b.png,CXR\n"
+    (pictures / "images.csv").write_text(rows)
+    given = {"images": pictures / "images.csv", "max_bad": MaxBad(1)}
+
+    def killed(step, tasks):
+        yield from omop.here(step, tasks)
+        if step is omop.make:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_omop(source, tmp_path / "again", on=killed, **given)
+    (pictures / "b.png").unlink()
+    report, anew = (import_omop(source, tmp_path / name, **given) for name in ("again", "anew"))
+    assert report.to_dict() == anew.to_dict()
+    assert Cohort.open(tmp_path / "again").fingerprint == Cohort.open(tmp_path / "anew").fingerprint
