@@ -106,12 +106,24 @@ class KeptFiles:
             paths: The files; None where a sample has none.
 
         Raises:
-            InputError: If a file that was not read before cannot be read, or one is missing.
+            InputError: If a file that was not read before cannot be read, one is missing, or rows do not fit together.
         """
         if not paths:
             return self.reader.transform(paths)
-        rows = [self._row(path) for path in paths]
-        return {key: torch.cat([row[key] for row in rows]) for key in rows[0]}
+        whole: Rows = {}
+        for number, path in enumerate(paths):
+            row = self._row(path)
+            if not number:  # all samples of a split may be asked for at once: they are in memory once
+                whole = {key: tensor.new_empty(len(paths), *tensor.shape[1:]) for key, tensor in row.items()}
+            for key, tensor in whole.items():
+                if (row[key].dtype, row[key].shape) != (tensor.dtype, (1, *tensor.shape[1:])):
+                    raise InputError(
+                        f"{type(self.reader).__name__} gives '{key}' of shape {tuple(row[key].shape)} for one file and "
+                        f"{(1, *tensor.shape[1:])} for another",
+                        remedy="Let its class say nothing in relies_on: its rows depend on each other",
+                    )
+                tensor[number] = row[key][0]
+        return whole
 
     def _row(self, path: Path | None) -> Rows:
         try:

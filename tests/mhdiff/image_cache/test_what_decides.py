@@ -15,6 +15,7 @@ from PIL import Image
 from mhdiff.encoders import FileReader, ImageReader
 from mhdiff.image_cache import cache as cache_module
 from mhdiff.image_cache.maker import maker_facts, maker_name
+from ontology.errors import InputError
 
 OWN = """
 import torch
@@ -184,6 +185,15 @@ def test_a_reader_of_ones_own_is_kept_if_it_says_what_it_relies_on(own, pictures
     assert torch.equal(opened(again)(pictures)["mean"], expected)
     assert reader.report == again.report == {"read": 6}
     assert "image_cache" not in capsys.readouterr().err
+
+
+def test_rows_that_depend_on_each_other_are_refused(own, pictures, opened):
+    reader = own("relies_on = ()")()
+    transform = reader.transform
+    reader.transform = lambda paths: {"mean": transform(paths)["mean"].expand(-1, 1 + (paths[0] is None))}
+    with pytest.raises(InputError, match="relies_on") as caught:
+        opened(reader)(pictures)
+    assert "shape (1, 2) for one file and (1, 1)" in str(caught.value)
 
 
 def test_a_subclass_answers_for_itself(pictures, opened, entries):
