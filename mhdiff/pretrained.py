@@ -63,7 +63,7 @@ _FILES = (
     "concept_graph.safetensors",
 )
 _NEEDED = ("format", "files", "task", "classes", "modalities", "ontology", "concept_graph")
-_PATHS = ("cohort", "graph", "ontology", "builtin", "embeddings")
+_PATHS = ("cohort", "graph", "ontology", "builtin", "embeddings", "image_cache", "image_cache_gib")
 _REMEDY = "Export it again: mhdiff export RUN --out DIR"
 
 

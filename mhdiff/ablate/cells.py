@@ -2,7 +2,8 @@
 
 ``key = sha256(base configuration's text, overrides in order, patterns, fingerprints of the data they name, code)``,
 so that a cell is trained once, is found again after a kill, and is trained anew when anything that matters
-has changed. Two arms whose overrides are the same share their cells. The patterns that are offered belong to it, since
+has changed. Only where images are kept (`data.image_cache`) is left out: what is read is the same. Two arms whose
+overrides are the same share their cells. The patterns that are offered belong to it, since
 how a cell diagnoses is settled for them: asking for more patterns trains anew.
 """
 
@@ -20,6 +21,7 @@ from typing import Any
 import yaml
 
 from mhdiff import __version__
+from mhdiff.ablate.beside import decisive_options, decisive_text
 from mhdiff.ablate.config import Ablation
 from mhdiff.config import find
 from ontology.errors import InputError
@@ -94,7 +96,7 @@ class CellMaker:
     """
 
     def __init__(self, base: Path) -> None:
-        self.base, self.text, self.code = base, _read(base), code_fingerprint()
+        self.base, self.deciding, self.code = base, decisive_text(_read(base)), code_fingerprint()
         self.data: dict[str, str] = {}
 
     def cell(
@@ -117,11 +119,12 @@ class CellMaker:
             encoders: Key of the encoders that it shares.
         """
         overrides = (*options, f"--seed_everything={seed}")
-        named = data_fingerprints(self.text, overrides, self.base, self.data)
+        deciding = tuple(decisive_options(overrides))
+        named = data_fingerprints(self.deciding, deciding, self.base, self.data)
         self.data |= named
         decides = {
-            "base": self.text,
-            "overrides": overrides,
+            "base": self.deciding,
+            "overrides": deciding,
             "patterns": patterns,
             "data": sorted(named.values()),
             "code": self.code,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mhdiff import console
-from mhdiff.commands import Verb, audit, deidentify, where
+from mhdiff.commands import Verb, audit, deidentify, image_cache, where
 from ontology.errors import InputError
 
 
@@ -258,6 +258,7 @@ VERBS = {
     "audit": audit.VERB,
     "deidentify": deidentify.VERB,
     "deidentify-check": deidentify.CHECK,
+    "image-cache": image_cache.VERB,
     "validate": Verb("list every fault of a cohort's files and tables", _configure_validate, _validate),
     "synthesize": Verb("draw the known-answer cohort", _configure_synthesize, _synthesize),
 }

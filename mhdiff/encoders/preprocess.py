@@ -10,8 +10,9 @@ either, named in `data.readers`; nothing here has to know it.
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from ontology import Ontology
 
 State = dict[str, Any]
+#: Before any reader was imported: a source that is newer may not be what runs here.
+LOADED = time.time()
 
 _HOME = {
     "ImageReader": "preprocess_image",
@@ -110,9 +113,16 @@ class EventReader(Preprocessor):
 
 
 class FileReader(Preprocessor):
-    """Reads the file that a sample's latest event names in its `text_value`, relative to the cohort's folder."""
+    """Reads the file that a sample's latest event names in its `text_value`, relative to the cohort's folder.
+
+    Attributes:
+        relies_on: Says that a row depends on nothing but the content and ending of its file, `state()`, the code of the
+            class, and these: modules, and libraries by the name under which they are installed. `data.image_cache` then
+            keeps rows. None, as it is for a subclass that says nothing itself: they are read anew each time.
+    """
 
     fits: ClassVar[bool] = False
+    relies_on: ClassVar[tuple[str, ...] | None] = None
 
     @abstractmethod
     def transform(self, paths: Sequence[Path | None]) -> dict[str, Tensor]:
@@ -124,6 +134,23 @@ class FileReader(Preprocessor):
         Raises:
             InputError: If a file cannot be read.
         """
+
+    def stands_alone(self, path: Path) -> bool:
+        """Say whether all that a row depends on is in this one file, as it is unless a subclass knows of others.
+
+        Args:
+            path: The file.
+        """
+        return True
+
+    def recount(self, report: Mapping[str, int]) -> None:
+        """Take into `report` what was counted when rows were read that were kept since.
+
+        Args:
+            report: How often, by reason.
+        """
+        for reason, times in report.items():
+            self.report[reason] = self.report.get(reason, 0) + times
 
 
 def restore(state: State, known: Preprocessor | None = None) -> Preprocessor:

@@ -6,10 +6,10 @@ The percentiles belong to the image, so that nothing is fitted and exposure and 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -33,6 +33,11 @@ class ImageReader(FileReader):
         spatial_dims: 2 or 3.
         percentiles: The two percentiles that become 0 and 1.
     """
+
+    relies_on: ClassVar = (
+        "mhdiff.cohort.dicom", "numpy", "torch", "pillow", "nibabel", "pydicom",
+        *("pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle", "python-gdcm", "pyjpegls"),
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -58,6 +63,10 @@ class ImageReader(FileReader):
     def report(self) -> dict[str, int]:  # type: ignore[override]
         """How many images were read, and what was changed in them, since the reader was made."""
         return dict(self.counts)
+
+    def recount(self, report: Mapping[str, int]) -> None:
+        """Take in what was counted before, see `FileReader.recount`."""
+        self.counts.update(report)
 
     def transform(self, paths: Sequence[str | Path | None]) -> dict[str, Tensor]:
         """Read one image a sample.

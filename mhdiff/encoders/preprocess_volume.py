@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -37,6 +37,8 @@ class VolumeReader(FileReader):
         orientation: Where the axes point, as three letters of L/R, A/P, I/S.
         percentiles: The two percentiles that become 0 and 1; what lies beyond is clipped.
     """
+
+    relies_on: ClassVar = ("numpy", "torch", "nibabel", "monai")
 
     def __init__(
         self,
@@ -67,6 +69,14 @@ class VolumeReader(FileReader):
     def report(self) -> dict[str, int]:  # type: ignore[override]
         """How many volumes were read since the reader was made."""
         return dict(self.counts)
+
+    def stands_alone(self, path: Path) -> bool:
+        """Say so of NIfTI; the older forms that nibabel reads have their header in a file beside it."""
+        return path.name.lower().endswith((".nii", ".nii.gz"))
+
+    def recount(self, report: Mapping[str, int]) -> None:
+        """Take in what was counted before, see `FileReader.recount`."""
+        self.counts.update(report)
 
     @cached_property
     def _steps(self) -> Any:

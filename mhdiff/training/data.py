@@ -26,6 +26,7 @@ from mhdiff.encoders.preprocess_image import ImageReader
 from mhdiff.encoders.preprocess_structured import CodeTable, LabTable
 from mhdiff.encoders.preprocess_text import HubText, WordPieceText
 from mhdiff.encoders.specs import EmbeddingSpec
+from mhdiff.image_cache.cache import ImageCache
 from mhdiff.training.dataset import Files, Outlines, SampleDataset
 from mhdiff.training.embeddings import Embeddings, reads
 from mhdiff.training.sampler import EpochShuffle, SharedBatches
@@ -78,6 +79,9 @@ class MultimodalData(LightningDataModule):
         batch_size: Samples a step; four times as many where nothing is learned.
         num_workers: Processes that read images.
         cache_images: Hold all images in memory.
+        image_cache: A folder in which what was made of images is kept for later epochs, runs and processes; None keeps
+            nothing. What is read is the same to the bit. See `mhdiff.image_cache`.
+        image_cache_gib: How much it may hold, in GiB; None for as much as its disk has, but for a rest.
         masks: Folder of the cohort with outlines of findings, each named like its image, as .png, for losses that ask
             whether attributions lie there; an image without such a file has none. The model never sees them.
     """
@@ -106,6 +110,8 @@ class MultimodalData(LightningDataModule):
         batch_size: int = 32,
         num_workers: int = 0,
         cache_images: bool = False,
+        image_cache: str | None = None,
+        image_cache_gib: float | None = None,
         masks: str | None = None,
     ) -> None:
         super().__init__()
@@ -128,6 +134,8 @@ class MultimodalData(LightningDataModule):
         self.stored: Embeddings | None = None
         self.max_concepts, self.batch_size = max_concepts, batch_size
         self.num_workers, self.cache_images = num_workers, cache_images
+        self.image_cache, self.image_cache_gib = image_cache, image_cache_gib
+        self.kept: ImageCache | None = None
         self.masks = masks
         self.seed = 0
         self.fitted: Fitted | None = None
@@ -154,6 +162,10 @@ class MultimodalData(LightningDataModule):
         self.cohort, self.task = Cohort.open(self.cohort_path), self._told
         self.graph = self._open_graph()
         self.modalities = self.used_modalities()
+        if self.image_cache is not None:
+            places = {"cohort": self.cohort_path, "graph": self.graph_path, "ontology": self.ontology_path,
+                      "embeddings": self.embeddings_path}  # fmt: skip
+            self.kept = ImageCache(self.image_cache, self.image_cache_gib, places)
         samples = self.task.samples(self.cohort)
         self.samples = assign(samples, self.split, self.split_seed, groups=self._groups())
         learns = (
@@ -376,7 +388,8 @@ class MultimodalData(LightningDataModule):
                     if isinstance(corruption, PixelCorruption) and corruption.acts_on(tool)
                     else None
                 )
-                files[modality] = Files(paths, tool.transform, spoil)
+                read = tool.transform if self.kept is None else self.kept.reading(tool)
+                files[modality] = Files(paths, read, spoil)
                 if self.cache_images:
                     tensors[modality] = files.pop(modality).of(range(len(ids)), ids)
             elif isinstance(tool, EventReader):

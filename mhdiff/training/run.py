@@ -59,6 +59,8 @@ _ELSEWHERE = (
     "trainer.num_nodes",
     "data.num_workers",
     "data.cache_images",
+    "data.image_cache",
+    "data.image_cache_gib",
 )
 
 #: A model with its best weights, and its data.

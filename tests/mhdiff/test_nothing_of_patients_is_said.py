@@ -150,7 +150,12 @@ def told(root, small_data, small_config) -> Told:
     t.wrote("cohort audit", root / "audit.html")
     t.run("graph view", graph, "--sample", 0, "--cohort", cohort, "--out", root / "view.html")
     t.wrote("graph view", root / "view.html")
-    t.run("fit", "-c", configuration(root, small_config, cohort, graph, task, ontology), "--out", run)
+    cache = root / "image_cache"
+    configured = configuration(root, small_config, cohort, graph, task, ontology)
+    t.run("fit", "-c", configured, f"--data.image_cache={cache}", "--out", run)
+    t.run("cohort image-cache", cache)
+    t.said["cohort image-cache"] += "\n".join(str(f.relative_to(cache)) for f in cache.rglob("*"))
+    t.wrote("cohort image-cache", *cache.glob("*/*.json"))
     t.run("predict", run)
     t.run("evaluate", run, "--replicates", 20)
     t.run("report", run, "--tables", root / "tables")
