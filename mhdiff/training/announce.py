@@ -14,3 +14,14 @@ def announce(data: MultimodalData) -> None:
     console.say(f"task {data.task.name}: {counts} samples; modalities {', '.join(data.modalities)}")
     if data.control is not None:
         console.say(f"null graph: {data.control}")
+    warn(data)
+
+
+def warn(data: MultimodalData) -> None:
+    """Say what whoever trains or predicts should know.
+
+    Args:
+        data: A module that is set up.
+    """
+    for told in data.warnings:
+        console.say(f"warning: {told}")
