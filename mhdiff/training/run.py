@@ -38,7 +38,7 @@ from mhdiff.evaluate.patterns import EVERY, all_patterns, asked_patterns, patter
 from mhdiff.evaluate.stored import write_predictions
 from mhdiff.inference import Inference, diagnose
 from mhdiff.training.accompany import accompanied
-from mhdiff.training.announce import announce, warn
+from mhdiff.training.announce import announce, parted, warn
 from mhdiff.training.checkpoint import RunCheckpoint
 from mhdiff.training.cli import FitCLI, config_text, parse, saved_config
 from mhdiff.training.data import MultimodalData
@@ -103,6 +103,8 @@ def _fit(arguments: Sequence[str], patterns: Sequence[str]) -> tuple[Path, Opene
         return out, None
     data.prepare_data()
     data.setup()
+    if first:
+        data.warnings += parted(data)
     if cli.estimator is not None:
         _fit_estimator(cli.estimator, data, module, out, text, asked_patterns(patterns, data.offered))
         return out, None
