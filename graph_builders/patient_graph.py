@@ -24,7 +24,7 @@ from graph_builders.build import EVIDENCES, build_graph, link_evidence
 from graph_builders.concept_graph import ConceptGraph
 from graph_builders.evidence import Evidence
 from graph_builders.nulls.base import EvidenceNull
-from graph_builders.storage import MARKER, META, from_tensors, read_folder, to_tensors, write_folder
+from graph_builders.storage import LATER, MARKER, META, from_tensors, read_folder, to_tensors, write_folder
 from graph_builders.structure import features, spread, structure
 from graph_builders.tokens import TokenTable, rank_tokens, token_table
 from graph_builders.view import View
@@ -53,7 +53,8 @@ class PatientGraph:
         evidence: What its evidence edges were made from.
         samples: One row a sample: sample_id, subject_id, ...
         meta: ontology {fingerprint, name}, cohort {fingerprint, kind}, task, modalities, view, slice (what the view
-            kept and left out), transforms, edits (what those that take something out did).
+            kept and left out), transforms, edits (what those that take something out did); and analytes {sha256}, the
+            table of units that numbers were read by, where it is known.
     """
 
     data: HeteroData
@@ -72,6 +73,7 @@ class PatientGraph:
         *,
         cohort: dict[str, Any] | None = None,
         task: str = "",
+        analytes: str | None = None,
     ) -> PatientGraph:
         """Build the graph and write down what it was built from.
 
@@ -83,6 +85,7 @@ class PatientGraph:
             view: Which part of the ontology to keep.
             cohort: Fingerprint and kind of the cohort.
             task: Name of the task.
+            analytes: SHA-256 of the table of units that numbers were read by; None where there is none.
 
         Raises:
             InputError: If the evidence does not fit the ontology, the samples or the modalities.
@@ -98,6 +101,7 @@ class PatientGraph:
             "slice": _taken(data, "slice"),
             "transforms": [],
             "edits": [],
+            **({} if analytes is None else {"analytes": {"sha256": analytes}}),
         }
         return cls(data, evidence, samples.sort("sample_id"), meta)
 
@@ -275,7 +279,8 @@ class PatientGraph:
         """
         document, tensors, evidence, samples = read_folder(Path(path), verify)
         data = from_tensors(tensors, document["counts"]["nodes"])
-        graph = cls(data, evidence, samples, {key: document[key] for key in META})
+        meta = {key: document[key] for key in (*META, *(name for name in LATER if name in document))}
+        graph = cls(data, evidence, samples, meta)
         # What was computed from the tensors when they were written is not computed again; the checks vouch for them.
         graph.__dict__.update({key: document[key] for key in ("fingerprint", "structure")})
         return graph

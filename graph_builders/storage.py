@@ -27,6 +27,8 @@ MARKER = "graph.json"
 FORMAT = 2
 #: What a graph was built from and by; all of it is in graph.json and in the fingerprint.
 META = ("ontology", "cohort", "task", "modalities", "view", "slice", "transforms", "edits")
+#: The same, of which graphs that were written before say nothing.
+LATER = ("analytes",)
 _TENSORS = "graph.safetensors"
 _TABLES = ("evidence.parquet", "observed.parquet", "samples.parquet")
 _REMEDY = "Build it again with `mhdiff graph build`"

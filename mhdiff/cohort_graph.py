@@ -75,6 +75,7 @@ def graph_of_cohort(
             recipe.view,
             cohort={"fingerprint": cohort.fingerprint, "kind": cohort.kind},
             task=task.name,
+            analytes=task.measures.digest_for(cohort.codes["code"]),
         )
         graph = recipe.apply(graph, ontology, training, encoders.__getitem__)
         step("what the graph looks like")

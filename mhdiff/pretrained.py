@@ -41,6 +41,7 @@ from mhdiff.encoders.preprocess_text import HubText
 from mhdiff.evaluate.patterns import all_patterns
 from mhdiff.inference import Inference
 from mhdiff.model_card import model_card
+from mhdiff.training.announce import warn
 from mhdiff.training.cli import parse
 from mhdiff.training.data import MultimodalData
 from mhdiff.training.module import Diagnosis
@@ -130,6 +131,7 @@ class Pretrained:
         data: MultimodalData = _parsed(self.path, **places).datamodule
         data.load_fitted(_read(self.path))
         data.setup()
+        warn(data)
         nodes = HeteroData()
         nodes["concept"].sctid = self.graph.node["sctid"]
         data.graph = replace(data.graph, data=nodes)  # evidence is laid on the model's nodes, by identifier

@@ -30,6 +30,10 @@ def check(material: Material, folder: str | Path) -> Check:
     if graph.meta["cohort"]["fingerprint"] != material.cohort.fingerprint:
         told = "it was built from another state of the cohort: build it again"
         found.append(Finding("stale_graph", WARNING, told))
+    table = graph.meta.get("analytes")
+    if table and table["sha256"] != material.task.measures.digest_for(material.cohort.codes["code"]):
+        told = "its numbers were read by another table of analytes than the task has: build it again"
+        found.append(Finding("stale_graph", WARNING, told))
     return Check(
         "graph",
         "Does the graph show what the task hides?",

@@ -1,8 +1,9 @@
 """Does a code that defines the label stay among the inputs? What blinding takes out, against what it should.
 
 A code should go if anything that it refers to is a blinded concept or below one: the code itself, its parent_codes,
-theirs in turn, or, in a classification whose codes grow by appending (ICD), the code that it begins with. And a code
-whose name says a blinded word says it whatever it refers to.
+theirs in turn, or, in a classification whose codes grow by appending (ICD), the code that it begins with. So does a
+code that refers to one that the task blinds, whatever the ontology knows of it. And a code whose name says a blinded
+word says it whatever it refers to.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def check(material: Material) -> Check:
     unsure = ontology is None and blinded.concepts
     if meant:
         told = (
-            f"{_list(meant)} mean a blinded concept and are not taken out: correct their parent_codes or maps"
+            f"{_list(meant)} mean what is blinded and are not taken out: correct their parent_codes or maps, or name "
+            "them under `blinded.codes`"
         )
         found.append(Finding("label_code", FAILURE, told, _rows(material.inputs, meant)))
     if said and unsure:
@@ -69,16 +71,18 @@ def check(material: Material) -> Check:
 
 
 def _defining(material: Material) -> dict[str, str]:
-    """Give each code of the cohort that is below a blinded concept by any of its references."""
+    """Give each code of the cohort that is blinded, or below a blinded concept, by any of its references."""
     from graph_builders.collect import blinded_closure
 
-    ontology = material.ontology
+    ontology, blinded = material.ontology, material.task.blinded
     assert ontology is not None
-    hidden = set(blinded_closure(ontology, material.task.blinded.concepts)[0].tolist())
+    hidden = set(blinded_closure(ontology, blinded.concepts)[0].tolist())
     parents = {c: list(p or ()) for c, p in material.codes.select("code", "parent_codes").iter_rows()}
     used = set(material.window["code"])
 
     def means(code: str) -> bool:
+        if code.startswith(blinded.codes):
+            return True
         read = vocabulary_code(code)
         if read is None:
             return False

@@ -12,7 +12,10 @@ import polars as pl
 from graph_builders.units import is_ucum
 from mhdiff.cohort import meds
 from mhdiff.cohort.cohort import Cohort
-from mhdiff.cohort.suppress import HIDDEN, SMALL, cell, one_way, ordered
+from mhdiff.cohort.measurements.analytes import Analytes, shipped
+from mhdiff.cohort.measurements.harmonise import shown_unit
+from mhdiff.cohort.suppress import HIDDEN, SMALL, Told, cell, one_way, ordered
+from mhdiff.cohort.unit_coverage import unit_coverage
 
 MOST_UNITS = 10  # that are named of those nobody knows
 
@@ -36,22 +39,24 @@ def span(cohort: Cohort) -> dict[str, Any]:
     }
 
 
-def coverage(cohort: Cohort) -> dict[str, Any]:
+def coverage(cohort: Cohort, analytes: Analytes | None = None) -> dict[str, Any]:
     """Count events by vocabulary, and numbers by whether a unit and a range are known.
 
     Args:
         cohort: The cohort.
+        analytes: The table of units and limits; the shipped one where None.
 
     Returns:
         `vocabularies`: rows of name, events, codes, people, described, placed (codes with parent_codes). `numbers`:
         events with a number, and which share of them has a unit, one that UCUM knows, and a range; codes without a
-        unit; units that UCUM does not know, the most frequent first.
+        unit; units that UCUM does not know, the most frequent first. `units`: see `mhdiff.cohort.unit_coverage`.
     """
     events = cohort.scan(optional=True)
     held = (
         events.group_by("code")
         .agg(
             pl.len().alias("events"),
+            pl.col("subject_id").n_unique().alias("whom"),
             pl.col("numeric_value").is_not_null().sum().alias("numbers"),
             (
                 pl.col("numeric_value").is_not_null()
@@ -93,12 +98,18 @@ def coverage(cohort: Cohort) -> dict[str, Any]:
     numbers = _numbers(rows.filter(pl.col("numbers") > 0))
     if any(isinstance(n, str) for n in told.values()):
         numbers["events"] = HIDDEN  # may be those of one vocabulary
+    units = unit_coverage(
+        cohort,
+        shipped() if analytes is None else analytes,
+        [name for name, n in told.items() if isinstance(n, str)],
+    )
     return {
         "vocabularies": [
             {**by_name[name], "events": n, "people": cell(by_name[name]["people"])}
             for name, n in told.items()
         ],
-        "numbers": numbers,
+        "numbers": _not_reckoned(numbers, units["all"]),
+        "units": units,
     }
 
 
@@ -111,8 +122,10 @@ def _numbers(rows: pl.DataFrame) -> dict[str, Any]:
     known = {unit: is_ucum(unit) for unit in rows["unit"].drop_nulls().unique()}
     strange = (
         rows.filter(pl.col("unit").is_in([unit for unit, fine in known.items() if not fine]))
+        .with_columns(pl.col("unit").map_elements(shown_unit, return_dtype=pl.String))
         .group_by("unit")
-        .agg(pl.col("numbers").sum())
+        .agg(pl.col("numbers").sum(), pl.col("whom").max())  # of so many people at least
+        .filter(pl.col("whom") >= SMALL)
         .sort(["numbers", "unit"], descending=[True, False])
     )
     fine = pl.col("unit").is_in([unit for unit, good in known.items() if good])
@@ -129,5 +142,19 @@ def _numbers(rows: pl.DataFrame) -> dict[str, Any]:
         "with_range": share(ranged),
         "codes": rows.height,
         "codes_without_unit": rows.filter(pl.col("unit").is_null()).height,
-        "strange_units": dict(strange.filter(pl.col("numbers") >= SMALL).head(MOST_UNITS).iter_rows()),
+        "strange_units": dict(strange.select("unit", "numbers").head(MOST_UNITS).iter_rows()),
     }
+
+
+def _not_reckoned(numbers: dict[str, Any], sums: dict[str, Told]) -> dict[str, Any]:
+    """Leave out what would give away a number that the table of units hides."""
+    away = {name for name, n in sums.items() if isinstance(n, str)}
+    told = dict(numbers)
+    counted = isinstance(numbers["events"], int)  # a share of an unknown number tells no count
+    if counted and "unit_missing" in away:
+        told["with_unit"] = None
+    if counted and away & {"unit_missing", "unit_unknown", "respelled"}:
+        told["with_ucum_unit"] = None
+    if "unit_unknown" in away:
+        told["strange_units"] = dict.fromkeys(sorted(numbers["strange_units"]), HIDDEN)
+    return told

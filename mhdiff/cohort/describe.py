@@ -19,6 +19,7 @@ from mhdiff.cohort.coverage import coverage, span
 from mhdiff.cohort.people import people, sexes
 from mhdiff.cohort.suppress import FEW, HIDDEN, SMALL, Told, cell, one_way, ordered, protect, two_way
 from mhdiff.cohort.task import Task
+from mhdiff.cohort.unit_coverage import OUTCOMES
 
 BANDS = ((0, 17), (18, 39), (40, 59), (60, 79), (80, None))
 UNKNOWN = "not stated"
@@ -48,7 +49,8 @@ def describe(cohort: Cohort, task: Task | None = None) -> dict[str, Any]:
     for name, values in columns.items():
         told = one_way(_counts(values, name))
         document[f"subjects_by_{name}"] = told if name in _NATURAL else ordered(told)
-    document |= {"span": span(cohort), "coverage": coverage(cohort), "labels": cohort.label_names}
+    document |= {"span": span(cohort), "labels": cohort.label_names}
+    document["coverage"] = coverage(cohort, None if task is None else task.measures)
     if task is not None:
         document["task"] = _describe_task(cohort, task)
     return document
@@ -211,6 +213,7 @@ def text(document: dict[str, Any]) -> str:
         f"Numbers: {numbers['events']}; with a unit {_share(numbers['with_unit'])}, one of UCUM "
         f"{_share(numbers['with_ucum_unit'])}, with a range {_share(numbers['with_range'])}; units that UCUM does not "
         f"know: {_join(numbers['strange_units'])}",
+        *_unit_lines(document["coverage"]["units"]),
         f"Labels: {', '.join(document['labels']) or 'none'}",
     ]  # fmt: skip
     if task := document.get("task"):
@@ -237,9 +240,27 @@ def text(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _unit_lines(units: dict[str, Any]) -> list[str]:
+    """Tell analytes that something is done to in a line each, and all others together."""
+    if not units["analytes"]:
+        return []
+    plain, lines = {}, []
+    for row in [*units["analytes"], {"analyte": "all", "unit": None, **units["all"]}]:
+        name = f"{row['analyte']} ({row['unit']})" if row["unit"] else row["analyte"]
+        told = {words: row[outcome] for outcome, words in OUTCOMES.items() if row[outcome]}
+        if row["as_stated"] == row["events"] and list(told) == [OUTCOMES["as_stated"]]:
+            plain[name] = row["events"]
+        else:
+            lines.append(f"  {name}: {row['events']}; {_join(told)}")
+    alone = [f"  in their unit alone: {_join(plain)}"] if plain else []
+    return ["Numbers by what becomes of their unit:", *lines, *alone]
+
+
 def _cells(value: Any) -> list[set[str]]:
     if isinstance(value, dict):
         return [found for one in value.values() for found in _cells(one)]
+    if isinstance(value, list):
+        return [found for one in value for found in _cells(one)]
     return [{value}] if isinstance(value, str) else []
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mhdiff.cohort.refused import Refused
+from mhdiff.cohort.suppress import Told, one_way
 
 SMALL_CLASS = 10  # a class with fewer patients than this is pointed out
 _LINES = 5
@@ -72,8 +73,7 @@ class ImportReport:
         refused: Broken rows, by reason, with file and line.
         dropped: What was left out, by reason.
         changed: What was read differently than it stands there, by reason.
-        labels: Task -> class -> {samples, patients}.
-        small_classes: Classes with fewer than ten patients, as "task: class (n)".
+        labels: Task -> class -> {samples, patients}; told without those that would name somebody, see `told_labels`.
         licences: Licence -> number of images.
         sites: Site -> number of patients.
         choices: Decisions that a reader of results must know.
@@ -88,7 +88,6 @@ class ImportReport:
     dropped: Tally = field(default_factory=Tally)
     changed: Tally = field(default_factory=Tally)
     labels: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
-    small_classes: list[str] = field(default_factory=list)
     licences: dict[str, int] = field(default_factory=dict)
     sites: dict[str, int] = field(default_factory=dict)
     choices: list[str] = field(default_factory=list)
@@ -105,6 +104,19 @@ class ImportReport:
         if items:
             self.named[title] = items
 
+    def told_labels(self) -> dict[str, dict[str, dict[str, Told]]]:
+        """Give the labels as they may be shown: classes of fewer than five patients, and others with them, hidden."""
+        return {name: _told(classes) for name, classes in self.labels.items()}
+
+    def small_classes(self) -> list[str]:
+        """Give the classes with fewer than ten patients, as "task: class (n)", and those that are hidden."""
+        return [
+            f"{name}: {value} ({n['patients']})"
+            for name, classes in self.told_labels().items()
+            for value, n in classes.items()
+            if isinstance(n["patients"], str) or n["patients"] < SMALL_CLASS
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """Give the report as plain data, for JSON."""
         return {
@@ -114,8 +126,8 @@ class ImportReport:
             "refused": self.refused.to_dict(),
             "dropped": self.dropped.to_dict(),
             "changed": self.changed.to_dict(),
-            "labels": self.labels,
-            "small_classes": self.small_classes,
+            "labels": self.told_labels(),
+            "small_classes": self.small_classes(),
             "licences": self.licences,
             "sites": self.sites,
             "choices": self.choices,
@@ -141,13 +153,26 @@ class ImportReport:
             lines.append(f"{title[0].upper()}{title[1:]}: " + ", ".join(f"{k} {n}" for k, n in items.items()))
         if self.not_read:
             lines.append("Files not read: " + ", ".join(self.not_read))
-        for task, classes in self.labels.items():
+        for task, classes in self.told_labels().items():
             parts = [f"{c} {n['samples']} samples of {n['patients']} patients" for c, n in classes.items()]
             lines.append(f"Labels {task}: " + "; ".join(parts))
-        if self.small_classes:
-            lines.append(f"Classes with fewer than {SMALL_CLASS} patients: " + ", ".join(self.small_classes))
+        if small := self.small_classes():
+            lines.append(f"Classes with fewer than {SMALL_CLASS} patients, or not shown: " + ", ".join(small))
         if self.licences:
             lines.append("Licences of the images: " + ", ".join(f"{n} {k}" for k, n in self.licences.items()))
         lines.append("Patients by site: " + ", ".join(f"{k} {n}" for k, n in self.sites.items()))
         lines += ["Choices:", *(f"  - {choice}" for choice in self.choices)]
         return "\n".join(lines)
+
+
+def _told(classes: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, Told]]:
+    """Protect samples and patients of the classes of a task; what is hidden of one is hidden of the other."""
+    patients = {value: n["patients"] for value, n in classes.items()}
+    shown = one_way({value: n["samples"] for value, n in classes.items()}, patients), one_way(patients)
+    return {
+        value: dict.fromkeys(("samples", "patients"), next(n for n in own if isinstance(n, str)))
+        if any(isinstance(n, str) for n in own)
+        else {"samples": own[0], "patients": own[1]}
+        for value in classes
+        if (own := (shown[0][value], shown[1][value]))
+    }

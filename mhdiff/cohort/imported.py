@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from mhdiff.cohort import meds, splits
-from mhdiff.cohort.import_report import SMALL_CLASS, ImportReport
+from mhdiff.cohort.import_report import ImportReport
 
 FOLDS, SEED = 5, 0
 _VALUES = ("categorical_value", "integer_value", "boolean_value", "float_value")
@@ -114,7 +114,6 @@ def count_labels(report: ImportReport, labels: Mapping[str, pl.DataFrame]) -> No
         table = given.group_by(value.alias("value")).agg(pl.len(), pl.col("subject_id").n_unique())
         rows = table.sort("value").rows()
         report.labels[name] = {v: {"samples": n, "patients": people} for v, n, people in rows}
-        report.small_classes += [f"{name}: {v} ({people})" for v, _, people in rows if people < SMALL_CLASS]
 
 
 def write(

@@ -18,7 +18,7 @@ import polars as pl
 from graph_builders.collect import names_a_file
 from mhdiff.cohort import meds
 from mhdiff.cohort.cohort import Cohort
-from mhdiff.cohort.import_report import SMALL_CLASS, ImportReport
+from mhdiff.cohort.import_report import ImportReport
 from mhdiff.cohort.splits import unite
 from ontology.errors import InputError
 from ontology.files import atomic_directory, sha256
@@ -235,5 +235,4 @@ def _labels(cohorts: list[Cohort], people: pl.DataFrame, report: ImportReport) -
         value = pl.coalesce(pl.col(c).cast(pl.String) for c in _VALUES).fill_null("none").alias("value")
         counts = frame.group_by(value).agg(pl.len(), pl.col("subject_id").n_unique()).sort("value")
         report.labels[name] = {v: {"samples": n, "patients": p} for v, n, p in counts.iter_rows()}
-        report.small_classes += [f"{name}: {v} ({p})" for v, _, p in counts.iter_rows() if p < SMALL_CLASS]
     return united

@@ -51,6 +51,7 @@ def protect(
     fixed: Collection[int] = (),
     hidden: Collection[int] = (),
     margins: Collection[int] = (),
+    secret: Collection[int] = (),
 ) -> list[Told]:
     """Give the numbers as they may be shown.
 
@@ -61,8 +62,9 @@ def protect(
         fixed: Places of numbers that are shown elsewhere, and so cannot be hidden here.
         hidden: Places of numbers that are hidden elsewhere, and so must be hidden here.
         margins: Places of sums, which are hidden last.
+        secret: Places of numbers that are hidden elsewhere, and so must not be reckoned from these, as small ones.
     """
-    few = {int(i) for i in np.flatnonzero((people > 0) & (people < SMALL))}
+    few = {int(i) for i in np.flatnonzero((people > 0) & (people < SMALL))} | set(secret)
     forced = set(hidden) - few
     away = set(forced)
 
@@ -81,7 +83,7 @@ def protect(
         if not all(safe(place, set()) for place in sorted(few)):
             away.add(spare)
     places = sorted(few)
-    plain = not away and all(_safe(values, relations, places, i, SMALL - 1) for i in places)
+    plain = not away and not secret and all(_safe(values, relations, places, i, SMALL - 1) for i in places)
     mark = FEW if plain else HIDDEN
     return [mark if i in few or i in away else v for i, v in enumerate(values.tolist())]
 

@@ -36,6 +36,7 @@ def lines_of(document: dict[str, Any]) -> list[str]:
         f"graph     {document['fingerprint'][:12]}, task {document['task']}",
         f"ontology  {made['name']} ({made['fingerprint'][:12]})",
         f"cohort    {document['cohort']['kind']} ({document['cohort']['fingerprint'][:12]})",
+        f"units     {_units(document.get('analytes'))}",
         f"view      {_view(document['view'])}",
         *(f"then      {_short(transform)}" for transform in document["transforms"]),
         "",
@@ -51,6 +52,10 @@ def lines_of(document: dict[str, Any]) -> list[str]:
         *_blinded(coverage.get("blinded", {})),
         *_labs(coverage),
     ]
+
+
+def _units(table: dict[str, str] | None) -> str:
+    return f"table of analytes {table['sha256'][:12]}" if table else "not told by which table of analytes"
 
 
 def _view(view: dict[str, Any]) -> str:

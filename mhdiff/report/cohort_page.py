@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from mhdiff.cohort.suppress import FEW, HIDDEN, Told
+from mhdiff.cohort.unit_coverage import OUTCOMES
 from mhdiff.report.page import render
 from mhdiff.report.section import Section
 from mhdiff.report.table import Cell, Table
-from mhdiff.report.text import count, number, percent, words
+from mhdiff.report.text import count, percent, words
 from mhdiff.report.upset import upset
 from ontology.files import atomic_write
 
@@ -70,6 +71,7 @@ def context(document: dict[str, Any], cohort: Path, out: Path, task: str | None)
         "when": document["span"],
         "vocabularies": _vocabularies(document["coverage"]["vocabularies"]),
         "numbers": _numbers(document["coverage"]["numbers"]),
+        "units": _units(document["coverage"]["units"]),
         "task": own,
         "labels": [_two_way(own, name) for name in WHO] if own else [],
         "picture": upset(own["modality_patterns"], own["samples_with"]) if own else "",
@@ -140,9 +142,29 @@ def _numbers(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("of them without a unit", count(found["codes_without_unit"])),
     ]
     if found["strange_units"]:
-        told = ", ".join(f"{unit} {number(n, 0)}" for unit, n in found["strange_units"].items())
+        told = ", ".join(f"{unit} {count(n)}" for unit, n in found["strange_units"].items())
         facts.append(("units that UCUM does not know", told))
     return facts
+
+
+def _units(found: dict[str, Any]) -> Table | None:
+    if not found["analytes"]:
+        return None
+    heads = ("Analyte", "Unit", "Codes", "Numbers", *(words.capitalize() for words in OUTCOMES.values()))
+    rows: list[list[str | Cell]] = [
+        [row["analyte"], Cell(row["unit"], kind="code") if row["unit"] else "", count(row["codes"]),
+         *(count(row[name]) for name in ("events", *OUTCOMES))]
+        for row in found["analytes"]
+    ]  # fmt: skip
+    rows.append(["all", "", "", *(count(found["all"][name]) for name in ("events", *OUTCOMES))])
+    return Table(
+        "units",
+        "Numbers by what becomes of their unit when they are read.",
+        heads,
+        rows,
+        heads[2:],
+        whole=True,
+    )
 
 
 def _counts(id: str, caption: str, first: str, counts: dict[str, Told]) -> Table | None:

@@ -17,6 +17,7 @@ from mhdiff.builtin import Builtin
 from mhdiff.cohort import Cohort, Task
 from mhdiff.cohort.deidentify.same import NOT_STORED, check_rules
 from mhdiff.cohort.measurements import Analytes
+from mhdiff.cohort.measurements.same import check_table
 from mhdiff.cohort.splits import assign
 from mhdiff.cohort.window import look_back
 from mhdiff.corruption import Corruption, EventCorruption, PixelCorruption, Record, Source
@@ -29,6 +30,7 @@ from mhdiff.encoders.specs import EmbeddingSpec
 from mhdiff.image_cache.cache import ImageCache
 from mhdiff.training.dataset import Files, Outlines, SampleDataset
 from mhdiff.training.embeddings import Embeddings, reads
+from mhdiff.training.graph_in_use import open_graph
 from mhdiff.training.sampler import EpochShuffle, SharedBatches
 from mhdiff.training.spec import DataSpec
 from ontology.errors import InputError
@@ -141,6 +143,7 @@ class MultimodalData(LightningDataModule):
         self.fitted: Fitted | None = None
         self._stored_rules: Any = NOT_STORED
         self.analytes: Analytes | None = None
+        self.warnings: list[str] = []  # what whoever trains or predicts should know, a sentence each
         self._ready = False
 
     def prepare_data(self) -> None:
@@ -160,7 +163,8 @@ class MultimodalData(LightningDataModule):
         if self._ready:
             return
         self.cohort, self.task = Cohort.open(self.cohort_path), self._told
-        self.graph = self._open_graph()
+        known = None if self.ontology_path is None else self._open_ontology
+        self.graph = open_graph(self.graph_path, self.cohort, self.task, known)
         self.modalities = self.used_modalities()
         if self.image_cache is not None:
             places = {"cohort": self.cohort_path, "graph": self.graph_path, "ontology": self.ontology_path,
@@ -178,6 +182,14 @@ class MultimodalData(LightningDataModule):
         check_rules(self.task, self.task_name, self.graph_path, evidence, self._stored_rules)
         if self.analytes is None:
             self.analytes = self.task.measures
+        self.warnings = check_table(
+            self.analytes,
+            self.cohort.codes["code"],
+            self.graph.meta,
+            self.graph_path,
+            of_run=self.fitted is not None,
+            exported=self.fitted is not None and self._stored_rules is NOT_STORED,
+        )
         window = look_back(self.task, self.cohort, analytes=self.analytes)
         defining = self.graph.evidence.report.get("blinded", {}).get("codes")
         if defining is None:
@@ -195,7 +207,7 @@ class MultimodalData(LightningDataModule):
             self.stored = Embeddings.open(self.embeddings_path)
             self.stored.check(self.reads, self.modalities, self.samples)
         for reader in self.readers.values() if self.fitted is None else self.fitted.preprocessors.values():
-            reader.use(None if self.ontology_path is None else self._open_ontology)
+            reader.use(known)
         if self.fitted is None:
             self.fitted = self._fit()
         inputs = {m: self._spec_of(m) for m in self.modalities}
@@ -209,21 +221,6 @@ class MultimodalData(LightningDataModule):
     def reads(self) -> dict[str, str]:
         """What the encoders are shown, see `mhdiff.training.embeddings.reads`."""
         return reads(self.cohort.fingerprint, self.task, self.label_codes)
-
-    def _open_graph(self) -> PatientGraph:
-        graph = PatientGraph.open(self.graph_path)
-        built_from = {"cohort": graph.meta["cohort"]["fingerprint"], "task": graph.meta["task"]}
-        for what, here in (("cohort", self.cohort.fingerprint), ("task", self.task.name)):
-            if built_from[what] != here:
-                raise InputError(
-                    f"the graph was built from another {what} ({built_from[what][:12]}) than the one given "
-                    f"({here[:12]})",
-                    path=self.graph_path,
-                    remedy="Build it again: mhdiff graph build --ontology ... --cohort ... --task ... --out ...",
-                )
-        if self.ontology_path is not None:
-            graph.check_ontology(self._open_ontology())
-        return graph
 
     def _open_ontology(self) -> "Ontology":
         from ontology import Ontology

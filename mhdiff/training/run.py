@@ -1,7 +1,7 @@
 """One run: train in a folder that can be resumed after a kill, and predict from it.
 
 config.yaml          everything that decides the run
-run.json             versions, git hash, fingerprints, parameters, seconds; `finished` when training is over
+run.json             versions, git hash, fingerprints, parameters, seconds, warnings; `finished` when training is over
 preprocess.json      what was fitted on the training split
 splits.parquet       who was in which split, for data.split=file:<this file>
 history.json         metrics of each epoch
@@ -38,7 +38,7 @@ from mhdiff.evaluate.patterns import EVERY, all_patterns, asked_patterns, patter
 from mhdiff.evaluate.stored import write_predictions
 from mhdiff.inference import Inference, diagnose
 from mhdiff.training.accompany import accompanied
-from mhdiff.training.announce import announce
+from mhdiff.training.announce import announce, parted, warn
 from mhdiff.training.checkpoint import RunCheckpoint
 from mhdiff.training.cli import FitCLI, config_text, parse, saved_config
 from mhdiff.training.data import MultimodalData
@@ -105,6 +105,8 @@ def _fit(arguments: Sequence[str], patterns: Sequence[str]) -> tuple[Path, Opene
         return out, None
     data.prepare_data()
     data.setup()
+    if first:
+        data.warnings += parted(data)
     if cli.estimator is not None:
         _fit_estimator(cli.estimator, data, module, out, text, asked_patterns(patterns, data.offered))
         return out, None
@@ -239,6 +241,7 @@ def open_run(run: str | Path) -> Opened:
                 path=run,
                 remedy="Put the old one back, or train again",
             )
+    warn(data)
     module.build(data.spec)
     load_weights(module, run / "model.safetensors")
     module.eval()
@@ -422,6 +425,7 @@ def _facts(data: MultimodalData, module: Diagnosis) -> dict[str, Any]:
             **({"embeddings": data.stored.fingerprint} if data.stored is not None else {}),
         },
         "null": data.null_facts,
+        "warnings": data.warnings,
         "versions": {
             "mhdiff": __version__,
             "torch": torch.__version__,

@@ -88,6 +88,17 @@ class Analytes:
         """SHA-256 of the table."""
         return hashlib.sha256(json.dumps(self.state(), sort_keys=True).encode()).hexdigest()
 
+    def digest_for(self, codes: Iterable[str]) -> str:
+        """Give SHA-256 of the rows that some codes are read by: what other rows say makes no difference to them.
+
+        Args:
+            codes: MEDS codes, with their unit or without.
+        """
+        bases = {code.split("//", 1)[0] for code in codes}
+        mine = [row for row in self.rows if not bases.isdisjoint(row.codes)]
+        plain = sorted(json.dumps(row, sort_keys=True) for row in Analytes(tuple(mine)).state())
+        return hashlib.sha256(json.dumps([bool(self.rows), plain]).encode()).hexdigest()
+
     def with_own(self, own: Iterable[Analyte]) -> Analytes:
         """Give the table with rows of the user's own, which stand in place of what it says of their codes.
 

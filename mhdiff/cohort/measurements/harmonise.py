@@ -31,8 +31,27 @@ REPORT: Final = (
 )
 
 
-class _Reading(NamedTuple):
-    """How numbers of one code and unit are read."""
+class Reading(NamedTuple):
+    """How numbers of one code and unit are read.
+
+    Attributes:
+        code: The code that they have.
+        unit: The unit that goes with it.
+        what: A name of `REPORT`; None where there is nothing to report.
+        said: What is reported.
+        new_code: The code that they get; None for none.
+        new_unit: The unit that they get.
+        column: What a table of laboratory values calls them.
+        parents: Parents of the new code.
+        scale: By which a value is multiplied.
+        offset: What is then added.
+        range_scale: The same for its reference range.
+        range_offset: The same for its reference range.
+        range_lost: Whether the range cannot be converted.
+        low: Lowest value that can be.
+        high: Highest value that can be.
+        name: Name of the analyte.
+    """
 
     code: str
     unit: str | None
@@ -91,7 +110,9 @@ def harmonise(events: pl.DataFrame, codes: pl.DataFrame, analytes: Analytes) -> 
     numbered = events.with_columns(numeric=pl.col("numeric_value").is_finite().fill_null(False))
     pairs = numbered.filter("numeric").select("code", "unit").unique().sort("code", "unit")
     parents = _Parents(codes)
-    rows = [parents.given_to(row) for code, unit in pairs.iter_rows() if (row := _read(code, unit, analytes))]
+    rows = [
+        parents.given_to(row) for code, unit in pairs.iter_rows() if (row := reading(code, unit, analytes))
+    ]
     if not rows:
         return unchanged
     readings = pl.DataFrame(rows, _SCHEMA, orient="row").with_columns(numeric=pl.lit(True))
@@ -135,37 +156,43 @@ def _line(value: pl.Expr, scale: str, offset: str) -> pl.Expr:
     return pl.when(changes).then(value * pl.col(scale) + pl.col(offset)).otherwise(value)
 
 
-def _read(code: str, unit: str | None, analytes: Analytes) -> _Reading | None:
-    """Say how a code with a unit is read; None where it is as it should be."""
+def reading(code: str, unit: str | None, analytes: Analytes) -> Reading | None:
+    """Say how numbers of a code with a unit are read; None where they are as they should be.
+
+    Args:
+        code: A MEDS code, with its unit or without.
+        unit: The unit that the cohort's table of codes gives it.
+        analytes: The table.
+    """
     if not re.match(BASE, code):
         return None
     base, own = _base(code), _own(code)
     stated, analyte = own or unit, analytes.by_code.get(base)
     if stated is None:
-        return _Reading(code, unit, "unit_missing", analyte.name) if analyte else None
+        return Reading(code, unit, "unit_missing", analyte.name) if analyte else None
     written = in_ucum(stated)
     if analyte is not None:
         way = analyte.conversion(stated)
         if way is not None:
             return _converted(code, unit, stated, analyte, way)
         what = "unit_unknown" if written is None else "kept_apart"
-        return _Reading(code, unit, what, f"{analyte.name}: {_shown(stated)}, not {analyte.unit}")
+        return Reading(code, unit, what, f"{analyte.name}: {shown_unit(stated)}, not {analyte.unit}")
     if written is None:
-        return _Reading(code, unit, "unit_unknown", f"{base}: {_shown(stated)}")
+        return Reading(code, unit, "unit_unknown", f"{base}: {shown_unit(stated)}")
     if own is None or written == own:
         return None
-    return _Reading(
-        code, unit, "respelled", f"{base}: {_shown(own)} as {written}",
+    return Reading(
+        code, unit, "respelled", f"{base}: {shown_unit(own)} as {written}",
         new_code=f"{base}//{written}", new_unit=None if unit is None else in_ucum(unit),
     )  # fmt: skip
 
 
-def _converted(code: str, unit: str | None, stated: str, analyte: Analyte, way: Conversion) -> _Reading:
+def _converted(code: str, unit: str | None, stated: str, analyte: Analyte, way: Conversion) -> Reading:
     of_range = way if unit is None else analyte.conversion(unit)
     what = "converted" if way.changes else "respelled" if stated != analyte.unit else None
-    said = f"{analyte.name}: {_shown(stated)} {'to' if way.changes else 'as'} {analyte.unit}"
+    said = f"{analyte.name}: {shown_unit(stated)} {'to' if way.changes else 'as'} {analyte.unit}"
     ends = of_range or Conversion(1.0)
-    return _Reading(
+    return Reading(
         code, unit, what, said if what else None,
         new_code=f"{_base(code)}//{analyte.unit}", new_unit=analyte.unit, column=analyte.column,
         scale=way.scale, offset=way.offset, range_scale=ends.scale, range_offset=ends.offset,
@@ -183,7 +210,12 @@ def _own(code: str) -> str | None:
     return found[1] if (found := re.match(OWN, code)) else None
 
 
-def _shown(unit: str) -> str:
+def shown_unit(unit: str) -> str:
+    """Give a unit as it may be shown: what looks like none may be words about a patient.
+
+    Args:
+        unit: As the source writes it.
+    """
     return unit if _UNIT_LIKE.fullmatch(unit) else "(words, not shown)"
 
 
@@ -196,7 +228,7 @@ class _Parents:
             held = self.of_base.setdefault(_base(code), [])
             held += [parent for parent in parents or () if parent not in held]
 
-    def given_to(self, reading: _Reading) -> _Reading:
+    def given_to(self, reading: Reading) -> Reading:
         if reading.new_code is None:
             return reading
         return reading._replace(parents=self.of_base.get(_base(reading.code)) or None)
@@ -212,7 +244,7 @@ def with_rewritten(codes: pl.DataFrame, analytes: Analytes) -> pl.DataFrame:
     parents, known = _Parents(codes), set(codes["code"].to_list())
     added: dict[str, tuple[str | None, list[str] | None]] = {}
     for code, unit, description in codes.select("code", "unit", "description").sort("code").iter_rows():
-        row = _read(code, unit, analytes) if analytes.rows else None
+        row = reading(code, unit, analytes) if analytes.rows else None
         if row is not None and row.new_code and row.new_code not in known and row.new_code not in added:
             added[row.new_code] = (description, parents.given_to(row).parents)
     new = pl.DataFrame(

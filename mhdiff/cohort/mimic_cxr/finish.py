@@ -11,7 +11,7 @@ import polars as pl
 
 from mhdiff.cohort import imported, meds
 from mhdiff.cohort import splits as dealing
-from mhdiff.cohort.import_report import SMALL_CLASS, ImportReport
+from mhdiff.cohort.import_report import ImportReport
 from mhdiff.cohort.mimic_cxr import labels, radiographs, reports, stays
 from mhdiff.cohort.mimic_cxr.hospital import icd
 from mhdiff.cohort.mimic_cxr.labitems import Items
@@ -208,9 +208,3 @@ def _count(folder: Path, subjects: list[int], items: Items, report: ImportReport
     if "d_labitems" in sources.tables:
         report.read["laboratory items"] = items.table.height
         report.read["of them with a LOINC code"] = items.by_code
-    for name, classes in report.labels.items():
-        report.small_classes += [
-            f"{name}: {value} ({n['patients']})"
-            for value, n in classes.items()
-            if n["patients"] < SMALL_CLASS
-        ]

@@ -10,7 +10,7 @@ import polars as pl
 
 from mhdiff.cohort import imported, meds
 from mhdiff.cohort import splits as dealing
-from mhdiff.cohort.import_report import SMALL_CLASS, ImportReport
+from mhdiff.cohort.import_report import ImportReport
 from mhdiff.cohort.resumed import Parts
 from mhdiff.cohort.shards import kinds_of_events, used_codes
 from mhdiff.cohort.source_files import bring
@@ -110,8 +110,6 @@ def _count(
     grouped = labels.group_by("categorical_value").agg(pl.len(), pl.col("subject_id").n_unique())
     for value, samples, patients in grouped.sort("categorical_value").iter_rows():
         report.labels.setdefault(LABELS, {})[value] = {"samples": samples, "patients": patients}
-        if patients < SMALL_CLASS:
-            report.small_classes.append(f"{LABELS}: {value} ({patients})")
 
 
 def _codes(folder: Path) -> pl.DataFrame:

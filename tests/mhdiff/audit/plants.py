@@ -213,6 +213,25 @@ def graph_of_an_unblinded_task(place):
     return ["--graph", str(graph)]
 
 
+def graph_of_another_table(place):
+    """Glucose may not be above 100 when the graph is built."""
+    from mhdiff.cli import main
+
+    table, graph = place.folder.parent / "ours.yaml", place.folder.parent / "graph"
+    row = {
+        "name": "glucose",
+        "codes": ["LOINC/2345-7"],
+        "unit": "mg/dL",
+        "possible": [0, 100],
+        "source": "nobody",
+    }
+    table.write_text(yaml.safe_dump({"analytes": [row]}))
+    task = place.task(analytes=str(table))
+    built = ["graph", "build", "--ontology", place.ontology, "--cohort", place.folder, *task, "--out", graph]
+    assert main(list(map(str, built))) == 0
+    return ["--graph", str(graph)]
+
+
 def diagnosis_without_a_date(place):
     place.add([(place.pick(), None, "ICD10/H52.4", None, None)])
 
@@ -418,6 +437,7 @@ SMALL = [
 ALONE = [
     Plant(graph_of_later_times, "after_prediction_time"),
     Plant(graph_of_an_unblinded_task, "stale_graph"),
+    Plant(graph_of_another_table, "stale_graph", fails=False),
     Plant(outcome_came_before, "predicted_after_outcome"),
     Plant(concepts_of_another_ontology, "unknown_concept"),
 ]
