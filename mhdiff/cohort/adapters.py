@@ -26,7 +26,7 @@ OPTIONS: Final[dict[str, tuple[str, ...]]] = {
     "meds": ("images",),
     "mimic-cxr": ("loinc", "split"),
     "omop": ("images", "on", "ranges", "schema"),
-    "uk-biobank": ("volume",),
+    "uk-biobank": ("ranges", "volume"),
 }
 
 

@@ -28,7 +28,7 @@ def _configure_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ranges",
         metavar="FILE",
-        help="reference ranges for values that the source gives none (omop, eicu): CSV",
+        help="reference ranges for values that the source gives none (omop, eicu, uk-biobank): CSV",
     )
     parser.add_argument(
         "--loinc",

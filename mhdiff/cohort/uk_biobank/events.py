@@ -15,6 +15,8 @@ import polars as pl
 from mhdiff.cohort import meds
 from mhdiff.cohort.account import Account
 from mhdiff.cohort.cohort import UNKNOWN_SITE
+from mhdiff.cohort.measurements.harmonise import BASE, OWN
+from mhdiff.cohort.reference_ranges import fill_ranges
 from mhdiff.cohort.typed import TIME
 from mhdiff.cohort.uk_biobank import fields as f
 
@@ -227,3 +229,27 @@ def later(values: pl.DataFrame, table: str, account: Account) -> pl.DataFrame:
             ),
         ]
     )
+
+
+def ranged(events: pl.DataFrame, births: pl.DataFrame, ranges: pl.DataFrame) -> pl.DataFrame:
+    """Give measurements the reference ranges of a table of the user's own, by unit, sex and age.
+
+    Args:
+        events: All events of some participants, in the columns of `meds.EVENTS`.
+        births: Their subject_id and born.
+        ranges: What `reference_ranges.read_ranges` gave.
+    """
+    prefix = "GENDER//"
+    sexes = events.filter(pl.col("code").str.starts_with(prefix)).select(
+        "subject_id", gender=pl.col("code").str.strip_prefix(prefix)
+    )
+    known = events.with_columns(
+        base=pl.col("code").str.extract(BASE),
+        unit=pl.col("code").str.extract(OWN),
+        **dict.fromkeys(("ref_low", "ref_high"), pl.lit(None, pl.Float64)),
+    )
+    for one in (sexes, births):
+        known = known.join(
+            one.unique("subject_id", keep="first"), on="subject_id", how="left", maintain_order="left"
+        )
+    return fill_ranges(known, ranges).select(*events.columns, "ref_low", "ref_high")

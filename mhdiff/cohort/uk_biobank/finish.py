@@ -24,6 +24,7 @@ CHOICES: Final = (
     "Days have no time of day: what was measured or asked at a visit is at the end of its day, and so are diagnoses.",
     "Dates that stand for an unknown one (1900-01-01, 1909-09-09, 2037-07-07 ...) are no dates.",
     "Site is the centre of the first visit with imaging, else of the first visit.",
+    "A blood value has a unit and no reference range: UK Biobank publishes none. Give --ranges.",
     "A birth is at the beginning of its month.",
     "ukb_dementia: AD, other dementia or MCI-like within three years of the scan by hospital, death and algorithmic "
     "records; nobody was examined for it. See docs/uk-biobank.md.",

@@ -20,6 +20,7 @@ import polars as pl
 from mhdiff.cohort import meds
 from mhdiff.cohort.account import Account
 from mhdiff.cohort.import_report import ImportReport
+from mhdiff.cohort.reference_ranges import read_ranges
 from mhdiff.cohort.refused import DEFAULT, MaxBad, Refused
 from mhdiff.cohort.resumed import Parts, resumed, stamps
 from mhdiff.cohort.shards import from_birth
@@ -28,6 +29,7 @@ from mhdiff.cohort.uk_biobank import dementia, events, finish, longer, volumes
 from mhdiff.cohort.uk_biobank import fields as f
 from mhdiff.cohort.uk_biobank.columns import Column
 from ontology.errors import InputError
+from ontology.files import sha256
 from ontology.progress import step
 
 KIND: Final = "uk-biobank"
@@ -43,7 +45,12 @@ _SCANS: Final[dict[str, pl.DataType]] = {
 
 
 def import_uk_biobank(
-    source: str | Path, out: str | Path, *, max_bad: MaxBad = DEFAULT, volume: str = "T1"
+    source: str | Path,
+    out: str | Path,
+    *,
+    max_bad: MaxBad = DEFAULT,
+    volume: str = "T1",
+    ranges: str | Path | None = None,
 ) -> ImportReport:
     """Write a cohort from the folder of a main dataset and, below it, bulk brain MRI.
 
@@ -53,16 +60,18 @@ def import_uk_biobank(
         out: Folder of the cohort to make or to replace.
         max_bad: How many broken rows are borne.
         volume: Which T1 image is taken out of the zips: `T1`, or `T1_brain` without the skull.
+        ranges: A table of reference ranges, see `reference_ranges`; UK Biobank publishes none.
 
     Returns:
         What was read, kept, changed and dropped; also in `metadata/import_report.json`.
 
     Raises:
-        InputError: If there is no main dataset, it is not readable, too many rows are refused, or there is no such
-            volume.
+        InputError: If there is no main dataset, it is not readable, too many rows are refused, there is no such
+            volume, or the table of ranges is wrong.
     """
     if volume not in volumes.MEMBERS:
         raise InputError(f"there is no volume '{volume}'", remedy=f"Use {' or '.join(volumes.MEMBERS)}")
+    own = None if ranges is None else read_ranges(ranges)
     root = Path(source)
     report = ImportReport(KIND, refused=Refused(max_bad, root))
     tables = longer.find_tables(root)
@@ -70,8 +79,10 @@ def import_uk_biobank(
     lists = [p for p in sorted(root.iterdir()) if _WITHDRAWN.fullmatch(p.name)]
     files = [*tables, *lists, *(scan.file for scan in bulk)]
     key = {"kind": KIND, "source": str(root.resolve()), "files": stamps(files, root), "volume": volume}
+    if ranges is not None:
+        key["ranges"] = sha256(ranges)
     with resumed(out, key) as parts:
-        work = _Work(root, tables, bulk, volume, parts, report)
+        work = _Work(root, tables, bulk, volume, own, parts, report)
         shards = work.prepare(_withdrawn(lists))
         for number, subjects in enumerate(shards):
             step(f"shard {number + 1} of {len(shards)}", number / max(1, len(shards)))
@@ -101,10 +112,12 @@ class _Work:
         tables: dict[Path, list[Column]],
         bulk: list[volumes.Bulk],
         volume: str,
+        ranges: pl.DataFrame | None,
         parts: Parts,
         report: ImportReport,
     ) -> None:
         self.root, self.tables, self.volume, self.parts, self.report = root, tables, volume, parts, report
+        self.ranges = ranges
         self.bulk: dict[int, list[volumes.Bulk]] = {}
         for scan in bulk:
             self.bulk.setdefault(scan.subject, []).append(scan)
@@ -232,7 +245,10 @@ class _Work:
         ]
         every = pl.concat([meds.conform(frame, meds.EVENTS) for frame in made])
         births = every.filter(pl.col("code") == meds.BIRTH).select("subject_id", born="time")
-        meds.ordered(from_birth(every, births, self.main, account)).write_parquet(target)
+        whole = from_birth(every, births, self.main, account)
+        if self.ranges is not None:
+            whole = events.ranged(whole, births, self.ranges)
+        meds.ordered(whole).write_parquet(target)
 
     def _labels(self, number: int, subjects: pl.Series, target: Path, account: Account) -> None:
         """Label the scans."""

@@ -10,10 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 import ukb_source
 
+from graph_builders.units import is_ucum
 from mhdiff.cli import main
 from mhdiff.cohort import Cohort, Task
+from mhdiff.cohort.measurements.analytes import shipped
 from mhdiff.cohort.refused import MaxBad
-from mhdiff.cohort.uk_biobank import columns, dementia, import_uk_biobank, importing, volumes
+from mhdiff.cohort.uk_biobank import columns, dementia, fields, import_uk_biobank, importing, volumes
 from ontology.errors import InputError
 from tests import needs
 
@@ -253,6 +255,44 @@ def test_the_brain_alone_is_another_volume(tmp_path, source, capsys):
     assert code == "IMAGE//MRI//T1_BRAIN"
     with zipfile.ZipFile(source.folder / "bulk" / f"{EID}_20252_2_0.zip") as archive:
         assert (cohort.path / path).read_bytes() == archive.read("T1/T1_brain.nii.gz")
+
+
+def test_all_fields_of_blood_biochemistry_have_a_unit_that_the_table_reads():
+    blood = {field: kind for field, kind in fields.NUMBERS.items() if 30600 <= field <= 30890}
+    assert len(blood) == 30
+    assert all(is_ucum(kind.unit) for kind in blood.values())
+    known = [(shipped().by_code.get(fields.code_of(field)), kind.unit) for field, kind in blood.items()]
+    converted = [row.conversion(unit) for row, unit in known if row is not None]
+    assert len(converted) == 24
+    assert None not in converted
+
+
+def test_ranges_of_ones_own_are_given_by_sex_and_unit(tmp_path, source):
+    made = source.write()
+    table = tmp_path / "ranges.csv"
+    table.write_text(
+        "code,unit,low,high,sex,from_age,to_age\nLOINC/6690-2,10*9/L,4,7,F,40,60\nLOINC/6690-2,10*9/L,5,9,M,,\n"
+        "LOINC/6690-2,10*9/L,4,8,F,60,\nLOINC/39156-5,g/L,1,2,,,\n"
+    )
+    command = [
+        "cohort",
+        "import",
+        "uk-biobank",
+        str(made),
+        "--out",
+        str(tmp_path / "cohort"),
+        "--max-bad",
+        "10",
+    ]
+    assert main([*command, "--ranges", str(table)]) == 0
+    cohort = Cohort.open(tmp_path / "cohort")
+    assert cohort.validate() == []
+    found = cohort.scan(optional=True).filter(pl.col("ref_low").is_not_null()).collect()
+    assert set(found["code"]) == {"LOINC/6690-2//10*9/L"}
+    own = found.filter(pl.col("subject_id") == EID)  # 57 years old
+    assert own.select("ref_low", "ref_high").rows() == [(4.0, 7.0)]
+    assert found.filter(pl.col("subject_id") == 2_000_001)["ref_high"].to_list() == [9.0]
+    assert main([*command, "--ranges", str(tmp_path / "gone.csv")]) == 2
 
 
 def test_a_killed_import_goes_on_and_is_the_same(tmp_path, monkeypatch):
