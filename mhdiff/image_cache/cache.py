@@ -118,8 +118,8 @@ class KeptFiles:
             for key, tensor in whole.items():
                 if (row[key].dtype, row[key].shape) != (tensor.dtype, (1, *tensor.shape[1:])):
                     raise InputError(
-                        f"{type(self.reader).__name__} gives '{key}' of shape {tuple(row[key].shape)} for one file and "
-                        f"{(1, *tensor.shape[1:])} for another",
+                        f"{type(self.reader).__name__} gives '{key}' as {row[key].dtype} {tuple(row[key].shape)} for "
+                        f"one file and {tensor.dtype} {(1, *tensor.shape[1:])} for another",
                         remedy="Let its class say nothing in relies_on: its rows depend on each other",
                     )
                 tensor[number] = row[key][0]
