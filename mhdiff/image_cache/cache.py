@@ -116,10 +116,10 @@ class KeptFiles:
             if not number:  # all samples of a split may be asked for at once: they are in memory once
                 whole = {key: tensor.new_empty(len(paths), *tensor.shape[1:]) for key, tensor in row.items()}
             for key, tensor in whole.items():
-                first, this = (_told(tensor, 1), _told(row[key], len(row[key])))
-                if first != this:
+                if (row[key].dtype, row[key].shape) != (tensor.dtype, (1, *tensor.shape[1:])):
                     raise InputError(
-                        f"{type(self.reader).__name__} gives '{key}' as {this} for one file and {first} for another",
+                        f"{type(self.reader).__name__} gives '{key}' as {row[key].dtype} {tuple(row[key].shape)} for "
+                        f"one file and {tensor.dtype} {(1, *tensor.shape[1:])} for another",
                         remedy="Let its class say nothing in relies_on: its rows depend on each other",
                     )
                 tensor[number] = row[key][0]
@@ -204,10 +204,6 @@ class Seen:
             return Seen.of(self.path).name == self.name and (self.settled or sha256(self.path) == content)
         except OSError:
             return False
-
-
-def _told(tensor: Tensor, rows: int) -> str:
-    return f"{tensor.dtype} of shape {(rows, *tensor.shape[1:])}"
 
 
 def _name(content: str, path: Path) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
@@ -81,8 +80,7 @@ class MultimodalData(LightningDataModule):
         batch_size: Samples a step; four times as many where nothing is learned.
         num_workers: Processes that read images.
         cache_images: Hold all images in memory.
-        image_cache: A folder in which what was made of images is kept for later epochs, runs and processes; None keeps
-            nothing. What is read is the same to the bit. See `mhdiff.image_cache`.
+        image_cache: A folder that keeps what is made of images, see `mhdiff.image_cache`; None keeps nothing.
         image_cache_gib: How much it may hold, in GiB; None for as much as its disk has, but for a rest.
         masks: Folder of the cohort with outlines of findings, each named like its image, as .png, for losses that ask
             whether attributions lie there; an image without such a file has none. The model never sees them.
@@ -137,7 +135,6 @@ class MultimodalData(LightningDataModule):
         self.max_concepts, self.batch_size = max_concepts, batch_size
         self.num_workers, self.cache_images = num_workers, cache_images
         self.image_cache, self.image_cache_gib = image_cache, image_cache_gib
-        self.kept: ImageCache | None = None
         self.masks = masks
         self.seed = 0
         self.fitted: Fitted | None = None
@@ -166,10 +163,9 @@ class MultimodalData(LightningDataModule):
         known = None if self.ontology_path is None else self._open_ontology
         self.graph = open_graph(self.graph_path, self.cohort, self.task, known)
         self.modalities = self.used_modalities()
-        if self.image_cache is not None:
-            places = {"cohort": self.cohort_path, "graph": self.graph_path, "ontology": self.ontology_path,
-                      "embeddings": self.embeddings_path}  # fmt: skip
-            self.kept = ImageCache(self.image_cache, self.image_cache_gib, places)
+        places = {"cohort": self.cohort_path, "graph": self.graph_path, "ontology": self.ontology_path}
+        gib = self.image_cache_gib
+        self.kept = None if self.image_cache is None else ImageCache(self.image_cache, gib, places)
         samples = self.task.samples(self.cohort)
         self.samples = assign(samples, self.split, self.split_seed, groups=self._groups())
         learns = (
@@ -325,15 +321,6 @@ class MultimodalData(LightningDataModule):
         of = dict(train.group_by("label").len().iter_rows())
         return tuple(int(of.get(c, 0)) for c in range(classes))
 
-    def _outlines(self, modality: str, images: Sequence[str | None], reader: ImageReader) -> Outlines | None:
-        """The outlines of findings in some images, where they are asked for."""
-        if self.masks is None:
-            return None
-        folder = self.cohort.path / self.masks
-        files = [None if i is None else folder / f"{PurePosixPath(i).stem}.png" for i in images]
-        found = [file if file is not None and file.is_file() else None for file in files]
-        return Outlines(modality, found, reader, self.cache_images)
-
     def _spec_of(self, modality: str) -> Any:
         if self.stored is not None and modality in self.stored.modalities:
             return EmbeddingSpec(self.stored.width(modality), self.stored.is_latent(modality))
@@ -374,8 +361,9 @@ class MultimodalData(LightningDataModule):
             events = self._spoilt(corruption, modality, ids).events if corruption else self.events(modality)
             if isinstance(tool, FileReader):
                 names = latest_text(events, ids)
-                if isinstance(tool, ImageReader):
-                    masks = self._outlines(modality, names, tool)
+                if isinstance(tool, ImageReader) and self.masks is not None:
+                    folder = self.cohort.path / self.masks
+                    masks = Outlines.among(folder, modality, names, tool, self.cache_images)
                 paths = [None if n is None else self.cohort.image_path(n) for n in names]
                 present[:, column] = torch.tensor([p is not None for p in paths], dtype=torch.bool)
                 spoil = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import torch
 from jaxtyping import Bool
@@ -72,6 +72,28 @@ class Outlines:
     ) -> None:
         self.modality, self.files, self.reader = modality, list(files), reader
         self.held = self._read(range(len(self.files))) if cache else None
+
+    @classmethod
+    def among(
+        cls,
+        folder: Path,
+        modality: str,
+        images: Sequence[str | None],
+        reader: ImageReader,
+        cache: bool = False,
+    ) -> Outlines:
+        """Find the masks of images in a folder, each named like its image, as .png.
+
+        Args:
+            folder: The folder.
+            modality: Name of the images' modality.
+            images: Names of the images; None where a sample has none.
+            reader: Reads the masks.
+            cache: Hold all in memory.
+        """
+        files = [None if i is None else folder / f"{PurePosixPath(i).stem}.png" for i in images]
+        found = [file if file is not None and file.is_file() else None for file in files]
+        return cls(modality, found, reader, cache)
 
     def __len__(self) -> int:
         return sum(file is not None for file in self.files)

@@ -117,8 +117,8 @@ def test_processes_share_a_folder(pictures, place):
             [*command, how], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
 
-    for processes in ([start("empty"), start("empty")], [start("kept")]):
-        for process in processes:
+    for hows in (["empty", "empty"], ["kept"]):
+        for process in [start(how) for how in hows]:
             out, err = process.communicate(timeout=120)
             assert process.returncode == 0, err
             assert out.strip() == hashlib.sha256(expected).hexdigest()
