@@ -170,7 +170,15 @@ class MessagePassing(Scored):
             following = state + self.gates[place] * message if self.residual else message
             state = torch.where(routes.reached, following, state)
             seen.append(state)
-        return state if self.jump is None else cast(Tensor, self.land(self.jump(seen)))
+        if self.jump is None:
+            return state
+        if (
+            self.jumping == "lstm"
+        ):  # as its weights are: not every processor has a recurrent network in half precision
+            kind = cast(Tensor, self.land.weight).dtype
+            with torch.autocast(state.device.type, enabled=False):
+                return cast(Tensor, self.land(self.jump([each.to(kind) for each in seen])))
+        return cast(Tensor, self.land(self.jump(seen)))
 
     def states(
         self, muted: Collection[str] = (), read: Bool[Tensor, " concept"] | None = None

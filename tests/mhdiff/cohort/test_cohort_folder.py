@@ -144,7 +144,9 @@ def test_import_command_prints_one_document_and_refuses_unknown_kinds(write_sour
     source = write_source([{"patientid": "1", "finding": "COVID-19", "clinical_notes": SECRET}])
     run("import", "covid-chestxray", source, "--out", tmp_path / "c", "--json")
     printed = capsys.readouterr()
-    assert json.loads(printed.out)["labels"]["covid_pneumonia"] == {"covid": {"samples": 1, "patients": 1}}
+    assert json.loads(printed.out)["labels"]["covid_pneumonia"] == {
+        "covid": {"samples": "<5", "patients": "<5"}
+    }
     assert "Zaphod" not in printed.out + printed.err
     run("validate", tmp_path / "c")
     assert capsys.readouterr().out == "covid-chestxray: no faults found\n"
