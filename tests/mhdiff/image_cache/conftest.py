@@ -85,7 +85,7 @@ def place(tmp_path):
 
 @pytest.fixture
 def entries(place):
-    """A function that lists what a cache has made of images, and one that forgets nothing."""
+    """A function that lists what a cache has kept of images."""
 
     def found():
         return sorted(f for f in place.glob("*/*/*") if f.is_file() and f.parts[-3] != "files")
