@@ -28,6 +28,7 @@ from mhdiff.losses import (
     LossContext,
     PriorLoss,
     SyntheticLatents,
+    Unimodal,
 )
 from tests import small_model as small
 
@@ -41,6 +42,7 @@ MADE = {
     HeadLoss: [HeadLoss],
     Adversarial: [Adversarial, lambda **o: Adversarial(spectral=True, r1_every=1, **o)],
     Contrastive: [Contrastive],
+    Unimodal: [Unimodal, lambda **o: Unimodal(modalities=["image", "labs"], **o)],
     ExpectedGradients: [
         lambda target=target, **o: ExpectedGradients(target=target, **o)
         for target in ("sparsity", "smoothness", "agreement")

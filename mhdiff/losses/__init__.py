@@ -10,6 +10,7 @@ from mhdiff.losses.objective import Objective
 from mhdiff.losses.prior import PriorLoss
 from mhdiff.losses.schedule import Constant, Cosine, LinearWarmup, Schedule
 from mhdiff.losses.synthetic import SyntheticLatents
+from mhdiff.losses.unimodal import Unimodal
 
 __all__ = [
     "Adversarial",
@@ -30,4 +31,5 @@ __all__ = [
     "PriorLoss",
     "Schedule",
     "SyntheticLatents",
+    "Unimodal",
 ]

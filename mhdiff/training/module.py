@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from graph_builders import ConceptGraph
+from mhdiff.augmentation import Augmentation
 from mhdiff.batch import Batch
 from mhdiff.candidates import CANDIDATES, Candidates
 from mhdiff.diffusion.prior import DiffusionPrior, Prior
@@ -28,6 +29,7 @@ from mhdiff.fusion.masking import Masking, ModalityMasking
 from mhdiff.guidance import Guidance, MessagePassing
 from mhdiff.head import Head, Perceptron
 from mhdiff.losses import CrossEntropy, HeadLoss, Loss, LossContext, Objective, PriorLoss
+from mhdiff.losses.base import seed_of
 from mhdiff.model import MHDiff, Output
 from mhdiff.training.gradients import EVERY, GradientGuard, set_aside
 from mhdiff.training.learning_rate import RateSchedule, by_step
@@ -58,6 +60,8 @@ class Diagnosis(LightningModule):
         prior_steps: Steps that the prior alone goes on learning after training, see `mhdiff.training.refit`.
         inference: The ways to diagnose that a trained run tries on its tuning patients.
         head: How to build the head from (dim, modalities, classes).
+        augmentation: What is changed of a step's patients before they are shown, see `mhdiff.augmentation`; None for
+            nothing.
     """
 
     net: MHDiff
@@ -80,6 +84,7 @@ class Diagnosis(LightningModule):
         prior_steps: int = 0,
         inference: Candidates = CANDIDATES,
         head: Callable[[int, int, int], Head] = Perceptron,
+        augmentation: Augmentation | None = None,
     ) -> None:
         super().__init__()
         self.seed = 0
@@ -90,6 +95,7 @@ class Diagnosis(LightningModule):
         self.guidance_factory, self.fusion_factory, self.prior_factory = guidance, fusion, prior
         self.encoder_factories, self.head_factory = encoders, head
         self.masking = masking if masking is not None else ModalityMasking(0.3)
+        self.augmentation = augmentation
         self.dim, self.heads = dim, heads
         self.granularity: Literal["modality", "concept"] = granularity
         self.hide_latents = hide_latents
@@ -150,6 +156,8 @@ class Diagnosis(LightningModule):
             )
         self.inference.of(self.net.prior, incomplete=True)  # what cannot be tried is refused before training
         self.objective.build(spec, self.net)
+        if self.augmentation is not None:
+            self.augmentation.build(spec)
         leave_mapped(self)
 
     def configure_model(self) -> None:
@@ -179,6 +187,9 @@ class Diagnosis(LightningModule):
             batch_idx: Its place in the epoch.
         """
         present = batch.present
+        if self.augmentation is not None:
+            seed = seed_of(self.seed, self.global_step, batch_idx, self.global_rank, "augmentation")
+            batch = self.augmentation(batch, torch.Generator(self.device).manual_seed(seed))
         batch.present = self.masking(present, list(self.net.encoders))
         features = self.net.features(batch)
         output = self.net.run(features, batch, batch.evidence.weight, complete=present)

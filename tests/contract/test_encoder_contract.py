@@ -53,6 +53,12 @@ CASES: dict[type[Encoder], list[tuple[object, dict[str, object], Callable[[], di
         (ImageSpec(1, (32, 40)), {"depth": 10, "width": 8}, lambda: _pixels(32, 40)),
         (ImageSpec(1, (32, 32)), {"depth": 50, "width": 4, "stem_pool": False}, lambda: _pixels(32, 32)),
         (ImageSpec(1, (16, 16, 16), 3), {"depth": 10, "width": 8}, lambda: _pixels(16, 16, 16)),
+        (ImageSpec(1, (32, 40)), {"depth": 10, "width": 8, "positions": 3}, lambda: _pixels(32, 40)),
+        (
+            ImageSpec(1, (16, 16, 16), 3),
+            {"depth": 10, "width": 8, "positions": 2},
+            lambda: _pixels(16, 16, 16),
+        ),
     ],
     PretrainedImage: [
         (ImageSpec(1, (32, 32)), {"name_or_path": "resnet", "freeze": False}, lambda: _pixels(32, 32)),

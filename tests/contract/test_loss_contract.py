@@ -17,6 +17,7 @@ from mhdiff.losses import (
     LinearWarmup,
     PriorLoss,
     SyntheticLatents,
+    Unimodal,
 )
 from ontology.errors import InputError
 from tests import loss_parts as parts
@@ -29,6 +30,7 @@ TRAINS = {
     HeadLoss: {"encoders", "guidance", "fusion", "head", "absence", "kind"},
     Adversarial: {"prior", "own"},
     Contrastive: {"encoders", "own"},
+    Unimodal: {"encoders", "own"},
     ExpectedGradients: {"encoders", "guidance", "fusion", "head", "kind", "absence"},
     SyntheticLatents: {"head"},
 }
@@ -105,7 +107,7 @@ def test_same_generator_same_number_and_the_global_one_is_left_alone(case):
                 b.copy_(buffers[n])
         values.append(loss(dataclasses.replace(step, generator=torch.Generator().manual_seed(seed))))
     assert torch.equal(values[0], values[1])
-    draws = not isinstance(loss, Classification | Contrastive)
+    draws = not isinstance(loss, Classification | Contrastive | Unimodal)
     assert torch.equal(values[0], values[2]) != draws
     assert torch.equal(torch.get_rng_state(), state)
 

@@ -23,6 +23,7 @@ from mhdiff.losses import (
     LogitAdjusted,
     Objective,
     PriorLoss,
+    Unimodal,
 )
 from mhdiff.losses.schedule import Constant
 from ontology.errors import InputError
@@ -284,3 +285,65 @@ def test_around_a_centre_only_pairs_with_it_are_aligned():
     assert not torch.allclose(loss.of(z, here), Contrastive().of(z, here))
     with pytest.raises(InputError, match="no modality of these data"):
         Contrastive(center="heart").build(spec, None)
+
+
+def test_unimodal_by_hand():
+    # Two modalities, two patients, of whom the second has only the first: (log 2 + log 4) / 2 + log 3 / 2.
+    scores = torch.tensor([[[0, 0], [math.log(2), 0]], [[0, math.log(3)], [9, 9]]], dtype=torch.double)
+    here = torch.tensor([[True, True], [True, False]])
+    value = Unimodal().of(scores, torch.tensor([0, 0]), here)
+    assert float(value) == pytest.approx((math.log(2) + math.log(4)) / 2 + math.log(3 / 2) / 2, rel=1e-12)
+
+
+def test_unimodal_is_the_cross_entropy_of_each_modality_s_own_map():
+    loss = Unimodal(modalities=["labs", "image"])
+    built = parts.module([CrossEntropy(), PriorLoss(), loss])
+    step = parts.context(built, small.batch(8))
+    z, here, label = step.output.latents.modality, step.batch.present, step.batch.label
+    expected = 0.0
+    for name, place in (("image", 0), ("labs", 2)):
+        own = here[:, place]
+        each = cross_entropy(loss.maps[name](z[own, place]), label[own], reduction="sum")
+        expected = expected + each / len(label)
+    torch.testing.assert_close(loss(step), expected)
+    assert list(loss.maps) == ["image", "labs"]
+
+
+def test_unimodal_reaches_the_encoders_of_what_is_shown_and_no_other():
+    loss = Unimodal()
+    built = parts.module([CrossEntropy(), PriorLoss(), loss])
+    batch = small.batch(6)
+    batch.present[:] = torch.tensor([True, False, True, False])
+    loss(parts.context(built, batch)).backward()
+    for name, encoder in built.net.encoders.items():
+        moved = any(p.grad is not None and bool((p.grad != 0).any()) for p in encoder.parameters())
+        assert moved == (name in ("image", "labs")), name
+
+
+def test_unimodal_speaks_in_the_scores_that_the_diagnosis_is_trained_on():
+    loss = Unimodal()
+    built = parts.module([LogitAdjusted(), PriorLoss(), loss])
+    step = parts.context(built, small.batch(8))
+    adjusted = dataclasses.replace(step, natural=built.objective.classification.natural)
+    with torch.no_grad():
+        for each in loss.maps.values():
+            each.weight.zero_()
+            each.bias.zero_()
+        values = [float(loss(x)) for x in (step, adjusted)]
+    here = step.batch.present.sum(1)
+    frequency = torch.tensor(small.COUNTS).double() / sum(small.COUNTS)
+    expected = (-frequency.log()[step.batch.label] * here).mean()
+    assert values[0] == pytest.approx(math.log(3) * float(here.double().mean()), rel=1e-6)
+    assert values[1] == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_unimodal_passes_over_what_a_run_leaves_out_and_refuses_nonsense():
+    loss = Unimodal(modalities=["image", "ecg"])
+    built = parts.module([CrossEntropy(), PriorLoss(), loss])
+    assert list(loss.maps) == ["image"]
+    nothing = Unimodal(modalities=["ecg"])
+    built = parts.module([CrossEntropy(), PriorLoss(), nothing])
+    assert nothing(parts.context(built)) == 0
+    for names in ([], ["image", "image"]):
+        with pytest.raises(InputError, match="modalities"):
+            Unimodal(modalities=names)

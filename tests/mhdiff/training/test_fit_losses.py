@@ -33,6 +33,7 @@ LOSSES = [
         "init_args": {"start": 1, "rare": 1.0, "keep_above": 0.0},
     },
     {"class_path": "mhdiff.losses.Adversarial", "init_args": {"r1_every": 1}},
+    {"class_path": "mhdiff.losses.Unimodal", "init_args": {"weight": 0.2}},
     {"class_path": "mhdiff.losses.Focal", "init_args": {"log_only": True}},
 ]
 
@@ -43,7 +44,8 @@ class Stopped(Exception):
 
 def options(small_config, out):
     given = f"--model.losses={json.dumps(LOSSES)}"
-    return ["fit", "-c", str(small_config), given, "--data.masks=truth/masks", "--out", str(out)]
+    moved = "--model.augmentation=mhdiff.augmentation.ImageAugmentation"
+    return ["fit", "-c", str(small_config), given, moved, "--data.masks=truth/masks", "--out", str(out)]
 
 
 def test_a_run_by_many_losses_is_resumed_bit_for_bit_and_tells_them(small_config, tmp_path, monkeypatch):
