@@ -134,7 +134,7 @@ def test_wrong_losses_are_refused(small_config, tmp_path, capsys):
 def test_every_arm_of_the_shipped_ablation_is_accepted():
     ablation = Ablation.load(find("ablations/losses.yaml"))
     assert set(ablation.arms) == {
-        "ce", "balanced", "focal", "logit_adjusted", "adv", "contrastive", "synthetic", "ig_reg",
+        "ce", "balanced", "focal", "logit_adjusted", "adv", "contrastive", "unimodal", "synthetic", "ig_reg",
     }  # fmt: skip
     content = yaml.safe_load(find("ablations/losses.yaml").read_text())
     for name, arm in content["arms"].items():
