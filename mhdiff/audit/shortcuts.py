@@ -169,15 +169,14 @@ def _measure(material: Material, name: str, frame: pl.DataFrame, judged: list[in
         .with_columns(pl.col("group").fill_null(pl.col("subject_id")))
         .sort("sample_id")
     )
-    groups = dict(rows.select("subject_id", "group").iter_rows())
     folds = min(limits.folds, rows["group"].n_unique())
     # Only among those who have it: whoever has no note is told by which modalities are there.
     able = set(eligible(rows, classes, limits.patients)[0])
     mine = [c for c in judged if c in able]
     if folds < 2 or not mine:
         return []
-    dealt = deal(rows, groups, folds, limits.seed)
-    fold = np.array([dealt[g] for g in rows["group"]])
+    dealt = deal(rows, folds, limits.seed)
+    fold = rows.join(dealt, on="group", how="left", maintain_order="left")["fold"].to_numpy()
     labels = rows["label"].to_numpy()
     score = lifts(rows["value"], labels, fold, len(classes))
     scored = Scored(

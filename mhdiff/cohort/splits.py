@@ -23,7 +23,6 @@ import re
 from collections.abc import Hashable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -61,14 +60,17 @@ def assign(
         outer = assign(samples, match[2], seed, groups=groups)
         inner = outer.filter(pl.col("split") != "held_out").drop("split")
         return assign(inner, f"fold:{match[1]}", seed + 2, groups=groups)
-    group_of = _group_of(samples, groups)
+    united = _united(samples, groups)
     if how.startswith("file:"):
-        return _from_file(samples, group_of, Path(how.removeprefix("file:")))
-    members = sorted(set(group_of.values()))
+        return _from_file(samples, dict(united.iter_rows()), Path(how.removeprefix("file:")))
+    grouped = samples.drop("group", strict=False).join(
+        united, on="subject_id", how="left", maintain_order="left"
+    )
+    members = united["group"].unique()
     if how.startswith("site:"):
-        held = _site(samples, group_of, how.removeprefix("site:"))
+        held = _site(grouped, how.removeprefix("site:"))
     elif how.startswith("after:"):
-        held = _after(samples, group_of, how.removeprefix("after:"))
+        held = _after(grouped, how.removeprefix("after:"))
     elif match := re.fullmatch(r"fold:(\d+)/(\d+)", how):
         fold, folds = int(match[1]), int(match[2])
         if folds < 2 or fold >= folds:
@@ -79,69 +81,66 @@ def assign(
             raise InputError(
                 f"{len(members)} groups of patients cannot make {folds} folds", remedy="Ask for fewer folds"
             )
-        dealt = deal(samples, group_of, folds, seed)
-        held = {group for group, place in dealt.items() if place == fold}
+        held = deal(grouped, folds, seed).filter(pl.col("fold") == fold)["group"]
     else:
         raise InputError(f"split '{how}' is not understood", remedy=f"Use {_HOWS}")
-    rest = [group for group in members if group not in held]
-    if len(rest) < 2:
+    out = pl.col("group").is_in(held.implode())
+    left = grouped.filter(~out)
+    rest = len(members) - held.n_unique()
+    if rest < 2:
         raise InputError(
             f"split '{how}' leaves too few patients to train and to tune on", remedy="Hold out fewer"
         )
-    left = samples.filter(pl.col("subject_id").replace_strict(group_of, return_dtype=pl.Int64).is_in(rest))
-    parts = min(TUNING_PARTS, len(rest))
-    tuning = {g for g, place in deal(left, group_of, parts, seed + 1).items() if place == parts - 1}
-    name = {g: "held_out" if g in held else "tuning" if g in tuning else "train" for g in members}
-    splits = {subject: name[group] for subject, group in group_of.items()}
-    return samples.with_columns(
-        pl.col("subject_id").replace_strict(splits, return_dtype=pl.String).alias("split")
+    parts = min(TUNING_PARTS, rest)
+    tuning = deal(left, parts, seed + 1).filter(pl.col("fold") == parts - 1)["group"]
+    name = (
+        pl.when(out)
+        .then(pl.lit("held_out"))
+        .when(pl.col("group").is_in(tuning.implode()))
+        .then(pl.lit("tuning"))
+        .otherwise(pl.lit("train"))
     )
+    return samples.with_columns(grouped.select(split=name)["split"])
 
 
-def deal(samples: pl.DataFrame, group_of: dict[int, int], folds: int, seed: int) -> dict[int, int]:
+def deal(samples: pl.DataFrame, folds: int, seed: int) -> pl.DataFrame:
     """Deal groups to folds, stratified by each group's rarest label, and within it by its rarest site.
 
     Args:
-        samples: Columns subject_id and label, and site where there are any.
-        group_of: Subject -> group.
+        samples: Columns group and label, and site where there are any.
         folds: Number of folds.
         seed: Seed of the shuffling.
 
     Returns:
-        Group -> fold, for every group that has a sample.
+        Columns group and fold, for every group that has a sample with a label, in the order of the dealing.
     """
-    rarest, frequency = _rarest(samples, group_of, "label")
-    site_of, size_of = _rarest(samples, group_of, "site") if "site" in samples.columns else ({}, {})
-
-    def by_site(group: int) -> tuple[int, str]:
-        site = site_of.get(group, "")
-        return size_of.get(site, 0), site
-
-    strata: dict[Hashable, list[int]] = {}
-    for group in sorted(rarest):
-        strata.setdefault(rarest[group], []).append(group)
+    ranked = _rarest(samples, "label").sort("group")
+    if "site" in samples.columns:
+        sites = _rarest(samples, "site").select("group", site="rank")
+        ranked = ranked.join(sites, on="group", how="left", maintain_order="left")
+    else:
+        ranked = ranked.with_columns(site=pl.lit(None, pl.UInt32))
+    ranked = ranked.with_columns(pl.col("site").fill_null(0))  # the ranks of those who have one begin at 1
     generator = np.random.default_rng(seed)
-    order: list[int] = []
-    for label in sorted(strata, key=lambda label: (frequency[label], label)):
-        shuffled = generator.permutation(np.asarray(strata[label], dtype=np.int64)).tolist()
+    dealt = []
+    for stratum in ranked.sort("rank", maintain_order=True).partition_by("rank", maintain_order=True):
+        shuffled = stratum[generator.permutation(stratum.height)]
         # A stable order: where there is one site, folds are what they were before sites were looked at.
-        order += sorted(shuffled, key=by_site)
-    return {group: place % folds for place, group in enumerate(order)}
+        dealt.append(shuffled.sort("site", maintain_order=True)["group"])
+    groups = pl.concat(dealt) if dealt else pl.Series(dtype=pl.Int64)
+    return groups.alias("group").to_frame().with_columns(fold=pl.int_range(pl.len()) % folds)
 
 
-def _rarest(
-    samples: pl.DataFrame, group_of: dict[int, int], column: str
-) -> tuple[dict[int, Any], dict[Any, int]]:
-    """Give each group's rarest value of a column, and in how many groups each value is."""
-    held: dict[int, set[Any]] = {}
-    for subject, value in samples.select("subject_id", column).drop_nulls().unique().iter_rows():
-        held.setdefault(group_of[subject], set()).add(value)
-    frequency: dict[Any, int] = {}
-    for values in held.values():
-        for value in values:
-            frequency[value] = frequency.get(value, 0) + 1
-    rarest = {g: min(values, key=lambda value: (frequency[value], value)) for g, values in held.items()}
-    return rarest, frequency
+def _rarest(samples: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Give each group with a value of a column the rank of its rarest one, 1 for the rarest of all.
+
+    Values that as many groups have follow each other by themselves.
+    """
+    held = samples.select("group", value=column).drop_nulls().unique()
+    rank = (
+        held.group_by("value").len().sort("len", "value").select("value", rank=pl.int_range(1, pl.len() + 1))
+    )
+    return held.join(rank, on="value").group_by("group").agg(pl.col("rank").min())
 
 
 def unite(subjects: Sequence[int], pairs: Iterable[tuple[int, Hashable]]) -> pl.DataFrame:
@@ -170,21 +169,26 @@ def unite(subjects: Sequence[int], pairs: Iterable[tuple[int, Hashable]]) -> pl.
     return pl.DataFrame(rows, schema={"subject_id": pl.Int64, "group": pl.Int64}, orient="row")
 
 
-def _group_of(samples: pl.DataFrame, groups: pl.DataFrame | None) -> dict[int, int]:
-    united = dict(groups.select("subject_id", "group").iter_rows()) if groups is not None else {}
-    return {subject: united.get(subject, subject) for subject in samples["subject_id"].unique().sort()}
+def _united(samples: pl.DataFrame, groups: pl.DataFrame | None) -> pl.DataFrame:
+    """Give each subject that has a sample its group, by default itself: columns subject_id and group."""
+    subjects = samples.select(pl.col("subject_id").unique().sort())
+    if groups is None:
+        return subjects.with_columns(group="subject_id")
+    held = groups.select("subject_id", "group").unique("subject_id", keep="last")
+    united = subjects.join(held, on="subject_id", how="left", maintain_order="left")
+    return united.with_columns(pl.col("group").fill_null(pl.col("subject_id")))
 
 
-def _site(samples: pl.DataFrame, group_of: dict[int, int], site: str) -> set[int]:
+def _site(samples: pl.DataFrame, site: str) -> pl.Series:
     """Give the groups with a patient at the site: a group that crosses its border is held out whole."""
-    subjects = samples.filter(pl.col("site") == site)["subject_id"]
-    if subjects.is_empty():
+    held = samples.filter(pl.col("site") == site)["group"]
+    if held.is_empty():
         known = ", ".join(sorted(samples["site"].unique()))
         raise InputError(f"no sample is from the site '{site}'", remedy=f"Sites of this task: {known}")
-    return {group_of[subject] for subject in subjects}
+    return held.unique()
 
 
-def _after(samples: pl.DataFrame, group_of: dict[int, int], date: str) -> set[int]:
+def _after(samples: pl.DataFrame, date: str) -> pl.Series:
     """Give the groups with a sample at or after the beginning of a date: one on both sides of it is held out whole."""
     try:
         moment = datetime.fromisoformat(date)
@@ -193,13 +197,13 @@ def _after(samples: pl.DataFrame, group_of: dict[int, int], date: str) -> set[in
             f"split 'after:{date}' names no date", remedy="Write it as after:2020-03-31"
         ) from error
     first, last = samples["prediction_time"].min(), samples["prediction_time"].max()
-    subjects = samples.filter(pl.col("prediction_time") >= moment)["subject_id"]
-    if subjects.is_empty():
+    held = samples.filter(pl.col("prediction_time") >= moment)["group"]
+    if held.is_empty():
         raise InputError(
             f"no sample is from {date} or later",
             remedy=f"The samples of this task are from {str(first)[:10]} to {str(last)[:10]}",
         )
-    return {group_of[subject] for subject in subjects}
+    return held.unique()
 
 
 def write_splits(samples: pl.DataFrame, path: Path) -> None:

@@ -1,9 +1,10 @@
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mhdiff.cohort.splits import assign, unite, write_splits
+from mhdiff.cohort.splits import assign, deal, unite, write_splits
 from ontology.errors import InputError
 from tests.searches import examples
 
@@ -15,6 +16,9 @@ def samples_of(rows):
 
 SAMPLES = samples_of([(s, int(s % 10 == 0), "abc"[s % 3]) for s in range(60) for _ in range(1 + s % 4)])
 GROUPS = unite(range(60), [(0, "x"), (1, "x"), (1, "y"), (2, "y"), (7, "z"), (8, "z")])
+
+HELD = [0, 1, 2, 3, 5, 7, 8, 14, 17, 19, 20, 24, 31, 34, 37, 42, 45, 47, 48, 51, 55, 59]
+TUNING = [11, 21, 27, 29, 41, 43, 46]
 
 
 def test_unite_is_transitive():
@@ -52,6 +56,57 @@ def test_folds_part_the_samples_whatever_the_groups(rows, pairs, seed):
         assert split.group_by("group").agg(pl.col("split").n_unique())["split"].max() == 1
         held += split.filter(pl.col("split") == "held_out")["group"].unique().to_list()
     assert len(held) == len(set(held)) == used
+
+
+def dealt_one_by_one(samples, folds, seed):
+    """What `deal` says, as the module's text has it: groups one after another."""
+
+    def rarest(column):
+        held = {}
+        for group, value in samples.select("group", column).drop_nulls().iter_rows():
+            held.setdefault(group, set()).add(value)
+        size = {}
+        for values in held.values():
+            for value in values:
+                size[value] = size.get(value, 0) + 1
+        return {g: min((size[value], value) for value in values) for g, values in held.items()}
+
+    label, site = rarest("label"), rarest("site")
+    generator = np.random.default_rng(seed)
+    order = []
+    for one in sorted(set(label.values())):
+        stratum = np.array(sorted(group for group in label if label[group] == one))
+        order += sorted(generator.permutation(stratum).tolist(), key=lambda group: site.get(group, (0, "")))
+    return [(group, place % folds) for place, group in enumerate(order)]
+
+
+@settings(max_examples=examples(60), deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 30),
+            st.one_of(st.none(), st.integers(0, 4)),
+            st.one_of(st.none(), st.sampled_from(["", "a", "b", "B", "é", "z"])),
+        ),
+        max_size=80,
+    ),
+    st.integers(2, 6),
+    st.integers(0, 3),
+)
+def test_groups_are_dealt_as_cards_are(rows, folds, seed):
+    samples = pl.DataFrame(
+        rows, schema={"group": pl.Int64, "label": pl.Int64, "site": pl.String}, orient="row"
+    )
+    assert deal(samples, folds, seed).rows() == dealt_one_by_one(samples, folds, seed)
+
+
+def test_folds_are_what_they_were():
+    # Of the dealing before it was written in columns; runs of ablations rest on it.
+    split = assign(SAMPLES, "fold:1/3", 3, groups=GROUPS).unique("subject_id").sort("subject_id")
+    held = split.filter(pl.col("split") == "held_out")["subject_id"].to_list()
+    tuning = split.filter(pl.col("split") == "tuning")["subject_id"].to_list()
+    assert held == HELD
+    assert tuning == TUNING
 
 
 def test_folds_are_stratified_and_seeded():
