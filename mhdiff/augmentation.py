@@ -53,7 +53,12 @@ class Augmentation(nn.Module, ABC):
             batch: The patients; left as they are.
             generator: Source of the random numbers, on the batch's device.
         """
-        return self.change(batch, generator) if self.training else batch
+        if not self.training:
+            return batch
+        with torch.autocast(
+            batch.present.device.type, enabled=False
+        ):  # bf16 has places to a hundredth of a side
+            return self.change(batch, generator)
 
     @abstractmethod
     def change(self, batch: Batch, generator: torch.Generator) -> Batch:

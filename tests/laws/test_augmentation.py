@@ -181,3 +181,10 @@ def test_the_batch_that_lightning_keeps_is_not_changed_by_a_step():
     before = pixels_of(batch).clone()
     built.training_step(batch, 0)
     assert torch.equal(pixels_of(batch), before)
+
+
+def test_half_precision_moves_nothing_elsewhere():
+    batch = with_pixels(blob((64, 64), (0.0, 16.0)))
+    with torch.autocast("cpu", torch.bfloat16):
+        half = ImageAugmentation()(batch, generator())
+    assert torch.equal(pixels_of(half), pixels_of(ImageAugmentation()(batch, generator())))
