@@ -279,9 +279,9 @@ def _used(deals: list[Deal]) -> set[int]:
     names = [name for name in STAGED if name.endswith("concept")]
     used: set[int] = set()
     for one in deals:
-        for name in names:
-            column = one.rows().select(pl.col(name).unique()).collect(engine="streaming")[name]
-            used.update(column.to_list())
+        asked = [one.rows().select(pl.col(name).unique()) for name in names]
+        for column in pl.collect_all(asked, engine="streaming"):  # all columns in one pass
+            used.update(column.to_series().to_list())
     return used - {0}
 
 
