@@ -74,8 +74,8 @@ class ResNet(ImageEncoder):
         stem_stride: Stride of the first convolution.
         stem_pool: Whether the first stage is preceded by a max pooling of stride 2.
         positions: Side of the grid of places whose features are embedded, each by its own weights; with 1 they are
-            averaged over all places, and where something is has to be in the features themselves. Small images of
-            few patients are read better by where things are, such as 4 for images of 64 x 64 without `stem_pool`.
+            averaged over all places, and where something is has to be in the features themselves. 4 is all that
+            images of 64 x 64 have without `stem_pool`. It has more weights to learn: see docs/modalities.md first.
     """
 
     def __init__(
