@@ -7,7 +7,7 @@ place at its end, so one whose machine died is started again elsewhere and finds
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ RETRIES = 5
 LAST_SECONDS = 60.0
 
 
-def here(step: Callable[[T], None], tasks: Sequence[T], *, workers: int = 1) -> Iterator[T]:
+def here(step: Callable[[T], object], tasks: Sequence[T], *, workers: int = 1) -> Generator[T]:
     """Run a step for every task in this process.
 
     Args:

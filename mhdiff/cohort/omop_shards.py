@@ -3,6 +3,7 @@
     .work/{people,concepts,ranges,images}.parquet               what every shard needs
     .work/dealt/<file>/shard=<n>/*.parquet                      rows in the shape of `STAGED`, in the file's order
     .work/told/<shard>/{counts,codes,pairs}.parquet             what became of its rows, its codes, who is one person
+    .work/told/<shard>/{used,subjects}.parquet                  the codes and the persons of its events
 
 A file is read once and dealt in one streaming pass; a shard is read once, sorted and written, and nothing of another
 shard is opened for it. Steps share files only, so they may run in any order and on any machine that sees the folder.
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 import polars as pl
+import polars.selectors as cs
 
 from mhdiff.cohort import meds
 from mhdiff.cohort.omop_account import COUNTS, account, counted
@@ -33,6 +35,7 @@ DESCRIBED: Final = ("code", "base", "unit", "source_code")
 _SPARSE: Final = 16
 _ROWS, _IDS = 1 << 22, 1 << 40  # rows of a shard and ids that fit into one number
 _PAIRS: Final = {"one": pl.Int64(), "other": pl.Int64()}
+_SEEN: Final = {"used": {"code": pl.String()}, "subjects": {"subject_id": pl.Int64()}}
 _EVENT: Final = (*meds.EVENTS, *meds.EVENTS_OPTIONAL)
 _KEPT: Final = ("subject_id", "time", *DESCRIBED, "numeric_value", "text_value", "ref_low", "ref_high")
 
@@ -58,17 +61,30 @@ class Deal:
         """Where its rows are dealt to."""
         return self.work / "dealt" / f"{self.number:05d}"
 
-    def rows(self, shard: int | None = None) -> pl.LazyFrame:
-        """Give its rows, in the file's order.
+    def files(self, shard: int | None = None) -> list[Path]:
+        """Give the files of its rows, in the file's order.
 
         Args:
             shard: Which shard's; None for all of persons and of nobody, in no order.
         """
         files = sorted(self.folder.glob("shard=*/*.parquet" if shard is None else f"shard={shard}/*.parquet"))
-        files = [file for file in files if shard == BAD or file.parent.name != f"shard={BAD}"]
-        if not files:
-            return pl.LazyFrame(schema=STAGED | {"bad": pl.String()})
-        return pl.scan_parquet(files, hive_partitioning=False)
+        return [file for file in files if shard == BAD or file.parent.name != f"shard={BAD}"]
+
+    def rows(self, shard: int | None = None) -> pl.LazyFrame:
+        """Give its rows.
+
+        Args:
+            shard: See `files`.
+        """
+        return _rows(self.files(shard))
+
+
+def _rows(files: list[Path]) -> pl.LazyFrame:
+    """Read files that were dealt, one after the other; a column that their table has not was not dealt."""
+    schema = STAGED | {"bad": pl.String()}
+    if not files:
+        return pl.LazyFrame(schema=schema)
+    return pl.scan_parquet(files, schema=schema, missing_columns="insert", hive_partitioning=False)
 
 
 def deal(task: Deal) -> None:
@@ -87,6 +103,7 @@ def deal(task: Deal) -> None:
     rows = _placed(stage(task.file, table), people).with_columns(
         shard=pl.when(pl.col("bad").is_not_null()).then(BAD).otherwise(pl.col("shard").fill_null(NOBODY))
     )
+    rows = rows.drop(cs.by_dtype(pl.Null))  # each column is moved a second time, whatever it holds
     with _unfinished(task.folder) as folder:
         by_shard = pl.PartitionBy(folder, key="shard", include_key=False)
         with reading(task.file):
@@ -104,13 +121,14 @@ def _placed(rows: pl.LazyFrame, people: pl.DataFrame) -> pl.LazyFrame:
     if width > _SPARSE * len(ids):
         return rows.join(people.lazy(), on="subject_id", how="left", maintain_order="left")
     numbered = pl.DataFrame({"place": pl.int_range(width, eager=True)})
-    placed = people.select(place=pl.col("subject_id") - least, shard="shard")
+    # Half as wide, the table of a million persons stays near the processor.
+    placed = people.select(place=pl.col("subject_id") - least, shard=pl.col("shard").cast(pl.Int32))
     shards = numbered.join(placed, on="place", how="left", maintain_order="left")["shard"]
     place = pl.when(pl.col("subject_id").is_between(least, least + width - 1)).then(
         pl.col("subject_id") - least
     )
     return rows.with_columns(
-        shard=place.map_batches(shards.gather, return_dtype=pl.Int64(), is_elementwise=True)
+        shard=place.map_batches(shards.gather, return_dtype=pl.Int32(), is_elementwise=True)
     )
 
 
@@ -159,10 +177,8 @@ def make(task: Make) -> None:
     coded: list[tuple[int, pl.DataFrame]] = []  # by the table's place
     fixed: list[tuple[int, pl.DataFrame]] = []
     for rank, table in enumerate(TABLES):
-        files = [one.rows(task.shard) for one in task.deals if one.rank == rank]
-        staged = pl.concat(
-            [pl.DataFrame(schema=STAGED), *(f.select(*STAGED).collect() for f in files)], rechunk=True
-        )
+        files = [file for one in task.deals if one.rank == rank for file in one.files(task.shard)]
+        staged = _rows(files).select(*STAGED).collect()  # in chunks, since small ones stay near the processor
         if staged.is_empty():
             continue
         made = events(staged, table, concepts, people)
@@ -174,6 +190,7 @@ def make(task: Make) -> None:
         told.append(again)
         (fixed if table.fixed else coded).append((rank, rows.select(_KEPT)))
     codes, pairs = pl.DataFrame(schema=dict.fromkeys(DESCRIBED, pl.String())), pl.DataFrame(schema=_PAIRS)
+    seen = {name: pl.DataFrame(schema=schema) for name, schema in _SEEN.items()}
     if not people.is_empty():
         if coded:
             pairs = same_person(pl.concat([rows for _, rows in coded]), people)
@@ -198,15 +215,24 @@ def make(task: Make) -> None:
             pl.col("subject_id").is_in(people["subject_id"].implode())
         )
         rows = pl.concat([rows, images.collect()], how="diagonal_relaxed")
-        told.append(_write(task, rows, static_events(people, concepts)))
+        counts, seen = _write(task, rows, static_events(people, concepts))
+        told.append(counts)
     with _unfinished(task.told) as folder:
         pl.concat([pl.DataFrame(schema=COUNTS), *told]).write_parquet(folder / "counts.parquet")
         codes.write_parquet(folder / "codes.parquet")
         pairs.write_parquet(folder / "pairs.parquet")
+        for name, frame in seen.items():
+            frame.write_parquet(folder / f"{name}.parquet")
 
 
-def _write(task: Make, rows: pl.DataFrame, static: pl.DataFrame) -> pl.DataFrame:
-    """Sort the events and write them; rows of one person and time keep the order of the tables."""
+def _write(
+    task: Make, rows: pl.DataFrame, static: pl.DataFrame
+) -> tuple[pl.DataFrame, dict[str, pl.DataFrame]]:
+    """Sort the events and write them; rows of one person and time keep the order of the tables.
+
+    Returns:
+        What was written, counted, and the frames of `_SEEN`.
+    """
     every = pl.concat([static, rows], how="diagonal", rechunk=True).select(_EVENT)
     codes = every.group_by("code").len()  # before they are sorted: texts out of order take five times as long
     meds.write_shard(task.folder, task.shard, every[_order(every)], in_order=True)
@@ -215,7 +241,8 @@ def _write(task: Make, rows: pl.DataFrame, static: pl.DataFrame) -> pl.DataFrame
     kinds = codes.group_by(pl.col("code").str.extract(r"^([^/]+)")).agg(pl.col("len").sum())
     written = {f"{kind} events": int(n) for kind, n in kinds.iter_rows()}
     read = {"values with a reference range": ranged, "values without one": int(number.sum()) - ranged}
-    return pl.concat([counted("written", written), counted("read", read)])
+    seen = {"used": codes.select("code"), "subjects": every.select(pl.col("subject_id").unique())}
+    return pl.concat([counted("written", written), counted("read", read)]), seen
 
 
 def _order(events: pl.DataFrame) -> pl.Series:

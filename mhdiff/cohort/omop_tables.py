@@ -222,6 +222,8 @@ def scan(file: Path, *, plain: bool = False) -> pl.LazyFrame:
 def stage(file: Path, table: Table) -> pl.LazyFrame:
     """Bring a file of a table to the columns of `STAGED` and `bad`, the first column with a value of no such type.
 
+    A text that the file has no column for, and `bad` where all values are of their type, are of polars' type Null.
+
     Args:
         file: The file.
         table: What it is.
@@ -254,11 +256,15 @@ def stage(file: Path, table: Table) -> pl.LazyFrame:
     possible: list[pl.Expr] = [
         pl.when(where).then(pl.lit(name)) for name, where in wrong if where is not None
     ]
-    bad = pl.coalesce(possible or [pl.lit(None, pl.String)])
+    bad = pl.coalesce(possible or [pl.lit(None)])
     rows = frame.select(*(made[name].alias(name) for name in STAGED), bad.alias("bad"))
-    texts = [name for name, dtype in STAGED.items() if dtype == pl.String()]
+    texts = [
+        name for name, dtype in STAGED.items() if dtype == pl.String() and table.columns.get(name) in held
+    ]
     return (
-        rows.with_columns(pl.when(asked).then(name).alias(name) for name, asked in _ASKED.items())
+        rows.with_columns(
+            pl.when(asked).then(name).alias(name) for name, asked in _ASKED.items() if name in texts
+        )
         .with_columns(pl.col(texts).str.strip_chars())
         .with_columns(pl.when(pl.col(name) != "").then(name).alias(name) for name in texts)
     )
@@ -410,7 +416,7 @@ _SURE: Final[dict[pl.DataType, tuple[pl.DataType, ...]]] = {  # types of which e
 def _read(held: pl.Schema, column: str, dtype: pl.DataType) -> tuple[pl.Expr, pl.Expr | None]:
     """Give a column in a type, and where it holds something that is not of that type; None where it cannot."""
     if column not in held:
-        return pl.lit(None, dtype=dtype), None
+        return pl.lit(None, dtype=None if dtype == pl.String() else dtype), None
     value = pl.col(column)
     if dtype == pl.String():
         return value.cast(dtype, strict=False), None

@@ -12,17 +12,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from mhdiff import __version__
 from mhdiff.cohort.account import Account
+from mhdiff.mapped import here
 from ontology.errors import InputError
 from ontology.files import atomic_write
 
 _TEMPORARY = ".unfinished"
+AT_ONCE = 2  # how many files of events are in memory
+Write = Callable[[Path, Account], None]
 
 
 class Parts:
@@ -35,7 +38,7 @@ class Parts:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def make(self, name: str, write: Callable[[Path, Account], None]) -> Account:
+    def make(self, name: str, write: Write) -> Account:
         """Give a part's account; make the part first where it is not finished.
 
         Args:
@@ -51,6 +54,22 @@ class Parts:
         os.replace(temporary, target)
         atomic_write(told, json.dumps(account.to_dict()))
         return account
+
+    @contextmanager
+    def make_all(self, makes: Sequence[tuple[str, Write]]) -> Iterator[Iterator[Account]]:
+        """Give the accounts of parts in their order, while those that are not finished are made, two at once.
+
+        Args:
+            makes: Name of each part, and what writes it, as for `make`.
+        """
+        accounts: dict[str, Account] = {}
+
+        def make(part: tuple[str, Write]) -> None:
+            accounts[part[0]] = self.make(*part)
+
+        # Closed, since nobody may remove the folder while a part is being written.
+        with closing(here(make, makes, workers=AT_ONCE)) as made:
+            yield (accounts.pop(name) for name, _ in made)
 
     def path(self, name: str) -> Path:
         """Give the place of a part.

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -110,19 +109,24 @@ def import_eicu(
 
 def _stage_all(root: Path, parts: Parts, stays: Stays, report: ImportReport) -> list[Path]:
     """Make the parts that are of a table each; give their files."""
-    staged: list[Path] = []
+    found: list[tuple[Path, Table]] = []
     for table in TABLES:
         files = find([root], table.name)
         if not files:
             report.changed.add(f"table {table.name}: not there")
-        for file in files:
-            step(f"reading {file.name}")
-            name = f"staged/{len(staged)}.parquet"
-            parts.make(name, partial(_stage, file, table, stays, report)).into(report, root)
-            staged.append(parts.path(name))
-    if not staged:
+        found += [(file, table) for file in files]
+    if not found:
         raise InputError("there is no table of events", path=root, remedy=REMEDY)
-    return staged
+    makes = [
+        (f"staged/{number}.parquet", partial(_stage, file, table, stays, report))
+        for number, (file, table) in enumerate(found)
+    ]
+    step("reading the tables")
+    with parts.make_all(makes) as made:
+        for done, account in enumerate(made, 1):
+            account.into(report, root)
+            step(f"read {done} of {len(makes)} files", done / len(makes))
+    return [parts.path(name) for name, _ in makes]
 
 
 def _stage(
@@ -181,18 +185,25 @@ def _account(place: Path, file: Path, table: Table, report: ImportReport) -> pl.
 
 def _shards(
     staged: list[Path], parts: Parts, stays: Stays, ranges: pl.DataFrame | None, report: ImportReport
-) -> Iterator[Path]:
+) -> list[Path]:
     """Make the parts that are shards of whole subjects; give their files."""
     subjects = stays.table["subject_id"].unique().sort()
     total = sum(pl.scan_parquet(place).select(pl.len()).collect().item() for place in staged)
     shards = min(max(1, -(-total // ROWS_A_SHARD)), len(subjects))
     size = -(-len(subjects) // shards)
-    for shard in range(shards):
-        step(f"writing shard {shard + 1} of {shards}", shard / shards)
-        own = subjects[shard * size : (shard + 1) * size]
-        name = f"data/{shard}.parquet"
-        parts.make(name, partial(_write_shard, staged, stays, own, ranges)).into(report, report.refused.root)
-        yield parts.path(name)
+    makes = [
+        (
+            f"data/{shard}.parquet",
+            partial(_write_shard, staged, stays, subjects[shard * size : (shard + 1) * size], ranges),
+        )
+        for shard in range(shards)
+    ]
+    step("writing the shards")
+    with parts.make_all(makes) as made:
+        for done, account in enumerate(made, 1):
+            account.into(report, report.refused.root)
+            step(f"wrote {done} of {shards} shards", done / shards)
+    return [parts.path(name) for name, _ in makes]
 
 
 def _write_shard(

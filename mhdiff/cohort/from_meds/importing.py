@@ -1,4 +1,4 @@
-"""From a MEDS dataset to a cohort's folder, one file of events after the other; a killed import goes on.
+"""From a MEDS dataset to a cohort's folder, some files of events at a time; a killed import goes on.
 
 added/<n>.parquet                   the images of a table, looked at: see `looked_at`
 own/<n>/images|signals/<k>.parquet  the files that a file of events names
@@ -30,7 +30,7 @@ from mhdiff.cohort.imported import count_labels
 from mhdiff.cohort.looked_at import Look, forget_changed, looks
 from mhdiff.cohort.omop_tables import reading
 from mhdiff.cohort.refused import DEFAULT, MaxBad, Refused
-from mhdiff.cohort.resumed import Parts, resumed, stamps
+from mhdiff.cohort.resumed import Parts, Write, resumed, stamps
 from mhdiff.cohort.shards import kinds_of_events, used_codes
 from mhdiff.cohort.source_files import bring
 from ontology.errors import InputError
@@ -76,15 +76,20 @@ def import_meds(
             (folder / name).mkdir()
         added, files = _images(images, set(holder), root, parts, folder, report)
         sites: dict[int, str] = {}
-        for number, file in enumerate(shards):
-            step(f"{file.name}: file {number + 1} of {len(shards)}", number / len(shards))
-            here = [subject for subject in added["subject_id"].unique().sort() if holder[subject] == file]
-            own = added.filter(pl.col("subject_id").is_in(here))
-            _make(number, file, own, root, parts, report)
-            bring(parts.path(f"data/{number}.parquet"), folder / "data" / f"{number}.parquet")
-            files += _own_files(number, parts, folder)
-            people = pl.read_parquet(parts.path(f"people/{number}.parquet"))
-            sites |= dict.fromkeys(here, UNKNOWN_SITE) | dict(people.iter_rows())
+        pictured = added["subject_id"].unique().sort()
+        here = [[subject for subject in pictured if holder[subject] == file] for file in shards]
+        makes = [
+            _part(number, file, added.filter(pl.col("subject_id").is_in(here[number])), root, parts, report)
+            for number, file in enumerate(shards)
+        ]
+        with parts.make_all(makes) as made:
+            for number, account in enumerate(made):
+                step(f"file {number + 1} of {len(shards)}", number / len(shards))
+                account.into(report, root)
+                bring(parts.path(f"data/{number}.parquet"), folder / "data" / f"{number}.parquet")
+                files += _own_files(number, parts, folder)
+                people = pl.read_parquet(parts.path(f"people/{number}.parquet"))
+                sites |= dict.fromkeys(here[number], UNKNOWN_SITE) | dict(people.iter_rows())
         report.read = {"files": len(shards), "events": sum(report.refused.rows[f] for f in _names(shards, root)),
                        "patients": len(sites), **report.read}  # fmt: skip
         labels = read_labels(root, set(sites), report)
@@ -154,16 +159,16 @@ def _images(
     return events, files.rows()
 
 
-def _make(
+def _part(
     number: int, file: Path, added: pl.DataFrame, root: Path, parts: Parts, report: ImportReport
-) -> None:
-    """Make the part of a file of events, if it is not finished or was made of other images."""
+) -> tuple[str, Write]:
+    """Give the part of a file of events, and what makes it; forget one that was made of other images."""
     name, held = f"data/{number}.parquet", parts.path(f"with/{number}.parquet")
     looked = [p.relative_to(parts.folder).as_posix() for p in parts.folder.glob(f"own/{number}/*/*.parquet")]
     changed = [part for part in looked if forget_changed(parts, part, root)]
     if changed or not (held.is_file() and pl.read_parquet(held).equals(added)):
         parts.path(name).unlink(missing_ok=True)
-    parts.make(name, partial(_write, number, file, added, root, parts, report)).into(report, root)
+    return name, partial(_write, number, file, added, root, parts, report)
 
 
 def _write(

@@ -3,12 +3,15 @@
 import os
 import subprocess
 import sys
+import time
+from threading import Event
 
 import import_sources
 import pytest
 from import_sources import IMAGE, OPTIONS, TABLE, files, run, stopped, write
 
 from mhdiff.cohort import Cohort, looked_at, meds
+from mhdiff.cohort import resumed as in_parts
 from mhdiff.cohort.eicu import importing
 from mhdiff.cohort.refused import MaxBad
 from mhdiff.cohort.resumed import Parts
@@ -22,6 +25,7 @@ KINDS = [pytest.param(kind, marks=SLOW if kind == "hannover" else ()) for kind i
 def kind(request, monkeypatch):
     monkeypatch.setattr(looked_at, "FILES_A_PART", 2)
     monkeypatch.setattr(importing, "ROWS_A_SHARD", 4)
+    monkeypatch.setattr(in_parts, "AT_ONCE", 1)  # so that it is known which parts are left
     return request.param
 
 
@@ -221,6 +225,65 @@ def test_what_is_left_of_a_link_is_not_written_through(tmp_path, monkeypatch):
     before = files(source)
     run("meds", source, tmp_path / "out")
     assert files(source) == before
+
+
+@pytest.mark.parametrize("kind", ["meds", "eicu"], indirect=True)
+def test_parts_made_at_once_give_the_same(kind, tmp_path, monkeypatch):
+    source = write(kind, tmp_path / "source")
+    one = run(kind, source, tmp_path / "one")
+    monkeypatch.setattr(in_parts, "AT_ONCE", 3)
+    assert run(kind, source, tmp_path / "three").to_dict() == one.to_dict()
+    assert files(tmp_path / "three") == files(tmp_path / "one")
+
+
+def test_nothing_is_left_where_a_part_is_refused_while_another_is_made(tmp_path):
+    began, ended = Event(), Event()
+
+    def lasting(target, _):
+        began.set()
+        time.sleep(0.3)
+        target.write_text("events")
+        ended.set()
+
+    def refused(*_):
+        assert began.wait(10)
+        raise InputError("the file is not readable")
+
+    with (
+        pytest.raises(InputError),
+        in_parts.resumed(tmp_path / "out", {}) as parts,
+        parts.make_all([("refused", refused), ("lasting", lasting)]) as accounts,
+    ):
+        list(accounts)
+    assert ended.is_set()
+    assert list(tmp_path.iterdir()) == []
+
+
+def refuse(account):
+    raise InputError(f"too many rows are refused: {account}")
+
+
+def test_nothing_is_left_where_a_limit_is_passed_while_a_part_is_made(tmp_path):
+    began, ended = Event(), Event()
+
+    def quick(target, _):
+        target.write_text("events")
+        assert began.wait(10)
+
+    def lasting(target, _):
+        began.set()
+        time.sleep(0.3)
+        target.write_text("events")
+        ended.set()
+
+    with (
+        pytest.raises(InputError),
+        in_parts.resumed(tmp_path / "out", {}) as parts,
+        parts.make_all([("quick", quick), ("lasting", lasting)]) as accounts,
+    ):
+        refuse(next(accounts))
+    assert ended.is_set()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_parts_of_another_size_are_not_taken(tmp_path, monkeypatch):
