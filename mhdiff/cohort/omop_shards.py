@@ -35,7 +35,10 @@ DESCRIBED: Final = ("code", "base", "unit", "source_code")
 _SPARSE: Final = 16
 _ROWS, _IDS = 1 << 22, 1 << 40  # rows of a shard and ids that fit into one number
 _PAIRS: Final = {"one": pl.Int64(), "other": pl.Int64()}
-_SEEN: Final = {"used": {"code": pl.String()}, "subjects": {"subject_id": pl.Int64()}}
+_SEEN: Final[dict[str, dict[str, pl.DataType]]] = {
+    "used": {"code": pl.String()},
+    "subjects": {"subject_id": pl.Int64()},
+}
 _EVENT: Final = (*meds.EVENTS, *meds.EVENTS_OPTIONAL)
 _KEPT: Final = ("subject_id", "time", *DESCRIBED, "numeric_value", "text_value", "ref_low", "ref_high")
 
