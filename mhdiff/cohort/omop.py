@@ -378,11 +378,13 @@ def _codes(
 def _maps(root: Path, concepts: pl.DataFrame, deals: list[Deal]) -> dict[str, list[str]]:
     """Give the standard concepts of source concepts that stand alone in their row, by "Maps to"."""
     files = find(_vocabulary_folders(root), "concept_relationship")
+    if not files:
+        return {}
     alone: set[int] = set()
     for one in deals:
         rows = one.rows().filter(pl.col("concept") == 0, pl.col("source_concept") != 0)
         alone.update(rows.select(pl.col("source_concept").unique()).collect()["source_concept"].to_list())
-    if not files or not alone:
+    if not alone:
         return {}
     wanted = pl.LazyFrame({"one": sorted(alone)}, schema={"one": pl.Int64})
     pairs = []

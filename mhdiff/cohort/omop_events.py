@@ -58,8 +58,8 @@ def events(staged: pl.DataFrame, table: Table, concepts: pl.DataFrame, people: p
         died=_looked_up("subject_id", people, "subject_id", "died"),
         concept_code=_held(staged["concept"], concepts),
         source_concept_code=_held(staged["source_concept"], concepts),
-        value_concept_name=_looked_up("value_concept", concepts, "concept_id", "name"),
-        unit_concept_unit=_looked_up("unit_concept", bare, "concept_id", "unit"),
+        value_concept_name=_of_concept(staged["value_concept"], concepts, "name"),
+        unit_concept_unit=_of_concept(staged["unit_concept"], bare, "unit"),
     )
     number = pl.when(pl.col("number").is_finite()).then(pl.col("number"))
     said = pl.col("unit_concept_unit")
@@ -110,7 +110,14 @@ def _held(ids: pl.Series, concepts: pl.DataFrame) -> pl.Expr:
         "concept_id", code=pl.concat_str(pl.lit("OMOP/"), pl.col("concept_id").cast(pl.String))
     )
     known = pl.concat([concepts.select("concept_id", "code"), named])
-    return _looked_up(ids.name, known, "concept_id", "code")
+    return _of_concept(ids, known, "code")
+
+
+def _of_concept(ids: pl.Series, concepts: pl.DataFrame, what: str) -> pl.Expr:
+    """Give a column of the concepts, null for 0: to look up nothing but zeros would take as long."""
+    if not (ids != 0).any():
+        return pl.lit(None, concepts.schema[what])
+    return _looked_up(ids.name, concepts, "concept_id", what)
 
 
 def _base(table: Table) -> pl.Expr:

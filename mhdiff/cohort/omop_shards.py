@@ -240,9 +240,13 @@ def _write(
     Returns:
         What was written, counted, and the frames of `_SEEN`.
     """
-    every = pl.concat([static, rows], how="diagonal", rechunk=True).select(_EVENT)
+    some = [name for name in _EVENT if name in rows.columns and rows[name].null_count() < rows.height]
+    held = [name for name in _EVENT if name in static.columns or name in some]
+    every = pl.concat([static, rows.select(some)], how="diagonal", rechunk=True).select(held)
     codes = every.group_by("code").len()  # before they are sorted: texts out of order take five times as long
-    meds.write_shard(task.folder, task.shard, every[_order(every)], in_order=True)
+    # Columns of nothing come back here: they have not been moved.
+    every = meds.conform(every[_order(every)], meds.EVENTS | meds.EVENTS_OPTIONAL)
+    meds.write_shard(task.folder, task.shard, every, in_order=True)
     number = every["numeric_value"].is_not_null()
     ranged = int(((every["ref_low"].is_not_null() | every["ref_high"].is_not_null()) & number).sum())
     kinds = codes.group_by(pl.col("code").str.extract(r"^([^/]+)")).agg(pl.col("len").sum())

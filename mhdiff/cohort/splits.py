@@ -152,10 +152,14 @@ def unite(subjects: Sequence[int], pairs: Iterable[tuple[int, Hashable]]) -> pl.
 
     Returns:
         Columns subject_id and group, the smallest subject_id of the united ones.
+
+    Raises:
+        ValueError: If a pair names nobody among the subjects: a defect of the caller, not of its input.
     """
-    parent = {subject: subject for subject in subjects}
+    parent: dict[int, int] = {}  # of those that hold a key
 
     def root(subject: int) -> int:
+        parent.setdefault(subject, subject)
         while parent[subject] != subject:
             parent[subject] = parent[parent[subject]]
             subject = parent[subject]
@@ -165,8 +169,13 @@ def unite(subjects: Sequence[int], pairs: Iterable[tuple[int, Hashable]]) -> pl.
     for subject, key in pairs:
         a, b = root(subject), root(first.setdefault(key, subject))
         parent[max(a, b)] = min(a, b)
-    rows = [(subject, root(subject)) for subject in sorted(parent)]
-    return pl.DataFrame(rows, schema={"subject_id": pl.Int64, "group": pl.Int64}, orient="row")
+    every = (
+        pl.DataFrame({"subject_id": subjects}, schema={"subject_id": pl.Int64}).unique().sort("subject_id")
+    )
+    roots = {subject: root(subject) for subject in list(parent)}
+    if not pl.Series(list(roots), dtype=pl.Int64).is_in(every["subject_id"].implode()).all():
+        raise ValueError("a pair names nobody among the subjects")
+    return every.with_columns(group=pl.col("subject_id").replace(roots))
 
 
 def _united(samples: pl.DataFrame, groups: pl.DataFrame | None) -> pl.DataFrame:

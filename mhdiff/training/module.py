@@ -125,13 +125,7 @@ class Diagnosis(LightningModule):
                 f"model.encoders has no entry for {', '.join(missing)}",
                 remedy=f"Add one, or leave it out by data.modalities; encoders: {', '.join(self.encoder_factories)}",
             )
-        if isinstance(self.hide_latents, dict) and (
-            strange := sorted(set(self.hide_latents) - set(self.encoder_factories))
-        ):
-            raise InputError(
-                f"model.hide_latents names {', '.join(strange)}",
-                remedy=f"Modalities with an encoder are {', '.join(self.encoder_factories)}",
-            )
+        self._refuse_strange(spec)
         encoders = {
             m: (Embedded if m in stored else self.encoder_factories[m])(spec.inputs[m], self.dim)
             for m in spec.modalities
@@ -159,6 +153,19 @@ class Diagnosis(LightningModule):
         if self.augmentation is not None:
             self.augmentation.build(spec)
         leave_mapped(self)
+
+    def _refuse_strange(self, spec: DataSpec) -> None:
+        """Refuse a part that names a modality which neither the encoders nor the data have: it would do nothing."""
+        named = {"hide_latents": list(self.hide_latents) if isinstance(self.hide_latents, dict) else None}
+        parts = {f"losses.{name}": loss for name, loss in self.objective.losses.items()}
+        for name, part in {"augmentation": self.augmentation, **parts}.items():
+            named[f"{name}.modalities"] = getattr(part, "modalities", None)
+        known = list(dict.fromkeys((*self.encoder_factories, *spec.modalities)))
+        for name, modalities in named.items():
+            if strange := sorted(set(modalities or []) - set(known)):
+                raise InputError(
+                    f"model.{name} names {', '.join(strange)}", remedy=f"Modalities are {', '.join(known)}"
+                )
 
     def configure_model(self) -> None:
         """Build the network from the data module's specification, once."""

@@ -195,6 +195,18 @@ def test_shards_hold_whole_persons_and_the_same_events(tmp_path, source, importe
     assert cut.events.sort(order, nulls_last=False).equals(imported[0].events.sort(order, nulls_last=False))
 
 
+def test_persons_of_a_shard_may_have_no_rows(tmp_path, content, monkeypatch):
+    monkeypatch.setattr(omop, "ROWS_A_SHARD", 1)
+    few = {name: content[name] for name in ("CONCEPT", "PERSON")}
+    few["CONDITION_OCCURRENCE"] = content["CONDITION_OCCURRENCE"][:2]  # of one person
+    import_omop(omop_source.write(tmp_path / "few", few), tmp_path / "out")
+    cohort = Cohort.open(tmp_path / "out")
+    assert cohort.validate() == []
+    files = sorted((cohort.path / "data").glob("*.parquet"))
+    assert len(files) == 2
+    assert sorted(pl.concat([pl.read_parquet(file) for file in files])["subject_id"].unique()) == [1, 2, 3, 4]
+
+
 def test_two_ids_of_one_person_share_a_split(tmp_path, content):
     content["PERSON"] += [omop_source.person(i, 8507, 1970 + i % 7, 2, 3) for i in range(20, 40)]
     content["PERSON"] += [omop_source.person(i, 8532, 1950, 2, 3) for i in (50, 51, 52)]
