@@ -268,10 +268,10 @@ def test_a_table_of_splits_that_is_wrong_is_named(tmp_path, rows, message):
 
 def test_a_pair_that_names_nobody_is_a_defect_of_the_caller():
     with pytest.raises(ValueError, match="nobody"):
-        splits.unite([1, 2], [(1, "x"), (3, "x")])
+        unite([1, 2], [(1, "x"), (3, "x")])
 
 
 def test_who_holds_no_key_is_a_group_alone():
-    united = splits.unite([9, 3, 1, 4], [(9, "x"), (4, "x"), (4, "y"), (1, "y")])
+    united = unite([9, 3, 1, 4], [(9, "x"), (4, "x"), (4, "y"), (1, "y")])
     assert united.rows() == [(1, 1), (3, 3), (4, 1), (9, 1)]
-    assert splits.unite([2, 1], []).rows() == [(1, 1), (2, 2)]
+    assert unite([2, 1], []).rows() == [(1, 1), (2, 2)]
