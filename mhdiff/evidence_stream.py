@@ -7,15 +7,9 @@ Processes open the ontology by its folder and share the pages of its files: it i
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +17,7 @@ import polars as pl
 
 from mhdiff import console
 from mhdiff.cohort.window import joined_reports, look_back
+from mhdiff.processes import processes
 from ontology.errors import InputError
 
 if TYPE_CHECKING:
@@ -157,57 +152,30 @@ def _read_apart(
     _ = collector.recogniser  # its lexicon is written beside the ontology once, and every worker maps it
     workers = min(workers, len(chunks))
     count = sum(samples.height for samples, _ in chunks)
-    pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), _start, (folder, cohort.path, task)
-    )
+    said = f"reading the events of {count} samples in {len(chunks)} chunks by {workers} processes"
     try:
-        with _share_of_the_cores(workers):
+        with processes(workers, _start, folder, cohort.path, task) as pool:
             waiting: list[Future[_Told]] = [pool.submit(_read, *one) for one in chunks]
-        said = f"reading the events of {count} samples in {len(chunks)} chunks by {workers} processes"
-        for one in console.progress(as_completed(waiting), said, total=len(chunks)):
-            one.result()
-        return [one.result() for one in waiting]
+            for one in console.progress(as_completed(waiting), said, total=len(chunks)):
+                one.result()
+            return [one.result() for one in waiting]
     except BrokenProcessPool as error:
         raise InputError(
             "a process that reads events died (killed, or out of memory)",
             remedy="Give fewer --workers or a smaller --chunk",
         ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _share_of_the_cores(workers: int) -> Iterator[None]:
-    """Let the processes that start inside have their share of the cores each, where nothing else was asked for."""
-    share = str(max(1, (os.cpu_count() or 1) // workers))
-    set_here = [name for name in ("POLARS_MAX_THREADS", "OMP_NUM_THREADS") if name not in os.environ]
-    os.environ.update(dict.fromkeys(set_here, share))
-    try:
-        yield
-    finally:
-        for name in set_here:
-            del os.environ[name]
 
 
 _reader: _Reader | None = None
 
 
 def _start(ontology: Path, cohort: Path, task: Task) -> None:
-    """Open everything in a worker; it ends with its parent, and leaves Ctrl-C to it."""
+    """Open everything in a worker."""
     from mhdiff.cohort import Cohort
     from ontology import Ontology
 
     global _reader
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     _reader = _Reader(Ontology.open(ontology), Cohort.open(cohort), task)
-
-
-def _end_with_the_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
 
 
 def _read(samples: pl.DataFrame, place: Path) -> _Told:

@@ -1,4 +1,4 @@
-"""One step for many tasks: in this process, or on a Ray cluster. A step leaves files; only errors come back.
+"""One step for many tasks: here, in other processes, or on a Ray cluster. A step leaves files; only errors come back.
 
 All machines must see the same files under the same paths. A step writes its result under another name and moves it into
 place at its end, so one whose machine died is started again elsewhere and finds nothing half-written.
@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
+from mhdiff.processes import processes
 from ontology.errors import InputError
 
 T = TypeVar("T")
@@ -46,6 +48,38 @@ def here(step: Callable[[T], object], tasks: Sequence[T], *, workers: int = 1) -
             yield task
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def apart(workers: int) -> Mapper:
+    """Run steps in processes of this machine.
+
+    They do more than as many threads of one process, which wait for each other. A script that asks for them needs the
+    guard `if __name__ == "__main__"`, as multiprocessing says.
+
+    Args:
+        workers: How many.
+
+    Raises:
+        InputError: If there are none.
+    """
+    if workers < 1:
+        raise InputError(f"{workers} processes do nothing", remedy="Give a number from 1 on")
+
+    def run(step: Callable[[T], None], tasks: Sequence[T]) -> Iterator[T]:
+        try:
+            with processes(min(workers, max(len(tasks), 1))) as pool:
+                waiting = [(task, pool.submit(_attempt, step, os.getcwd(), task)) for task in tasks]
+                for task, future in waiting:
+                    if (error := future.result()) is not None:
+                        raise error
+                    yield task
+        except BrokenProcessPool as error:
+            raise InputError(
+                "a process died (killed, or out of memory)",
+                remedy="Give fewer --workers, and start the same command again",
+            ) from error
+
+    return run
 
 
 def on_ray(address: str | None = None, cpus: float = 1, gpus: float = 0) -> Mapper:

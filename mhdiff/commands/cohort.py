@@ -58,12 +58,12 @@ def _configure_import(parser: argparse.ArgumentParser) -> None:
         "--max-bad", default="1%", metavar="N|P%",
         help="stop if more broken rows are refused: a count, or per cent of the rows of a file (default: 1%%)",
     )  # fmt: skip
-    where.configure_shards(parser)
+    where.configure_shards(parser, workers=True)
     _json(parser)
 
 
 def _import(args: argparse.Namespace) -> None:
-    from mhdiff.cohort.adapters import DATABASES, adapter
+    from mhdiff.cohort.adapters import DATABASES, KINDS, OPTIONS, adapter
     from mhdiff.cohort.omop_sql import is_url, shown
     from mhdiff.cohort.refused import MaxBad
 
@@ -74,6 +74,8 @@ def _import(args: argparse.Namespace) -> None:
     options |= {name: value for name, value in words.items() if value is not None}
     if (on := where.mapper(args)) is not None:
         options["on"] = on
+    if args.workers is not None and args.kind in KINDS and "on" not in OPTIONS.get(args.kind, ()):
+        raise InputError(f"the cohort adapter '{args.kind}' has no --workers", remedy="These have: omop")
     run = adapter(args.kind, options)
     database = is_url(args.source)
     if database and args.kind not in DATABASES:

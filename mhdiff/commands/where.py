@@ -58,17 +58,25 @@ def _address(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def configure_shards(parser: argparse.ArgumentParser, *, gpus: bool = False) -> None:
+def configure_shards(parser: argparse.ArgumentParser, *, gpus: bool = False, workers: bool = False) -> None:
     """Add the options of a verb whose steps are done shard by shard.
 
     Args:
         parser: The verb's parser.
         gpus: Whether a shard may take GPUs.
+        workers: Whether processes of this machine may do them.
     """
     parser.add_argument(
         "--on", choices=["here", "ray"], default="here", help="where the shards are made (default here)"
     )
     _address(parser)
+    if workers:
+        parser.add_argument(
+            "--workers",
+            type=int,
+            metavar="N",
+            help="so many processes make shards (omop); by default none besides",
+        )
     if gpus:
         parser.add_argument(
             "--gpus", type=float, default=0, help="GPUs that a shard takes under Ray (default 0)"
@@ -84,15 +92,17 @@ def mapper(arguments: argparse.Namespace) -> Mapper | None:
     Raises:
         InputError: If the options do not fit together, or Ray is not installed.
     """
-    from mhdiff.mapped import on_ray
+    from mhdiff.mapped import apart, on_ray
 
-    gpus = getattr(arguments, "gpus", 0)
+    gpus, workers = getattr(arguments, "gpus", 0), getattr(arguments, "workers", None)
     if arguments.on == "ray":
+        if workers is not None:
+            raise InputError("--workers are of this machine", remedy="Leave it out, or --on ray")
         return on_ray(arguments.address, gpus=gpus)
     for option, given in (("--address", arguments.address), ("--gpus", gpus)):
         if given:
             raise InputError(f"{option} goes with --on ray", remedy="Add --on ray, or leave it out")
-    return None
+    return None if workers is None else apart(workers)
 
 
 def runner(arguments: argparse.Namespace) -> Runner:

@@ -1,5 +1,7 @@
 """An import in steps that may run anywhere and in any order, and the same bytes from all of it."""
 
+import os
+import signal
 import sys
 import time
 from functools import partial
@@ -49,6 +51,30 @@ def test_a_step_that_was_done_already_is_not_done_again(tmp_path, source, here, 
     assert content(tmp_path / "twice") == here
 
 
+def test_processes_give_the_same_bytes(tmp_path, source, here):
+    given = ["cohort", "import", "omop", str(source), "--out", str(tmp_path / "apart"), "--workers", "2"]
+    assert main(given) == 0
+    assert content(tmp_path / "apart") == here
+
+
+def refuse_or_die(task):
+    if task == "refuse":
+        raise InputError("this one is wrong", path="MEASUREMENT.csv", row=3, remedy="Correct it")
+    if task == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_what_ends_a_process_or_its_step_is_told():
+    done = []
+    with pytest.raises(InputError, match="wrong") as refused:
+        done.extend(mapped.apart(2)(refuse_or_die, ["well", "refuse", "well"]))
+    assert done == ["well"]
+    assert str(refused.value) == "MEASUREMENT.csv, line 3: this one is wrong. Correct it"
+    with pytest.raises(InputError, match="a process died"):
+        list(mapped.apart(1)(refuse_or_die, ["well", "die"]))
+    assert list(mapped.apart(3)(refuse_or_die, [])) == []
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_a_step_raises_ends_it(workers):
     def step(task):
@@ -72,6 +98,12 @@ def test_options_that_do_not_fit_are_refused(tmp_path, source, capsys, monkeypat
     monkeypatch.undo()
     assert main([*other, "--on", "ray"]) == 2
     assert "'hannover' has no --on. These have: omop" in capsys.readouterr().err
+    assert main([*other, "--workers", "2"]) == 2
+    assert "'hannover' has no --workers. These have: omop" in capsys.readouterr().err
+    assert main([*given, "--workers", "0"]) == 2
+    assert "0 processes do nothing. Give a number from 1 on" in capsys.readouterr().err
+    assert main([*given, "--workers", "2", "--on", "ray"]) == 2
+    assert "--workers are of this machine" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
