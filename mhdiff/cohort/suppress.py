@@ -22,7 +22,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linprog
 
 SMALL = 5
 FEW, HIDDEN = f"<{SMALL}", "hidden"
@@ -115,6 +114,8 @@ def _safe(
     most: int | None = None,
 ) -> bool:
     """Say whether at least five values can be true of a hidden number, or all up to `most` if that is known."""
+    from scipy.optimize import linprog  # takes half of the time in which a process of an import begins
+
     unknown, known = relations[:, places], np.setdiff1d(np.arange(len(values)), places)
     used = (unknown != 0).any(axis=1)
     sums = -relations[used][:, known] @ values[known]
