@@ -34,7 +34,6 @@ DESCRIBED: Final = ("code", "base", "unit", "source_code")
 #: Up to how many numbers a person ids are looked up by a table of all numbers.
 _SPARSE: Final = 16
 _ROWS, _IDS = 1 << 22, 1 << 40  # rows of a shard and ids that fit into one number
-_AT_ONCE: Final = 100_000  # rows that become events at a time: as many as stay near the processor
 _PAIRS: Final = {"one": pl.Int64(), "other": pl.Int64()}
 _SEEN: Final[dict[str, dict[str, pl.DataType]]] = {
     "used": {"code": pl.String()},
@@ -182,16 +181,13 @@ def make(task: Make) -> None:
     fixed: list[tuple[int, pl.DataFrame]] = []
     for rank, table in enumerate(TABLES):
         files = [file for one in task.deals if one.rank == rank for file in one.files(task.shard)]
-        staged = _rows(files).select(*STAGED).collect()
+        staged = _rows(files).select(*STAGED).collect()  # in chunks, since small ones stay near the processor
         if staged.is_empty():
             continue
-        whole = []
-        for some in staged.iter_slices(_AT_ONCE):
-            made = events(some, table, concepts, people)
-            kept = made.filter(pl.col("reason").is_null())
-            told.append(account(made, kept, some, table))
-            whole.append(kept.select("id", "row", *_KEPT))
-        rows, again = _once(pl.concat(whole), table.what)
+        made = events(staged, table, concepts, people)
+        kept = made.filter(pl.col("reason").is_null()) if made["reason"].null_count() < made.height else made
+        told.append(account(made, kept, staged, table))
+        rows, again = _once(kept, table.what)
         if not rows["id"].is_sorted():  # a database has no order of rows; none must be seen in the cohort
             rows = rows.sort("id", maintain_order=True)
         told.append(again)
