@@ -24,7 +24,7 @@ RETRIES = 5
 LAST_SECONDS = 60.0
 
 
-def here(step: Callable[[T], object], tasks: Sequence[T], *, workers: int = 1) -> Generator[T]:
+def here(step: Callable[[T], None], tasks: Sequence[T], *, workers: int = 1) -> Generator[T, None, None]:
     """Run a step for every task in this process.
 
     Args:

@@ -115,7 +115,7 @@ def write_meds(
         events: Columns of `EVENTS`, in any order of rows; absent value columns become null. None where the adapter
             has written `directory/data` itself, by `write_shard`.
         seen: What those shards name, where the adapter has noted it of every event that it wrote; by default they are
-            read again, which takes a tenth of the time that a large import takes.
+            read again, which takes a twentieth of the time of a large import.
         codes: Columns of `CODES`, one row a code; absent optional columns become null.
         splits: Columns of `SUBJECT_SPLITS`, one row a subject.
         labels: Task's label name -> columns of `LABELS`, see `write_labels`.
