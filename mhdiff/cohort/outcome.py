@@ -29,6 +29,7 @@ import polars as pl
 from mhdiff.cohort import meds
 from mhdiff.cohort.outcome_classes import recorded
 from mhdiff.cohort.outcome_question import Outcome
+from mhdiff.cohort.suppress import cell
 from ontology.errors import InputError
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def label(cohort: Cohort, task: Task, ontology: Ontology) -> Labelled:
     labels = kept.select("subject_id", pl.col("t").alias("prediction_time"), names.alias("categorical_value"))
     report = _report(task, rows, labels, codes, happened)
     if empty := [name for name, n in report["classes"].items() if not n["samples"]]:
-        counts = ", ".join(f"{n} {reason}" for reason, n in report["excluded"].items())
+        counts = ", ".join(f"{cell(n)} {reason}" for reason, n in report["excluded"].items())
         raise InputError(
             f"no prediction of task '{task.name}' has the class '{empty[0]}' ({rows.height} could be made; "
             f"{counts or 'none excluded'})",

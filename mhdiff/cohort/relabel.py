@@ -7,10 +7,13 @@ import os
 import shutil
 from typing import Any
 
+import numpy as np
+
 from mhdiff.cohort import meds
 from mhdiff.cohort.cohort import Cohort
 from mhdiff.cohort.import_report import SMALL_CLASS
 from mhdiff.cohort.outcome import label
+from mhdiff.cohort.suppress import cell, protect
 from mhdiff.cohort.task import Task
 from ontology import Ontology
 from ontology.files import atomic_directory
@@ -60,11 +63,43 @@ def link(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
+def told(report: dict[str, Any]) -> dict[str, Any]:
+    """Give the counts as they may be shown: those of fewer than five patients, and others with them, hidden.
+
+    The cohort's own metadata keep the exact ones, beside the patients themselves.
+
+    Args:
+        report: What `relabel` gave.
+    """
+    asked, excluded, classes = report["predictions"], report["excluded"], report["classes"]
+    out, own = len(excluded), len(classes)
+    # excluded + labelled = asked, and the classes = labelled
+    relations = np.array([[1] * out + [0] * own + [1, -1], [0] * out + [1] * own + [-1, 0]], dtype=float)
+    counts = [
+        *excluded.values(),
+        *(n["samples"] for n in classes.values()),
+        asked["labelled"],
+        asked["asked"],
+    ]
+    people = [*counts[:out], *(n["patients"] for n in classes.values()), *counts[-2:]]
+    values, whom = np.array(counts, dtype=np.int64), np.array(people, dtype=np.int64)
+    shown = protect(values, whom, relations, fixed=[len(counts) - 1], margins=[len(counts) - 2])
+    return report | {
+        "outcomes": {what: cell(n) for what, n in report["outcomes"].items()},
+        "predictions": asked | {"labelled": shown[-2]},
+        "excluded": dict(zip(excluded, shown, strict=False)),
+        "classes": {
+            name: dict.fromkeys(n, n_shown) if isinstance(n_shown, str) else n
+            for (name, n), n_shown in zip(classes.items(), shown[out:-2], strict=True)
+        },
+    }
+
+
 def text(report: dict[str, Any]) -> str:
     """Give the counts for a person to read.
 
     Args:
-        report: What `relabel` gave.
+        report: What `told` gave.
     """
     asked, classes = report["predictions"], report["classes"]
     lines = [
@@ -73,9 +108,14 @@ def text(report: dict[str, Any]) -> str:
         f"{len(report['codes'])} codes",
         *(f"  {code}  {description or ''}" for code, description in report["codes"].items()),
         f"Predictions: {asked['asked']} of {asked['patients']} patients, {asked['labelled']} are labelled",
-        *(f"  {n:>5}  left out: {reason}" for reason, n in report["excluded"].items()),
-        *(f"  {n['samples']:>5}  {name}, of {n['patients']} patients" for name, n in classes.items()),
+        *(f"  {n:>6}  left out: {reason}" for reason, n in report["excluded"].items()),
+        *(f"  {n['samples']:>6}  {name}, of {n['patients']} patients" for name, n in classes.items()),
     ]
-    if small := [f"{name} ({n['patients']})" for name, n in classes.items() if n["patients"] < SMALL_CLASS]:
-        lines.append(f"Classes with fewer than {SMALL_CLASS} patients: " + ", ".join(small))
+    small = [
+        f"{name} ({n['patients']})"
+        for name, n in classes.items()
+        if isinstance(n["patients"], str) or n["patients"] < SMALL_CLASS
+    ]
+    if small:
+        lines.append(f"Classes with fewer than {SMALL_CLASS} patients, or not shown: " + ", ".join(small))
     return "\n".join(lines)

@@ -118,11 +118,11 @@ def _configure_label(parser: argparse.ArgumentParser) -> None:
 
 def _label(args: argparse.Namespace) -> None:
     from mhdiff.cohort import Cohort, Task
-    from mhdiff.cohort.relabel import relabel, text
+    from mhdiff.cohort.relabel import relabel, text, told
     from ontology import Ontology
 
     task, ontology, cohort = Task.load(args.task), Ontology.open(args.ontology), Cohort.open(args.cohort)
-    report = relabel(cohort, task, ontology)
+    report = told(relabel(cohort, task, ontology))
     console.say(
         f"wrote labels/{task.labels}.parquet in {args.cohort}; graphs of the cohort must be built again"
     )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mhdiff.cli import main
 from mhdiff.cohort import Cohort, Task
 from mhdiff.cohort.outcome import DEATH, END, REASONS, START, label, outcome_codes
+from mhdiff.cohort.relabel import told
 from ontology import Ontology, load_omop
 from ontology.errors import InputError
 from tests.searches import examples
@@ -242,15 +243,42 @@ def test_label_replaces_the_folder_at_once_and_leaves_it_alone_when_it_fails(
     assert Cohort.open(folder).fingerprint == kept
     assert main([*verb, str(tmp_path / "t.yaml"), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["classes"] == {"no": {"samples": 4, "patients": 2}, "yes": {"samples": 1, "patients": 1}}
+    assert report["classes"] == {name: {"samples": "hidden", "patients": "hidden"} for name in ("no", "yes")}
     after = Cohort.open(folder)
     assert after.label_names == ["old", "t"]
     assert after.fingerprint != kept
     assert after.validate() == []
-    assert after.metadata["mhdiff"]["labels"]["t"]["codes"] == {VIRAL: None}
+    kept = after.metadata["mhdiff"]["labels"]["t"]
+    assert kept["codes"] == {VIRAL: None}
+    assert kept["classes"] == {"no": {"samples": 4, "patients": 2}, "yes": {"samples": 1, "patients": 1}}
     assert (folder / "images" / "a.png").read_bytes() == b"x"
     (tmp_path / "link").symlink_to(folder)
     assert main(["cohort", "label", str(tmp_path / "link"), *verb[3:], str(tmp_path / "t.yaml")]) == 0
     assert (tmp_path / "link").is_symlink()
-    assert "Classes with fewer than 10 patients: no (2), yes (1)" in capsys.readouterr().out
+    assert (
+        "Classes with fewer than 10 patients, or not shown: no (hidden), yes (hidden)"
+        in capsys.readouterr().out
+    )
     assert Cohort.open(folder).fingerprint == after.fingerprint
+
+
+def test_no_printed_count_is_of_fewer_than_five_nor_can_be_reckoned():
+    report = {
+        "task": "t",
+        "outcomes": {"events": 30, "patients": 3},
+        "predictions": {"asked": 100, "patients": 60, "labelled": 90},
+        "excluded": {"too early": 3, "too late": 7},
+        "classes": {"no": {"samples": 60, "patients": 40}, "yes": {"samples": 30, "patients": 20}},
+    }
+    shown = told(report)
+    assert shown["outcomes"] == {"events": 30, "patients": "<5"}
+    assert shown["excluded"] == {"too early": "hidden", "too late": "hidden"}  # or 100 - 90 - 7 tells it
+    assert shown["predictions"] == report["predictions"]
+    assert shown["classes"] == report["classes"]
+    few = report | {
+        "excluded": {"too early": 10},
+        "classes": report["classes"] | {"yes": {"samples": 30, "patients": 4}},
+    }
+    shown = told(few)["classes"]
+    assert shown == {name: {"samples": "hidden", "patients": "hidden"} for name in ("no", "yes")}
+    assert report["excluded"]["too early"] == 3, "what is kept stays exact"
