@@ -3,8 +3,8 @@
     factors:
       guidance: {none: [--model.guidance=mhdiff.guidance.NoGuidance], real: []}
       lambda: {small: [--model.fusion.lambda_init=0.5], large: [--model.fusion.lambda_init=4]}
-    without: [[none, large]]      # combinations that would make no difference: levels, or {guidance: none, lambda: large}
-    contrasts_of: [guidance]      # its other levels, each minus its first, within every combination of the other factors;
+    without: [[none, large]]      # what is left out: arms that have these levels, or {guidance: none, lambda: large}
+    contrasts_of: [guidance]      # its other levels, each minus its first, within each level of the other factors;
                                   # or pairs of its levels, as of arms: {guidance: [[real, none]]}
 
 The arms are `none/small`, `real/small`, `real/large`: levels in the order of the factors, and so are their overrides.

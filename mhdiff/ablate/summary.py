@@ -3,9 +3,9 @@
 For each seed, and each repetition of the folds, the held-out predictions of all folds are pooled, so that each patient
 is predicted once by a model that never saw them; an arm's figure is the mean over these sets, and its interval
 resamples patients, the same ones for all sets and arms.
-Neither folds nor seeds nor repetitions are taken for independent evidence; a difference from a null arm that is drawn anew for every
-seed has the spread of the draws in its interval, and the rank among the draws beside it (`draws`). Arms may have
-different seeds. Thresholds come from each cell's own tuning split.
+Neither folds nor seeds nor repetitions are taken for independent evidence; a difference from a null arm that is drawn
+anew for every seed has the spread of the draws in its interval, and the rank among the draws beside it (`draws`). Arms
+may have different seeds. Thresholds come from each cell's own tuning split.
 An arm with a failed cell has no figures: it stays in the table as failed, with the reason.
 The arms are compared under one pattern of offered modalities; `patterns` has the figures of all that were predicted.
 """
