@@ -66,7 +66,7 @@ def _design(ablation: Document, failed: int) -> list[str]:
     cells, seeds = ablation.get("cells") or [], ablation.get("seeds") or []
     folds: int | None = ablation.get("folds")
     repeats = ablation.get("repeats") or 1  # an earlier version wrote none
-    dealt = f", dealt anew {repeats} times" if repeats > 1 else ""
+    dealt = f", dealt {repeats} times" if repeats > 1 else ""
     seconds = [c["seconds"] for c in cells if c.get("seconds") is not None]
     design = [
         f"{plural(folds, 'patient-grouped fold')}{dealt}, out-of-fold predictions pooled"

@@ -49,9 +49,7 @@ def test_combinations_are_left_out_by_their_levels_or_by_factor_and_level(make):
         "none/small", "real/small", "real/large", "permuted/small", "permuted/large",
     }  # fmt: skip
     switches = {"a": {"on_": ["--a=1"], "off_": []}, "b": {"on_": ["--b=1"], "off_": [], 3: ["--b=3"]}}
-    left = make(
-        arms=None, factors=switches, reference="off_/off_", without=[{"a": "on_", "b": "off_"}, [3]]
-    )
+    left = make(arms=None, factors=switches, reference="off_/off_", without=[{"a": "on_", "b": "off_"}, [3]])
     assert set(left.arms) == {"on_/on_", "off_/on_", "off_/off_"}
 
 

@@ -1,4 +1,4 @@
-"""Repeated cross-validation: folds dealt anew in each repetition, all of them in the test, each patient counted once."""
+"""Repeated cross-validation: folds dealt anew in each repetition, all in the test, each patient counted once."""
 
 from collections import Counter
 
@@ -121,7 +121,7 @@ def test_all_folds_of_all_repetitions_are_tested_and_figures_are_means_over_sets
     text = table(document)
     assert "3 x 3 folds" in text
     assert "over 9 folds p" in text
-    assert "3 patient-grouped folds, dealt anew 3 times" in guidance.describe(document)["design"][0]
+    assert "3 patient-grouped folds, dealt 3 times" in guidance.describe(document)["design"][0]
 
 
 def test_repetitions_that_predict_the_same_make_nothing_surer_of_the_patients(make, tmp_path):
@@ -142,7 +142,9 @@ def test_repetitions_that_predict_the_same_make_nothing_surer_of_the_patients(ma
 def test_draws_of_a_null_are_its_seeds_and_not_its_repetitions(make, tmp_path):
     null = {"set": ["--arm=null", "--strength=0.2", "--data.null=permuted", "--data.null_seed={seed}"]}
     arms = {"real": ["--arm=real", "--strength=2"], "null": null | {"seeds": [1, 3, 4]}}
-    document = run(make(arms=arms, reference="null", repeats=2, folds=2, replicates=20), tmp_path / "out", fit_cell)
+    document = run(
+        make(arms=arms, reference="null", repeats=2, folds=2, replicates=20), tmp_path / "out", fit_cell
+    )
     told = row(document, "real", "null")
     assert (told["draws"], told["rank_p"], told["folds"]["folds"]) == (3, 1 / 4, 4)
 
