@@ -1,4 +1,4 @@
-"""A cell is one training: an arm, a fold and a seed. Its key is a hash of all that its predictions depend on.
+"""A cell is one training: an arm, a fold of a repetition, and a seed. Its key is a hash of all that it depends on.
 
 ``key = sha256(base configuration's text, overrides in order, patterns, fingerprints of the data they name, code)``,
 so that a cell is trained once, is found again after a kill, and is trained anew when anything that matters
@@ -15,6 +15,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import yaml
 from mhdiff import __version__
 from mhdiff.ablate.beside import decisive_options, decisive_text
 from mhdiff.ablate.config import Ablation
+from mhdiff.ablate.repeats import dealing, first_split_seed
 from mhdiff.config import find
 from ontology.errors import InputError
 
@@ -51,6 +53,7 @@ class Cell:
         overrides: Everything that is put on top of the base configuration, in order.
         key: What identifies the cell on disk.
         encoders: The key of the encoders whose outputs it is trained from; None: it trains its own.
+        repeat: Index of the repetition that dealt the fold; None where folds are dealt once.
     """
 
     arm: str
@@ -59,11 +62,13 @@ class Cell:
     overrides: tuple[str, ...]
     key: str
     encoders: str | None = None
+    repeat: int | None = None
 
     @property
     def place(self) -> str:
-        """Fold, counted from 1 as people do, and seed."""
-        return f"seed {self.seed}" if self.fold is None else f"fold {self.fold + 1} seed {self.seed}"
+        """Repetition and fold, if there are any, counted from 1 as people do, and seed."""
+        repeat = "" if self.repeat is None else f"repetition {self.repeat + 1} "
+        return f"{repeat}{'' if self.fold is None else f'fold {self.fold + 1} '}seed {self.seed}"
 
 
 #: The name that the training of shared encoders has where cells have an arm's.
@@ -107,6 +112,7 @@ class CellMaker:
         options: Sequence[str],
         patterns: tuple[str, ...] = (),
         encoders: str | None = None,
+        repeat: int | None = None,
     ) -> Cell:
         """Make a cell.
 
@@ -117,6 +123,7 @@ class CellMaker:
             options: Its overrides, `--key=value`.
             patterns: Patterns of modalities that are offered beside the fullest.
             encoders: Key of the encoders that it shares.
+            repeat: Index of the repetition that dealt its fold, if there are any.
         """
         overrides = (*options, f"--seed_everything={seed}")
         deciding = tuple(decisive_options(overrides))
@@ -130,7 +137,7 @@ class CellMaker:
             "code": self.code,
         }
         shared = {} if encoders is None else {"encoders": encoders}
-        return Cell(arm, fold, seed, overrides, _hash(decides | shared), encoders)
+        return Cell(arm, fold, seed, overrides, _hash(decides | shared), encoders, repeat)
 
 
 def plan(ablation: Ablation) -> Plan:
@@ -145,26 +152,37 @@ def plan(ablation: Ablation) -> Plan:
     maker = CellMaker(ablation.base)
     folds: list[int | None] = [None] if ablation.folds is None else [*range(ablation.folds)]
     made = Plan([], {}, maker.data)
+    first = 0
+    if ablation.repeats > 1:
+        first = first_split_seed(_document(maker.deciding, maker.base), ablation.common, maker.base)
 
     def cell(
-        arm: str, fold: int | None, seed: int, own: tuple[str, ...], patterns: tuple[str, ...], of: str | None
+        arm: str,
+        repeat: int | None,
+        fold: int | None,
+        seed: int,
+        own: tuple[str, ...],
+        patterns: tuple[str, ...],
+        of: str | None,
     ) -> Cell:
         written = [*ablation.common, *own]
         if fold is not None:
-            written.append(f"--data.split=fold:{fold}/{ablation.folds}")
+            written += [f"--data.split=fold:{fold}/{ablation.folds}", *dealing(repeat, first)]
         values = {"seed": str(seed), "fold": str(fold), "folds": str(ablation.folds)}
-        return maker.cell(arm, fold, seed, [_fill(option, values) for option in written], patterns, of)
+        return maker.cell(
+            arm, fold, seed, [_fill(option, values) for option in written], patterns, of, repeat
+        )
 
-    # Seeds outermost: an ablation that is stopped early has whole sets of folds of its first seeds.
-    for seed in ablation.all_seeds:
+    # Repetitions and seeds outermost: an ablation that is stopped early has whole sets of folds of the first ones.
+    for repeat, seed in product(ablation.repetitions, ablation.all_seeds):
         for fold in folds:
             of = None
             if ablation.encoders is not None:
                 own_seed = ablation.encoders.seed_for(seed, ablation.all_seeds)
-                encoders = cell(ENCODERS, fold, own_seed, ablation.encoders.overrides, (), None)
+                encoders = cell(ENCODERS, repeat, fold, own_seed, ablation.encoders.overrides, (), None)
                 made.encoders[encoders.key], of = encoders, encoders.key
             made.cells.extend(
-                cell(arm, fold, seed, own, ablation.offered, of)
+                cell(arm, repeat, fold, seed, own, ablation.offered, of)
                 for arm, own in ablation.arms.items()
                 if seed in ablation.seeds_of(arm)
             )

@@ -6,9 +6,11 @@
       none: [--model.guidance=mhdiff.guidance.NoGuidance]
       message_passing: []
       permuted: {data.null: permuted, data.null_seed: "{seed}"}
+    factors: null                     # crossed factors, whose levels make further arms or all of them, see `factors`
     reference: none                   # every other arm is compared with this one
     contrasts: [[message_passing, permuted]]
     folds: 3                          # patient-grouped folds; null keeps the base configuration's own split
+    repeats: 1                        # how often the folds are dealt, see `repeats`
     seeds: [1]
                                       # an arm may have seeds of its own: {set: [...], seeds: [1, 2, 3]}
     replicates: 1000                  # bootstrap resamples of patients
@@ -32,14 +34,16 @@ from typing import Any
 import yaml
 
 from mhdiff.ablate.encoders import SharedEncoders
-from mhdiff.ablate.entries import find_base, read_overrides, read_seeds
+from mhdiff.ablate.entries import find_base, read_arm, read_overrides, read_seeds
+from mhdiff.ablate.factors import MOST, read_factors
+from mhdiff.ablate.repeats import refuse_split_seeds
 from mhdiff.config import find
 from mhdiff.evaluate.patterns import EMPTY, EVERY
 from ontology.errors import InputError
 
 _KNOWN = (
     "name", "base", "set", "arms", "reference", "contrasts", "folds", "seeds", "replicates", "bootstrap_seed",
-    "pattern", "patterns", "rare", "encoders",
+    "pattern", "patterns", "rare", "encoders", "factors", "without", "contrasts_of", "repeats",
 )  # fmt: skip
 
 
@@ -63,6 +67,10 @@ class Ablation:
         rare: Names of the rare classes, or the largest share of the samples that is rare; None: no class is told apart.
         name: What the ablation is called.
         encoders: How the encoders are trained that all arms share; None: each cell trains its own.
+        repeats: How often the folds are dealt, each time to be trained and predicted anew.
+
+    Raises:
+        InputError: If there are repetitions and no folds, or a fold would hold other patients for other seeds.
     """
 
     base: Path
@@ -81,6 +89,21 @@ class Ablation:
     source: Path | None = field(default=None, compare=False)
     arm_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
     encoders: SharedEncoders | None = None
+    repeats: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse folds that would not be the same for all that is compared on them."""
+        if self.folds is None:
+            if self.repeats > 1:
+                raise InputError(
+                    f"'repeats' is {self.repeats}, and without folds there is nothing to deal anew",
+                    path=self.source,
+                )
+            return
+        named = {"set": self.common} | {f"arms.{name}": own for name, own in self.arms.items()}
+        if self.encoders is not None:
+            named["encoders.set"] = self.encoders.overrides
+        refuse_split_seeds(named, "set", self.repeats, self.source)
 
     @classmethod
     def load(cls, path: str | Path) -> Ablation:
@@ -108,22 +131,19 @@ class Ablation:
             raise InputError(
                 f"unknown key '{unknown[0]}'", path=source, remedy=f"Known keys: {', '.join(_KNOWN)}"
             )
-        for key in ("base", "arms", "reference"):
+        for key in ("base", "reference"):
             if document.get(key) is None:
                 raise InputError(f"the key '{key}' is missing", path=source)
-        arms = document["arms"]
-        if not isinstance(arms, dict) or len(arms) < 2:
-            raise InputError("arms must name two or more arms, each with its overrides", path=source)
-        own = {str(name): _arm(value, f"arms.{name}", source) for name, value in arms.items()}
+        arms, arm_seeds, contrasts = _arms(document, source)
         ablation = cls(
             base=find_base(source, str(document["base"])),
-            arms={name: overrides for name, (overrides, _) in own.items()},
+            arms=arms,
             reference=str(document["reference"]),
-            contrasts=_pairs(document.get("contrasts") or [], source),
+            contrasts=(*_pairs(document.get("contrasts") or [], source), *contrasts),
             common=read_overrides(document.get("set"), "set", source),
             folds=_whole(document.get("folds", 5), "folds", 2, source, optional=True),
             seeds=read_seeds(document.get("seeds", [1]), "seeds", source),
-            arm_seeds={name: seeds for name, (_, seeds) in own.items() if seeds is not None},
+            arm_seeds=arm_seeds,
             replicates=_whole(document.get("replicates", 1000), "replicates", 0, source) or 0,
             bootstrap_seed=_whole(document.get("bootstrap_seed", 0), "bootstrap_seed", 0, source) or 0,
             pattern=None if document.get("pattern") is None else str(document["pattern"]),
@@ -132,6 +152,7 @@ class Ablation:
             name=str(document.get("name") or source.stem),
             source=source,
             encoders=_encoders(document.get("encoders"), source),
+            repeats=_whole(document.get("repeats", 1), "repeats", 1, source) or 1,
         )
         for arm in {ablation.reference, *(name for pair in ablation.contrasts for name in pair)}:
             if arm not in ablation.arms:
@@ -171,6 +192,11 @@ class Ablation:
         return self.arm_seeds.get(arm, self.seeds)
 
     @property
+    def repetitions(self) -> tuple[int | None, ...]:
+        """The repetitions by index; None where the folds are dealt once."""
+        return (None,) if self.repeats == 1 else tuple(range(self.repeats))
+
+    @property
     def offered(self) -> tuple[str, ...]:
         """The patterns that every cell predicts beside the fullest one, by name."""
         # All are all but the empty one, which is offered where it is asked for.
@@ -196,12 +222,25 @@ class Ablation:
         return pairs + [pair for pair in self.contrasts if pair not in pairs]
 
 
-def _arm(value: object, key: str, source: Path) -> tuple[tuple[str, ...], tuple[int, ...] | None]:
-    """Read an arm: its overrides, or {set: overrides, seeds: its own}."""
-    if not isinstance(value, Mapping) or not value or not {"set", "seeds"} >= set(value):
-        return read_overrides(value, key, source), None
-    seeds = read_seeds(value["seeds"], f"{key}.seeds", source) if "seeds" in value else None
-    return read_overrides(value.get("set"), f"{key}.set", source), seeds
+def _arms(
+    document: Mapping[str, Any], source: Path
+) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[int, ...]], tuple[tuple[str, str], ...]]:
+    """Read the arms, spelled and crossed: their overrides, the seeds of those with their own, and crossed contrasts."""
+    crossed, spelled = read_factors(document, source), document.get("arms")
+    if spelled is None:
+        if not crossed.arms:
+            raise InputError("the key 'arms' is missing", path=source, remedy="Name arms, or cross `factors`")
+        spelled = {}
+    if not isinstance(spelled, dict) or len(spelled) + len(crossed.arms) < 2:
+        raise InputError("arms must name two or more arms, each with its overrides", path=source)
+    own = {str(name): read_arm(value, f"arms.{name}", source) for name, value in spelled.items()}
+    if twice := [name for name in crossed.arms if name in own]:
+        raise InputError(f"'arms' and 'factors' both make the arm '{twice[0]}'", path=source)
+    if len(own) + len(crossed.arms) > MOST:
+        raise InputError(f"'arms' and 'factors' make more than {MOST} arms", path=source)
+    seeds = {name: found for name, (_, found) in own.items() if found is not None}
+    overrides = {name: given for name, (given, _) in own.items()}
+    return overrides | crossed.arms, seeds | crossed.seeds, crossed.contrasts
 
 
 def _encoders(value: object, source: Path) -> SharedEncoders | None:

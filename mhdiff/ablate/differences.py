@@ -35,7 +35,7 @@ def differences(
         ablation: Says which pairs, and which arms are drawn.
         arms: The pooled predictions.
         results: By arm, its figures and their replicates.
-        seeds: By "arm|seed", the figures of one seed.
+        seeds: By "arm|seed", the figures of one seed, the mean over its repetitions.
         classes: Names of the classes.
         metrics: Which overall metrics.
         rare: The rare classes, where their figures are among the metrics.

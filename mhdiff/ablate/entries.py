@@ -13,6 +13,9 @@ from mhdiff.ablate.fragments import expanded
 from mhdiff.config import find
 from ontology.errors import InputError
 
+#: What makes an arm: its overrides, and its own seeds, if it has some.
+Arm = tuple[tuple[str, ...], tuple[int, ...] | None]
+
 
 def find_base(source: Path, name: str) -> Path:
     """Find the base configuration: beside the file that names it or among the shipped ones, and no ablation or search.
@@ -43,12 +46,12 @@ def find_base(source: Path, name: str) -> Path:
 
 
 def _is_plan(path: Path) -> bool:
-    """Whether a file has arms or a space to search; what else may be wrong with it is told by who reads it."""
+    """Whether a file has arms, factors or a space to search; what else may be wrong with it is told by who reads it."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError):
         return False
-    return isinstance(document, dict) and ("arms" in document or "space" in document)
+    return isinstance(document, dict) and not {"arms", "factors", "space"}.isdisjoint(document)
 
 
 def read_overrides(value: object, key: str, source: Path | None) -> tuple[str, ...]:
@@ -77,6 +80,26 @@ def read_overrides(value: object, key: str, source: Path | None) -> tuple[str, .
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def read_arm(value: object, key: str, source: Path) -> Arm:
+    """Read an arm, or the level of a factor: its overrides, or {set: overrides, seeds: its own}.
+
+    Args:
+        value: The entry.
+        key: Its key, for the message.
+        source: The file, for the message.
+
+    Returns:
+        The overrides, and its own seeds, if it has some.
+
+    Raises:
+        InputError: If it is neither.
+    """
+    if not isinstance(value, Mapping) or not value or not {"set", "seeds"} >= set(value):
+        return read_overrides(value, key, source), None
+    seeds = read_seeds(value["seeds"], f"{key}.seeds", source) if "seeds" in value else None
+    return read_overrides(value.get("set"), f"{key}.set", source), seeds
 
 
 def read_seeds(value: Any, key: str, source: Path) -> tuple[int, ...]:

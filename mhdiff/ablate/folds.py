@@ -1,9 +1,10 @@
 """A difference between arms fold by fold, tested by the corrected resampled t (`mhdiff.evaluate.folds`).
 
 A fold's figure of an arm is the mean over its seeds on the patients held out there: seeds are averaged and never
-counted as folds. It stands beside the interval over patients and asks something else: whether the arm would be better
-again were both trained anew. The luck of a null's draw is not in it; that is what the rank is for. A fold in which a
-class is missing has no macro figure, and then there is no test: the fold is named, not left out.
+counted as folds. Where folds are dealt r times there are r x k of them, numbered through the repetitions. It stands
+beside the interval over patients and asks something else: whether the arm would be better again were both trained
+anew. The luck of a null's draw is not in it; that is what the rank is for. A fold in which a class is missing has no
+macro figure, and then there is no test: the fold is named, not left out.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ NOTHING: Estimate = dict.fromkeys(("value", "low", "high", "p", "df", "folds"))
 
 
 def fold_figures(pooled: Pooled, rare: Rare | None = None) -> list[Metrics]:
-    """Give an arm's figures on each fold, the mean over its seeds.
+    """Give an arm's figures on each fold of every repetition, the mean over its seeds.
 
     Args:
         pooled: The arm.

@@ -35,7 +35,7 @@ class Figures:
     Args:
         pools: By arm, its predictions.
         results: By arm that has some, its figures and their replicates.
-        seeds: By "arm|seed", the figures of one seed.
+        seeds: By "arm|seed", the figures of one seed, the mean over its repetitions.
         ceilings: By arm, those of the exact posterior of its patients, or why there are none.
     """
 
@@ -66,10 +66,10 @@ class Figures:
             {arm: pooled.runs for arm, pooled in pools.items() if pooled.runs}, resamples, accelerated=True
         )
         single = {
-            f"{arm}|{seed}": [run]
+            f"{arm}|{seed}": sets
             for arm, pooled in pools.items()
             if pooled.runs
-            for seed, run in zip(ablation.seeds_of(arm), pooled.runs, strict=True)
+            for seed, sets in zip(ablation.seeds_of(arm), pooled.by_seed, strict=True)
         }
         seeds = bootstrap(single, Resamples(resamples.subjects, 0, 0))
         # Arms of the same patients have the same ceiling, which is computed once.

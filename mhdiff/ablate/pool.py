@@ -1,5 +1,8 @@
 """Out-of-fold predictions: for each seed those of all folds together, so that each patient is predicted once.
 
+Where folds are dealt several times there is such a set for every seed and repetition, and a seed's figures are the mean
+over its sets: the patients are the same, and resampled together.
+
 Thresholds come from each cell's own tuning split. On a known-answer cohort the exact posteriors of the same patients
 are pooled beside them.
 """
@@ -26,12 +29,12 @@ class Pooled:
     """One arm's pooled predictions under one pattern.
 
     Args:
-        runs: One set a seed; none if the arm has no figures.
+        runs: One set a seed and repetition, seed by seed; none if the arm has no figures.
         untuned: By class, why it has no threshold.
         reason: Why there are no figures.
-        by_fold: For each seed its predictions fold by fold, in the order of the folds.
-        sizes: Patients that each fold trains on and holds out. Everybody is held out once, so those that a fold trains
-            on are the others without its tuning patients.
+        by_fold: For each seed its predictions fold by fold, those of one repetition after those of another.
+        sizes: Patients that each of these folds trains on and holds out. Everybody is held out once in a repetition,
+            so those that a fold trains on are the others without its tuning patients.
     """
 
     runs: list[Scored]
@@ -39,6 +42,12 @@ class Pooled:
     reason: str = ""
     by_fold: tuple[tuple[Scored, ...], ...] = ()
     sizes: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def by_seed(self) -> list[list[Scored]]:
+        """The sets of each seed, one a repetition."""
+        each = len(self.runs) // len(self.by_fold) if self.runs else 1
+        return [self.runs[start : start + each] for start in range(0, len(self.runs), each)]
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,7 @@ def pool(
     classes: Sequence[str],
     pattern: str | None,
 ) -> Pooled:
-    """Pool an arm's held-out predictions over its folds, seed by seed.
+    """Pool an arm's held-out predictions over its folds, seed by seed and repetition by repetition.
 
     Args:
         ablation: What was run.
@@ -132,26 +141,30 @@ def pool(
     by_fold: list[tuple[Scored, ...]] = []
     tuned: list[int] = []
     untuned: dict[str, str] = {}
-    own_seeds = ablation.seeds_of(arm)
-    for seed in own_seeds:
-        parts: list[Scored] = []
-        tuned = []
-        for cell in (c for c in own if c.seed == seed):
-            frame = frames[cell.key].filter(pl.col("pattern") == pattern)
-            tuning = frame.filter(pl.col("split") == "tuning")
-            limits = tuned_thresholds(tuning, classes)
-            tuned.append(tuning["subject_id"].n_unique())
-            untuned |= limits.reasons
-            held_out = frame.filter(pl.col("split") == "held_out")
-            if held_out.is_empty():
-                return Pooled([], {}, f"{cell.place} holds nobody out under pattern '{pattern}'")
-            parts.append(to_scored(held_out, limits.values))
-        try:
-            runs.append(joined(parts))
-            refuse_different_patients(runs[0], runs[-1], (f"seed {own_seeds[0]}", f"seed {seed}"))
-        except InputError as error:
-            return Pooled([], {}, str(error))
-        by_fold.append(tuple(parts))
+    first = own[0]
+    for seed in ablation.seeds_of(arm):
+        tuned, folds = [], list[Scored]()
+        for repeat in ablation.repetitions:
+            parts: list[Scored] = []
+            for cell in (c for c in own if (c.seed, c.repeat) == (seed, repeat)):
+                frame = frames[cell.key].filter(pl.col("pattern") == pattern)
+                tuning = frame.filter(pl.col("split") == "tuning")
+                limits = tuned_thresholds(tuning, classes)
+                tuned.append(tuning["subject_id"].n_unique())
+                untuned |= limits.reasons
+                held_out = frame.filter(pl.col("split") == "held_out")
+                if held_out.is_empty():
+                    return Pooled([], {}, f"{cell.place} holds nobody out under pattern '{pattern}'")
+                parts.append(to_scored(held_out, limits.values))
+            try:
+                runs.append(joined(parts))
+                refuse_different_patients(
+                    runs[0], runs[-1], (_set(first.seed, first.repeat), _set(seed, repeat))
+                )
+            except InputError as error:
+                return Pooled([], {}, str(error))
+            folds += parts
+        by_fold.append(tuple(folds))
     everybody = len(np.unique(runs[0].subjects))
     tested = [len(np.unique(part.subjects)) for part in by_fold[0]]
     sizes = tuple((everybody - n - m, n) for n, m in zip(tested, tuned, strict=True))
@@ -170,20 +183,24 @@ def pool_ceiling(
 
     Args:
         arm: The arm.
-        seed: One of its seeds; the patients of the others are the same.
+        seed: One of its seeds; the patients of the others are the same, and those of all repetitions.
         cells: All cells.
         frames: By key, the checked predictions.
         pattern: Which pattern of modalities.
         truth: The posteriors, checked.
     """
     parts: list[Scored] = []
-    for cell in (c for c in cells if c.arm == arm and c.seed == seed):
+    for cell in (c for c in cells if c.arm == arm and c.seed == seed and not c.repeat):
         rows = frames[cell.key].filter(pl.col("pattern") == pattern, pl.col("split") == "held_out")
         exact = truth.ceiling(rows, cell.key, pattern)
         if isinstance(exact, str):
             return exact
         parts.append(to_scored(exact))
     return joined(parts)
+
+
+def _set(seed: int, repeat: int | None) -> str:
+    return f"seed {seed}" if repeat is None else f"repetition {repeat + 1} seed {seed}"
 
 
 def joined(parts: Sequence[Scored]) -> Scored:

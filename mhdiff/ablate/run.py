@@ -114,13 +114,13 @@ def run(
                 if key is not None and not (embeddings_of(folder, key) / "embeddings.json").is_file()
             ]
             work = Embed(embed_cell, ablation.base, folder / "encoders")
-            lost = dict(_outcomes(work, needed, runner, folder, ablation.folds))
+            lost = dict(_outcomes(work, needed, runner, folder, ablation))
             for cell in todo:
                 if cell.encoders in lost:
                     failures[cell.key] = Failure(f"its encoders failed: {lost[cell.encoders].message}")
             todo = [cell for cell in todo if cell.key not in failures]
         train = Train(fit_cell, ablation.base, store, ablation.offered)
-        failures |= dict(_outcomes(train, todo, runner, folder, ablation.folds))
+        failures |= dict(_outcomes(train, todo, runner, folder, ablation))
         document = summarise_ablation(
             ablation,
             cells,
@@ -137,7 +137,7 @@ def run(
 
 
 def _outcomes(
-    task: Task, todo: Sequence[Cell], runner: Runner, folder: Path, folds: int | None
+    task: Task, todo: Sequence[Cell], runner: Runner, folder: Path, ablation: Ablation
 ) -> Iterator[tuple[str, Failure]]:
     """Run cells, say how each ended, and yield those that failed by their key."""
     for count, (cell, failure) in enumerate(runner(task, todo), start=1):
@@ -146,8 +146,9 @@ def _outcomes(
         if failure is not None:
             atomic_write(note, f"{failure.message}\n\n{failure.detail}")
         state = "done" if failure is None else f"FAILED: {failure.message}"
-        fold = "" if cell.fold is None else f", fold {cell.fold + 1} of {folds}"
-        console.say(f"[{count}/{len(todo)}] {cell.arm}{fold}, seed {cell.seed}: {state}")
+        repeat = "" if cell.repeat is None else f", repetition {cell.repeat + 1} of {ablation.repeats}"
+        fold = "" if cell.fold is None else f", fold {cell.fold + 1} of {ablation.folds}"
+        console.say(f"[{count}/{len(todo)}] {cell.arm}{repeat}{fold}, seed {cell.seed}: {state}")
         if failure is not None:
             yield cell.key, failure
 

@@ -1,11 +1,11 @@
 """From cells to a verdict: pooled out-of-fold figures for each arm, and paired differences between arms.
 
-For each seed the held-out predictions of all folds are pooled, so that each patient is predicted once by a
-model that never saw them; an arm's figure is the mean over seeds, and its interval resamples patients, the
-same ones for all arms.
-Neither folds nor seeds are taken for independent evidence; a difference from a null arm that is drawn anew for every
-seed has the spread of the draws in its interval, and the rank among the draws beside it (`draws`). Arms may have
-different seeds. Thresholds come from each cell's own tuning split.
+For each seed, and each repetition of the folds, the held-out predictions of all folds are pooled, so that each patient
+is predicted once by a model that never saw them; an arm's figure is the mean over these sets, and its interval
+resamples patients, the same ones for all sets and arms.
+Neither folds nor seeds nor repetitions are taken for independent evidence; a difference from a null arm that is drawn
+anew for every seed has the spread of the draws in its interval, and the rank among the draws beside it (`draws`). Arms
+may have different seeds. Thresholds come from each cell's own tuning split.
 An arm with a failed cell has no figures: it stays in the table as failed, with the reason.
 The arms are compared under one pattern of offered modalities; `patterns` has the figures of all that were predicted.
 """
@@ -97,6 +97,7 @@ def summarise_ablation(
         "power": expected(usable[0].labels, usable[0].subjects, classes) if usable else None,
         "replicates": ablation.replicates,
         "folds": ablation.folds,
+        "repeats": ablation.repeats,
         "seeds": list(ablation.seeds),
         "arms": {
             name: _describe_arm(ablation, name, arms[name], results, seeds, cells, records, failures, classes)
@@ -110,6 +111,7 @@ def summarise_ablation(
             {
                 "key": cell.key,
                 "arm": cell.arm,
+                "repeat": cell.repeat,
                 "fold": cell.fold,
                 "seed": cell.seed,
                 "overrides": list(cell.overrides),
@@ -175,7 +177,9 @@ def _describe_arm(
         "parameters": max(parameters) if parameters else None,
         "seconds": float(sum(seconds)) if seconds else None,
         "failures": [
-            {"fold": c.fold, "seed": c.seed, "message": failures[c.key]} for c in own if c.key in failures
+            {"repeat": c.repeat, "fold": c.fold, "seed": c.seed, "message": failures[c.key]}
+            for c in own
+            if c.key in failures
         ],
     }
     if not arm.runs:

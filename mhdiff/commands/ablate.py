@@ -130,7 +130,8 @@ def table(document: dict[str, Any], metric: str = "auroc") -> str:
         metric: Which metric to show.
     """
     level = f"{100 * document['level']:.0f}% BCa interval over patients"
-    folds = f"{document['folds']} folds" if document["folds"] else "one split"
+    times = f"{document['repeats']} x " if document["repeats"] > 1 else ""
+    folds = f"{times}{document['folds']} folds" if document["folds"] else "one split"
     lines = [f"{metric}, {level}, pattern {document['pattern']}, {folds}, seeds {document['seeds']}"]
     width = max(map(len, document["arms"]))
     for name, arm in document["arms"].items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import yaml
@@ -150,7 +151,7 @@ def slurm_parameters(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def planned(ablation: Ablation, arguments: argparse.Namespace) -> str:
-    """Say what would be trained where, a line each; what is done already is not among it.
+    """Say which arms there are and what would be trained where, a line each; what is done already is not among it.
 
     Args:
         ablation: The ablation.
@@ -178,5 +179,8 @@ def planned(ablation: Ablation, arguments: argparse.Namespace) -> str:
     lines = [
         f"{len(encoders) + len(todo)} trainings on {told}; {len(cells) - len(todo)} of {len(cells)} cells are done"
     ]
+    per_arm = Counter(cell.arm for cell in made.cells)
+    lines.append(f"{len(per_arm)} arms, {len(ablation.comparisons())} comparisons; trainings of each arm:")
+    lines += [f"  {arm}: {many}" for arm, many in per_arm.items()]
     lines += [f"  {c.key}  {c.arm}, {c.place}: {' '.join(c.overrides)}" for c in (*encoders, *todo)]
     return "\n".join(lines)

@@ -52,7 +52,7 @@ def describe(ablation: Document | None) -> dict[str, Any] | None:
         "caveats": _caveats(ablation, nulls),
         "failures": [
             {
-                "place": f"{words(c['arm'])}, {_fold(c, ablation.get('folds'))}seed {c['seed']}",
+                "place": f"{words(c['arm'])}, {_fold(c, ablation)}seed {c['seed']}",
                 "message": c.get("message") or "",
             }
             for c in failed
@@ -65,9 +65,11 @@ def describe(ablation: Document | None) -> dict[str, Any] | None:
 def _design(ablation: Document, failed: int) -> list[str]:
     cells, seeds = ablation.get("cells") or [], ablation.get("seeds") or []
     folds: int | None = ablation.get("folds")
+    repeats = ablation.get("repeats") or 1  # an earlier version wrote none
+    dealt = f", dealt {repeats} times" if repeats > 1 else ""
     seconds = [c["seconds"] for c in cells if c.get("seconds") is not None]
     design = [
-        f"{plural(folds, 'patient-grouped fold')}, out-of-fold predictions pooled"
+        f"{plural(folds, 'patient-grouped fold')}{dealt}, out-of-fold predictions pooled"
         if folds
         else "the configuration's own split",
         f"{plural(len(seeds), 'seed')} ({', '.join(map(str, seeds))})",
@@ -143,5 +145,10 @@ def cost(ablation: Document) -> Table:
     )
 
 
-def _fold(cell: Document, folds: int | None) -> str:
-    return "" if cell.get("fold") is None else f"fold {cell['fold'] + 1} of {folds}, "
+def _fold(cell: Document, ablation: Document) -> str:
+    parts = (("repetition", "repeat", "repeats"), ("fold", "fold", "folds"))
+    return "".join(
+        f"{what} {cell[key] + 1} of {ablation.get(many)}, "
+        for what, key, many in parts
+        if cell.get(key) is not None
+    )

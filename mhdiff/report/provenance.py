@@ -217,7 +217,7 @@ def ablation_command(ablation: Document, folder: Path, plan: Document) -> list[s
     kept = [
         o
         for o in (cells[0] if cells else [])
-        if o in shared and not o.startswith(("--seed_everything", "--data.split"))
+        if o in shared and not o.startswith(("--seed_everything=", "--data.split="))
     ]
     settings = [part for o in dict.fromkeys(kept) for part in ("--set", o.removeprefix("--"))]
     return ["mhdiff", "ablate", "-c", str(source), *base, "--out", str(folder), *settings]

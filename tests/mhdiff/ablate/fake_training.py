@@ -35,10 +35,13 @@ def predictions(pattern, given, fold, folds, mode):
     if pattern != "+".join(MODALITIES):
         strength *= 1 - float(given.get("lost", 0.5))
         noise += 0.3 * np.random.default_rng(len(pattern)).normal(size=noise.shape)
+    place = np.arange(PATIENTS) % folds
+    if "data.split_seed" in given:  # dealt anew, and another model comes of it
+        dealer = np.random.default_rng(int(given["data.split_seed"]))
+        place, noise = dealer.permutation(place), noise + 0.3 * dealer.normal(size=noise.shape)
     p = softmax(strength * np.eye(CLASSES)[labels] + noise)
     if mode == "nan":
         p[:] = np.nan
-    place = np.arange(PATIENTS) % folds
     split = np.where(place == fold, "held_out", np.where(np.arange(PATIENTS) % 7 == 0, "tuning", "train"))
     return pl.DataFrame(
         {"sample_id": np.arange(PATIENTS), "subject_id": np.arange(PATIENTS), "site": "a", "split": split,

@@ -323,13 +323,13 @@ def test_the_shipped_controls_hold_both_channels_against_every_null():
     ablation = Ablation.load("ablations/controls.yaml")
     assert {"none", "free", "linked", "similarity", "distance", "plain_bias"} <= set(ablation.arms)
     for channel in ("tokens", "bias", "both"):
-        assert f"--model.guidance.channels={channel}" in ablation.arms[channel]
+        assert f"--model.guidance.channels={channel}" in ablation.arms[f"{channel}/real"]
         for name, null in NULLS.items():
-            arm = f"{channel}_{name}"
+            arm = f"{channel}/{name}"
             assert {f"--model.guidance.channels={channel}", f"--data.null={name}"} <= set(ablation.arms[arm])
             assert is_drawn(ablation.arms[arm]) == null.drawn
             assert len(ablation.seeds_of(arm)) == (19 if null.drawn else 3)  # a rank p of .05 at the least
-            assert (channel, arm) in ablation.comparisons()
+            assert (f"{channel}/real", arm) in ablation.comparisons()
     cells = plan(ablation).cells
     assert len(cells) == len({cell.key for cell in cells}) == 981  # as its first lines say
 
