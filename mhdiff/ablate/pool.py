@@ -18,6 +18,7 @@ from mhdiff.ablate.config import Ablation
 from mhdiff.evaluate.ceiling import check_ceiling, truth_of, with_posterior
 from mhdiff.evaluate.compare import refuse_different_patients, tuned_thresholds
 from mhdiff.evaluate.predictions import Scored, to_scored
+from mhdiff.evaluate.several import joined
 from ontology.errors import InputError
 
 
@@ -184,26 +185,3 @@ def pool_ceiling(
             return exact
         parts.append(to_scored(exact))
     return joined(parts)
-
-
-def joined(parts: Sequence[Scored]) -> Scored:
-    """Join the held-out predictions of several folds.
-
-    Args:
-        parts: Those of each fold.
-
-    Raises:
-        InputError: If a sample is held out twice.
-    """
-    samples = np.concatenate([part.samples for part in parts])
-    order = np.argsort(samples, kind="stable")
-    again = samples[order][1:][np.diff(samples[order]) == 0]
-    if again.size:
-        raise InputError(f"sample {again[0]} is held out in two folds", remedy="Folds must not overlap")
-    return Scored(
-        samples[order],
-        np.concatenate([part.subjects for part in parts])[order],
-        np.concatenate([part.labels for part in parts])[order],
-        np.concatenate([part.probabilities for part in parts])[order],
-        np.concatenate([part.called for part in parts])[order],
-    )
