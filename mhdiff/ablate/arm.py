@@ -77,7 +77,7 @@ def stored_arm(folder: Path, name: str, seed: int | None = None) -> Arm:
             path=folder / "cells",
             remedy=f"{again}; it trains what is missing",
         )
-    return Arm(name, int(wanted), tuple(places), tuple(_place(cell) for cell in own))
+    return Arm(name, int(own[0]["seed"]), tuple(places), tuple(_place(cell) for cell in own))
 
 
 def _place(cell: dict[str, Any]) -> str:

@@ -138,9 +138,9 @@ def shared(documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for key, value in documents[0].items():
-        values = [document.get(key) for document in documents]
         if any(key not in document for document in documents):
             continue
+        values = [document[key] for document in documents]
         if all(isinstance(each, dict) for each in values):
             if (within := shared(values)) or not value:
                 found[key] = within
