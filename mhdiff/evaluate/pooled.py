@@ -122,7 +122,7 @@ def facts_of(members: Sequence[Member], made_from: Sequence[str]) -> dict[str, A
         "pooled": {
             "from": list(made_from),
             "runs": [
-                {"run": one.name, "held_out": one.about.held_out}
+                {"run": one.name, "folder": str(one.stored.path.parent), "held_out": one.about.held_out}
                 | {part: one.facts[part] for part in parts if part in one.facts}
                 for one in members
             ],

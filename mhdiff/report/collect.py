@@ -15,7 +15,7 @@ import yaml
 
 from mhdiff.report.documents import Document, Missing, checked, needed, read_json
 from mhdiff.report.gaps import metrics_gaps
-from mhdiff.report.pooled import evaluation, of_each, runs_of
+from mhdiff.report.pooled import ablation_of, evaluation, of_each, runs_of
 from ontology.errors import InputError
 
 
@@ -138,7 +138,8 @@ def collect(run: Path, ablation: Path | None = None, stages: Path | None = None)
     _data(found)
     found.missing += metrics_gaps(metrics, facts, evaluate)
     if ablation is None:
-        found.lacks(ABLATION, "no ablation.json was given", f"mhdiff report {run} --ablation ablation.json")
+        known = ablation_of(facts) or "ablation.json"
+        found.lacks(ABLATION, "no ablation.json was given", f"mhdiff report {run} --ablation {known}")
     else:
         path = ablation / "ablation.json" if ablation.is_dir() else ablation
         again = "mhdiff ablate -c configs/ablations/demo.yaml --out DIR"

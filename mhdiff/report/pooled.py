@@ -41,10 +41,8 @@ def of_each(facts: Document, part: str, verb: str) -> Missing:
         verb: The command that shows it of one run.
     """
     runs = runs_of(facts)
-    made_from = facts["pooled"].get("from") or []
-    first = str(runs[0]["run"]) if str(runs[0]["run"]) in made_from else "RUN"
     told = f"{plural(len(runs), 'run')} {'was' if len(runs) == 1 else 'were'} pooled; each has its own"
-    return Missing(part, told, f"{verb} {shlex.quote(first)}")
+    return Missing(part, told, f"{verb} {shlex.quote(str(runs[0]['folder']))}")
 
 
 def trainings(facts: Document) -> list[tuple[str, list[str]]]:
@@ -95,7 +93,7 @@ def notes(facts: Document) -> list[str]:
     if runs < 2:
         return []
     return [
-        f"{runs} trainings pooled, the time of which is all together: each patient is predicted by the one that never saw "
+        f"{runs} trainings pooled, whose times are added up: each patient is predicted by the one that never saw "
         "them, at thresholds from its own tuning split"
     ]
 
