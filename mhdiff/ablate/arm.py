@@ -1,4 +1,7 @@
-"""One arm of an ablation as runs that can be evaluated: the stored cells of one of its seeds, a cell a fold."""
+"""One arm of an ablation as runs that can be evaluated: the stored cells of one of its seeds, a cell a fold.
+
+Where folds are dealt several times, those of the first dealing: a patient is held out once.
+"""
 
 from __future__ import annotations
 
@@ -56,6 +59,7 @@ def stored_arm(folder: Path, name: str, seed: int | None = None) -> Arm:
     seeds = list(arms[name].get("seeds") or document.get("seeds") or [])
     wanted = seeds[0] if seed is None and seeds else seed
     own = [cell for cell in document.get("cells") or [] if cell["arm"] == name and cell["seed"] == wanted]
+    own = [cell for cell in own if cell.get("repeat") == own[0].get("repeat")]
     if not own:
         told = ", ".join(map(str, seeds))
         raise InputError(

@@ -125,3 +125,14 @@ def test_evaluating_an_arm_changes_nothing_of_its_ablation(ablated, tmp_path, ca
     before = {file: file.stat().st_mtime_ns for file in sorted(folder.rglob("*"))}
     assert evaluate(capsys, folder, "--arm", "weak", "--out", tmp_path / "out")[0] == 0
     assert {file: file.stat().st_mtime_ns for file in sorted(folder.rglob("*"))} == before
+
+
+def test_of_folds_that_were_dealt_twice_the_first_dealing_is_pooled(ablated, tmp_path, capsys):
+    folder, _ = ablated
+    assert evaluate(capsys, folder, "--arm", "strong", "--out", tmp_path / "once")[0] == 0
+    table = json.loads((folder / "ablation.json").read_text())
+    table["cells"] = [cell | {"repeat": repeat} for repeat in (0, 1) for cell in table["cells"]]
+    (folder / "ablation.json").write_text(json.dumps(table))
+    assert evaluate(capsys, folder, "--arm", "strong", "--out", tmp_path / "twice")[0] == 0
+    once, twice = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("once", "twice"))
+    assert once == twice
