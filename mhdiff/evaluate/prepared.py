@@ -17,8 +17,8 @@ import polars as pl
 from mhdiff.evaluate.calibration import apply_temperature, fit_temperature, log_probabilities
 from mhdiff.evaluate.ceiling import with_posterior
 from mhdiff.evaluate.compare import tuned_thresholds
-from mhdiff.evaluate.predictions import Scored, to_scored
-from mhdiff.evaluate.several import joined, reasons_of, tuned_apart
+from mhdiff.evaluate.predictions import Scored, by_model, to_scored
+from mhdiff.evaluate.several import joined, of_the_same, reasons_of
 from mhdiff.evaluate.thresholds import Thresholds
 
 CEILING, SCALED = "|ceiling", "|scaled"
@@ -82,10 +82,11 @@ def prepare(
         classes: Names of the classes.
         reason: Why no exact posteriors were given.
     """
-    ofs = {pattern: tuned_apart(rows, found) for pattern, found in tuning.items()}
     models = [
-        _of_one(name, part, {pattern: pairs[i][1] for pattern, pairs in ofs.items()}, exact, classes, reason)
-        for i, (part, _) in enumerate(tuned_apart(rows, rows))
+        _of_one(
+            name, part, {p: of_the_same(part, found) for p, found in tuning.items()}, exact, classes, reason
+        )
+        for part in by_model(rows)
     ]
     return models[0] if len(models) == 1 else _together(models)
 

@@ -49,35 +49,21 @@ def at_own_thresholds(
     Returns:
         All rows, and the thresholds of each model that has some.
     """
-    pairs = tuned_apart(rows, tuning)
-    limits = [tuned_thresholds(own, classes) for _, own in pairs]
-    parts = [to_scored(part, limit.values) for (part, _), limit in zip(pairs, limits, strict=True)]
-    return joined(parts), limits
+    parts = by_model(rows)
+    limits = [tuned_thresholds(of_the_same(part, tuning), classes) for part in parts]
+    return joined([to_scored(part, own.values) for part, own in zip(parts, limits, strict=True)]), limits
 
 
-def tuned_apart(rows: pl.DataFrame, tuning: pl.DataFrame) -> list[tuple[pl.DataFrame, pl.DataFrame]]:
-    """Give each model's rows with the tuning rows of the same model.
-
-    Args:
-        rows: Held-out rows.
-        tuning: Tuning rows.
-    """
-    found = []
-    for part in by_model(rows):
-        own = tuning
-        if (number := model_of(part)) is not None:
-            own = tuning.filter(pl.col(MODEL) == number)
-        found.append((part, own))
-    return found
-
-
-def model_of(rows: pl.DataFrame) -> int | None:
-    """Give the number of the model that rows are of; None where there is one model alone.
+def of_the_same(part: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Give those rows that are of the same model as a part; all of them where there is one model.
 
     Args:
-        rows: Rows of one model.
+        part: Rows of one model.
+        rows: Rows of all.
     """
-    return int(rows[MODEL][0]) if MODEL in rows.columns and rows.height else None
+    if MODEL not in part.columns or part.is_empty():
+        return rows
+    return rows.filter(pl.col(MODEL) == part[MODEL][0])
 
 
 def reasons_of(limits: Sequence[Thresholds]) -> dict[str, str]:

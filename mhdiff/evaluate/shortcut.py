@@ -18,8 +18,8 @@ from jaxtyping import Float64, Int64
 
 from mhdiff.evaluate.bootstrap import Resamples, bootstrap
 from mhdiff.evaluate.metrics import undefined_reasons
-from mhdiff.evaluate.predictions import MODEL, Scored
-from mhdiff.evaluate.several import tuned_apart
+from mhdiff.evaluate.predictions import MODEL, Scored, by_model
+from mhdiff.evaluate.several import of_the_same
 
 METRICS = ("auroc", "auprc", "brier")
 
@@ -67,7 +67,8 @@ def presence_only(
     own = held_out["present"].to_list()
     p = np.full((len(own), len(classes)), np.nan)
     place = np.searchsorted(scored.samples, held_out["sample_id"].to_numpy())
-    for part, counted in tuned_apart(held_out.with_columns(place=place), tuning):
+    for part in by_model(held_out.with_columns(place=place)):
+        counted = of_the_same(part, tuning)
         if counted.is_empty():
             return nothing | {"reason": "a model has no tuning predictions to count on"}
         seen, asked = (rows["present"].cast(pl.String).to_list() for rows in (counted, part))
