@@ -27,7 +27,7 @@ def ablated(make, tmp_path):
 
 def evaluate(capsys, *options):
     capsys.readouterr()
-    code = main(["evaluate", *map(str, options), "--replicates", "20"])
+    code = main(["evaluate", *map(str, options), "--replicates", "0"])
     return code, capsys.readouterr().err
 
 
@@ -46,9 +46,9 @@ def test_the_figures_are_those_of_the_ablations_table(ablated, tmp_path, capsys,
     assert full["n_subjects"] == table["arms"][arm]["n_subjects"] == 90
     if arm == "own":  # of one seed, so that the arm's own figures are that seed's
         for pattern, row in table["patterns"].items():
-            for metric in OVERALL:
+            for metric, figure in row["arms"][arm]["metrics"].items():
                 mine = found["patterns"][pattern]["metrics"][metric]["value"]
-                assert mine == pytest.approx(row["arms"][arm]["metrics"][metric]["value"], abs=1e-12)
+                assert mine == pytest.approx(figure["value"], abs=1e-12)
         for name, row in table["arms"][arm]["per_class"].items():
             for metric in ("auroc", "auprc", "sensitivity", "specificity"):
                 assert full["per_class"][name][metric]["value"] == pytest.approx(
@@ -73,13 +73,14 @@ def test_the_report_of_an_arm_has_calibration_subgroups_and_the_commands(ablated
         "Reliability diagram",
         "The temperatures of the 3 models are",
         "By sex",
-        "mhdiff ablate -c",
-        "--arm strong --arm-seed 1",
+        "the ablation whose arm this is",
+        "--arm strong",
+        "--arm-seed 1",
         "3 runs were pooled; each has its own",
         f"--ablation {folder}",
     ):
         assert part in page, part
-    assert "mhdiff fit -c" not in page, "an arm is trained by its ablation"
+    assert "training of" not in page, "an arm is trained by its ablation"
     written = {file.name for file in (tmp_path / "tables").iterdir()}
     assert {"calibration-errors.csv", "subgroups-sex.csv", "classes.csv", "reliability.csv"} <= written
     assert main(["report", str(out), "--ablation", str(folder)]) == 0

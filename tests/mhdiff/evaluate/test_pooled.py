@@ -23,7 +23,7 @@ from ontology.errors import InputError
 P = ["p_0", "p_1", "p_2"]
 
 
-def evaluate(capsys, *options, replicates=20):
+def evaluate(capsys, *options, replicates=3):
     capsys.readouterr()
     code = main(["evaluate", *map(str, options), "--replicates", str(replicates), "--json"])
     told = capsys.readouterr()
@@ -38,7 +38,7 @@ def folds(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pooled(folds, tmp_path_factory):
     out = tmp_path_factory.mktemp("pooled") / "all"
-    assert main(["evaluate", *map(str, folds), "--out", str(out), "--replicates", "20"]) == 0
+    assert main(["evaluate", *map(str, folds), "--out", str(out), "--replicates", "3"]) == 0
     return out
 
 
@@ -117,7 +117,7 @@ def test_the_folder_says_all_of_itself(folds, pooled, tmp_path, capsys):
     config = (pooled / "config.yaml").read_text()
     assert "seed_everything: 1" in config
     assert "fold:" not in config, "a setting that differs is no setting of all"
-    main(["evaluate", *map(str, folds), "--out", str(tmp_path / "p"), "--replicates", "20"])
+    main(["evaluate", *map(str, folds), "--out", str(tmp_path / "p"), "--replicates", "3"])
     assert "120 patients" in capsys.readouterr().out
 
 
