@@ -21,6 +21,7 @@ from mhdiff.ablate.config import Ablation
 from mhdiff.evaluate.ceiling import check_ceiling, truth_of, with_posterior
 from mhdiff.evaluate.compare import refuse_different_patients, tuned_thresholds
 from mhdiff.evaluate.predictions import Scored, to_scored
+from mhdiff.evaluate.several import joined
 from ontology.errors import InputError
 
 
@@ -201,26 +202,3 @@ def pool_ceiling(
 
 def _set(seed: int, repeat: int | None) -> str:
     return f"seed {seed}" if repeat is None else f"repetition {repeat + 1} seed {seed}"
-
-
-def joined(parts: Sequence[Scored]) -> Scored:
-    """Join the held-out predictions of several folds.
-
-    Args:
-        parts: Those of each fold.
-
-    Raises:
-        InputError: If a sample is held out twice.
-    """
-    samples = np.concatenate([part.samples for part in parts])
-    order = np.argsort(samples, kind="stable")
-    again = samples[order][1:][np.diff(samples[order]) == 0]
-    if again.size:
-        raise InputError(f"sample {again[0]} is held out in two folds", remedy="Folds must not overlap")
-    return Scored(
-        samples[order],
-        np.concatenate([part.subjects for part in parts])[order],
-        np.concatenate([part.labels for part in parts])[order],
-        np.concatenate([part.probabilities for part in parts])[order],
-        np.concatenate([part.called for part in parts])[order],
-    )

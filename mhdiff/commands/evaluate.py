@@ -1,4 +1,4 @@
-"""`mhdiff evaluate`: every figure of a run, or of stored predictions, on held-out patients."""
+"""`mhdiff evaluate`: every figure of a run, of pooled runs, or of stored predictions, on held-out patients."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mhdiff import console
 from mhdiff.commands import Verb
+from mhdiff.commands.evaluate_options import configure, refuse_mixtures, refuse_numbers
 from ontology.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,64 +21,37 @@ if TYPE_CHECKING:
 METRICS = "metrics.json"
 
 
-def _configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, nargs="?", help="folder of a run made by mhdiff fit")
-    parser.add_argument(
-        "--from",
-        dest="stored",
-        type=Path,
-        metavar="PREDICTIONS",
-        help="in place of a run: a predictions.parquet, from which alone everything is computed",
-    )
-    parser.add_argument(
-        "--out", type=Path, help="folder for metrics.json (default: the run's; with --from none is written)"
-    )
-    parser.add_argument(
-        "--against",
-        nargs="+",
-        default=[],
-        type=Path,
-        metavar="RUN",
-        help="other runs, or predictions, for the same patients: paired differences from each",
-    )
-    parser.add_argument("--replicates", type=int, default=1000, help="bootstrap resamples of patients")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the resamples and of what is missing")
-    parser.add_argument(
-        "--missing",
-        type=float,
-        default=0.5,
-        metavar="SHARE",
-        help="share of what is there that is hidden at random, by what is known, and by what is not (default .5)",
-    )
-    parser.add_argument(
-        "--corrupt",
-        "--corruptions",
-        nargs="+",
-        default=[],
-        metavar="NAME[:SEVERITY]",
-        help="spoil held-out records as well: noise, blur, occlusion, wrong_note, shuffled_words, truncated_note, "
-        "unit_error, missing_labs, wrong_codes or all; severity 1 to 5, by default 3",
-    )
-    parser.add_argument(
-        "--latents",
-        action="store_true",
-        help="judge the prior's draws as well: distances to real latents, 50 evaluations against 1,000, privacy",
-    )
-    parser.add_argument("--json", action="store_true", help="print metrics.json")
-
-
 def _run(arguments: argparse.Namespace) -> None:
-    document = evaluate(
-        arguments.run,
-        arguments.replicates,
-        arguments.seed,
-        arguments.corrupt,
-        arguments.latents,
-        stored=arguments.stored,
-        against=arguments.against,
-        out=arguments.out,
-        rate=arguments.missing,
-    )
+    runs, pools = arguments.run, len(arguments.run) > 1 or arguments.arm is not None
+    refuse_mixtures(arguments, pools)
+    if pools:
+        from mhdiff.commands.evaluate_pooled import evaluate_pooled
+
+        document = evaluate_pooled(
+            runs,
+            arguments.out,
+            arguments.replicates,
+            arguments.seed,
+            arguments.corrupt,
+            arm=arguments.arm,
+            arm_seed=arguments.arm_seed,
+            against=arguments.against,
+            rate=arguments.missing,
+        )
+    else:
+        stored = arguments.stored or [None]
+        document = evaluate(
+            runs[0] if runs else None,
+            arguments.replicates,
+            arguments.seed,
+            arguments.corrupt,
+            arguments.latents,
+            stored=stored[0],
+            spoilt=stored[1] if len(stored) > 1 else None,
+            against=arguments.against,
+            out=arguments.out,
+            rate=arguments.missing,
+        )
     if arguments.json:
         console.out_json(document)
     else:
@@ -94,6 +68,7 @@ def evaluate(
     latents: bool = False,
     *,
     stored: Path | None = None,
+    spoilt: Path | None = None,
     against: Sequence[Path] = (),
     out: Path | None = None,
     rate: float = 0.5,
@@ -107,6 +82,7 @@ def evaluate(
         corrupt: How records are spoilt, see `mhdiff.corruption`; those that were predicted before are told again.
         latents: Whether the prior's draws are judged; where they were before, that is told again.
         stored: Predictions in place of a run; then the model and the cohort are not asked for.
+        spoilt: Predictions of spoilt records that go with them.
         against: Runs or predictions for the same patients.
         out: Folder for metrics.json, in place of the run's; stored predictions have no other.
         rate: Share of what is there that the regimes of missingness hide.
@@ -114,9 +90,8 @@ def evaluate(
     Raises:
         InputError: If neither or both of run and predictions are given, or one of them cannot be used.
     """
-    _check(run, stored, replicates, seed, [*corrupt, *(["latents"] if latents else [])])
+    _check(run, stored, replicates, seed, [*corrupt, *(["--latents"] if latents else [])])
     from mhdiff.corruption import corruptions
-    from mhdiff.evaluate.against import compare
     from mhdiff.evaluate.summary import summarise_stored
     from ontology.files import atomic_write
 
@@ -124,26 +99,48 @@ def evaluate(
     place = run or stored
     assert place is not None
     found, about, ceiling = _open(place, stored is not None)
-    rivals = [(str(path), *_open(path, not path.is_dir())[:2]) for path in against]
     document = summarise_stored(found, about, ceiling=ceiling, replicates=replicates, seed=seed, rate=rate)
-    if run is not None:
-        if spoilt := _corrupted(run, corrupt, found.frame, about, replicates, seed):
-            document["corruptions"] = spoilt
-        if judged := _latents(run, latents, replicates, seed):
-            document["latents"] = judged
-    if rivals:
-        document["against"] = {
-            name: compare(found, rival, (about, of), (str(place), name), replicates=replicates, seed=seed)
-            for name, rival, of in rivals
-        }
+    if told := _corrupted(run, corrupt, spoilt, found.frame, about, replicates, seed):
+        document["corruptions"] = told
+    if run is not None and (judged := _latents(run, latents, replicates, seed)):
+        document["latents"] = judged
+    if rivals := compared(found, about, place, against, replicates, seed):
+        document["against"] = rivals
     if (folder := out or run) is not None:
         atomic_write(folder / METRICS, json.dumps(document, indent=1))
     return document
 
 
+def compared(
+    found: Stored, about: About, place: Path, against: Sequence[Path], replicates: int, seed: int
+) -> dict[str, Any]:
+    """Compare predictions with those of others for the same patients.
+
+    Args:
+        found: The predictions.
+        about: What they are of.
+        place: What they are called.
+        against: Runs, pooled runs or predictions.
+        replicates: Bootstrap resamples of patients.
+        seed: Seed of the resamples.
+
+    Raises:
+        InputError: If one cannot be read or is of other patients.
+    """
+    from mhdiff.evaluate.against import compare
+
+    rivals = [(str(path), *_open(path, not path.is_dir())[:2]) for path in against]
+    return {
+        name: compare(found, rival, (about, of), (str(place), name), replicates=replicates, seed=seed)
+        for name, rival, of in rivals
+    }
+
+
 def _check(
     run: Path | None, stored: Path | None, replicates: int, seed: int, needs_model: Sequence[str]
 ) -> None:
+    from mhdiff.commands.evaluate_pooled import is_pooled
+
     if (run is None) == (stored is None):
         raise InputError(
             "evaluate takes a run's folder, or --from with predictions, and not both",
@@ -153,13 +150,21 @@ def _check(
         raise InputError(
             f"stored predictions say nothing of {', '.join(needs_model)}, which needs the model",
             path=stored,
-            remedy="Give the run's folder in place of --from",
+            remedy="Give the run's folder in place of --from; what was spoilt before: --from PREDICTIONS CORRUPTIONS",
         )
-    if replicates < 0 or seed < 0:
+    if run is not None and (run / "ablation.json").is_file():
         raise InputError(
-            f"cannot evaluate with --replicates {replicates} and --seed {seed}",
-            remedy="Give 0 or more of both",
+            "the folder is that of an ablation",
+            path=run,
+            remedy=f"Name an arm, whose folds are pooled: mhdiff evaluate {run} --arm NAME --out DIR",
         )
+    if run is not None and needs_model and is_pooled(run):
+        raise InputError(
+            f"the folder pools runs and holds no model, which {', '.join(needs_model)} needs",
+            path=run,
+            remedy="Give the runs themselves: mhdiff evaluate RUN RUN ... --out DIR --corrupt ...",
+        )
+    refuse_numbers(replicates, seed)
 
 
 def _open(place: Path, alone: bool) -> tuple[Stored, About, pl.DataFrame | None]:
@@ -221,29 +226,31 @@ def _latents(run: Path, wanted: bool, replicates: int, seed: int) -> dict[str, A
 
 
 def _corrupted(
-    run: Path, corrupt: Sequence[str], predictions: pl.DataFrame, about: About, replicates: int, seed: int
+    run: Path | None,
+    corrupt: Sequence[str],
+    spoilt: Path | None,
+    predictions: pl.DataFrame,
+    about: About,
+    replicates: int,
+    seed: int,
 ) -> dict[str, Any]:
-    import polars as pl
+    from mhdiff.evaluate.corrupted import read_corruptions, summarise_corruptions
 
-    from mhdiff.corruption import corruptions
-    from mhdiff.evaluate.corrupted import summarise_corruptions
-    from mhdiff.training.corrupted import FILE, acting_on, predict_run_corrupted
+    if run is not None:
+        from mhdiff.corruption import corruptions
+        from mhdiff.training.corrupted import FILE, predict_run_corrupted
 
-    if corrupt:
-        every = any(text.partition(":")[0] == "all" for text in corrupt)
-        predict_run_corrupted(run, corruptions(corrupt), every)
-    if not (run / FILE).is_file():
+        spoilt = run / FILE
+        if corrupt or spoilt.is_file():
+            every = any(text.partition(":")[0] == "all" for text in corrupt)
+            predict_run_corrupted(run, corruptions(corrupt), every)
+        if not spoilt.is_file():
+            return {}
+    if spoilt is None:
         return {}
-    frame = pl.read_parquet(run / FILE)
-    names = frame["corruption"].unique(maintain_order=True).to_list()[1:]
     return summarise_corruptions(
-        frame,
-        predictions.filter(pl.col("split") == "tuning"),
-        about.classes,
-        acting_on(run, about.modalities, names),
-        replicates=replicates,
-        seed=seed,
+        read_corruptions(spoilt), predictions, about.classes, path=spoilt, replicates=replicates, seed=seed
     )
 
 
-VERB = Verb("every metric with intervals and n on patients that training never saw", _configure, _run)
+VERB = Verb("every metric with intervals and n on patients that training never saw", configure, _run)

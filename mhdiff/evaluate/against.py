@@ -20,15 +20,16 @@ import polars as pl
 
 from mhdiff.evaluate.bootstrap import LEVEL, Resamples, Result, bootstrap
 from mhdiff.evaluate.class_frequency import by_frequency
-from mhdiff.evaluate.compare import reason_for, refuse_different_patients, tuned_thresholds
+from mhdiff.evaluate.compare import reason_for, refuse_different_patients
 from mhdiff.evaluate.delong import delong
 from mhdiff.evaluate.described import BY_FREQUENCY, describe_classes
 from mhdiff.evaluate.every_metric import RESAMPLED_OVERALL, RESAMPLED_PER_CLASS, EveryMetric
 from mhdiff.evaluate.holm import holm
 from mhdiff.evaluate.metrics import undefined_reasons
 from mhdiff.evaluate.patterns import modalities_of, order_patterns
-from mhdiff.evaluate.predictions import Scored, check_predictions, to_scored
+from mhdiff.evaluate.predictions import Scored, check_predictions
 from mhdiff.evaluate.robustness import curve
+from mhdiff.evaluate.several import at_own_thresholds, reasons_of
 from mhdiff.evaluate.stored import About, Stored
 from mhdiff.evaluate.summary import INTERVAL, SPLIT
 from ontology.errors import InputError
@@ -128,9 +129,9 @@ def _side(stored: Stored, about: About, name: str) -> _Side:
         held_out = rows.filter(pl.col("split") == SPLIT)
         if held_out.is_empty():
             continue
-        limits = tuned_thresholds(rows.filter(pl.col("split") == "tuning"), about.classes)
-        scored[str(pattern)] = to_scored(held_out, limits.values)
-        untuned[str(pattern)] = limits.reasons
+        tuning = rows.filter(pl.col("split") == "tuning")
+        scored[str(pattern)], limits = at_own_thresholds(held_out, tuning, about.classes)
+        untuned[str(pattern)] = reasons_of(limits)
     if not scored:
         raise InputError(f"'{name}' holds nobody out", path=stored.path, column="split")
     return _Side(name, about, scored, untuned)

@@ -73,6 +73,11 @@ class Figures:
             "drop": None,
         }
         for i, label in enumerate(self.classes):
+            if pattern.by_model:
+                points = [limits.values[i] for limits in pattern.by_model]
+                document["per_class"][label]["thresholds"] = [
+                    None if np.isnan(p) else float(p) for p in points
+                ]
             why = absent.get(label, _NO_FIT)
             document["per_class"][label] |= {m: _fitted(fit.per_class(m, i, why)) for m in FITTED}
         best, why_best = self.results.get(name + CEILING), dict.fromkeys(RESAMPLED_OVERALL, "")

@@ -1,8 +1,10 @@
 """The predictions frame: what `predictions.parquet` must hold before anything is computed from it.
 
 One row is one sample under one pattern of offered modalities: sample_id, subject_id, site, split, pattern,
-label and the probabilities p_0 .. p_{C-1}. Whatever would make a figure wrong without showing (a NaN, a
-patient in two splits, a sample twice) is refused here.
+label and the probabilities p_0 .. p_{C-1}. Where several models were pooled, such as those of the folds of a
+cross-validation, a column `model` numbers them, and each is a table of its own: a patient may tune one model and be
+held out from another, and is held out once. Whatever would make a figure wrong without showing (a NaN, a patient in two
+splits of a model, a sample twice) is refused here.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from ontology.errors import InputError
 
 SPLITS = ("train", "tuning", "held_out")
 KEYS = ("sample_id", "subject_id", "split", "pattern", "label")
+MODEL = "model"  # the column that numbers the models, where there are several
 SUM_TOLERANCE = 1e-3  # float32 softmaxes, averaged over imputations, stay well inside
 
 
@@ -76,7 +79,8 @@ def check_predictions(
 
     Raises:
         InputError: For a missing column, no rows, NaN or infinite or impossible probabilities, a label
-            outside the classes, an unknown split, a sample twice under one pattern, a patient in two splits.
+            outside the classes, an unknown split, a sample twice under one pattern, a patient in two splits, a patient
+            who is held out from two models.
     """
     for name in KEYS:
         if name not in frame.columns:
@@ -86,17 +90,19 @@ def check_predictions(
     columns = check_probabilities(frame, classes, path=path)
     if frame.is_empty():
         raise InputError("there are no predictions", path=path, remedy="Predict for at least one patient")
-    for name in KEYS:
+    pooled = [MODEL] if MODEL in frame.columns else []
+    for name in (*KEYS, *pooled):
         nulls = frame[name].null_count()
         if nulls:
             raise InputError(f"{nulls} of {frame.height} values are missing", path=path, column=name)
     try:
         frame = frame.with_columns(
-            pl.col("sample_id", "subject_id", "label").cast(pl.Int64),
+            pl.col("sample_id", "subject_id", "label", *pooled).cast(pl.Int64),
             pl.col("split", "pattern").cast(pl.String),
         )
     except pl.exceptions.PolarsError as error:
-        raise InputError("sample_id, subject_id and label must be whole numbers", path=path) from error
+        whole = ", ".join(["sample_id", "subject_id", *pooled])
+        raise InputError(f"{whole} and label must be whole numbers", path=path) from error
     outside = frame.filter(~pl.col("label").is_between(0, len(columns) - 1))
     if outside.height:
         raise InputError(
@@ -112,8 +118,11 @@ def check_predictions(
             column="split",
             remedy=f"Known ones: {', '.join(SPLITS)}",
         )
-    _check_once(frame, path)
-    return frame.sort("pattern", "sample_id").with_columns(pl.col(columns).cast(pl.Float64))
+    for part in by_model(frame):
+        _check_once(part, path)
+    if pooled:
+        _check_held_out_once(frame, path)
+    return frame.sort("pattern", "sample_id", *pooled).with_columns(pl.col(columns).cast(pl.Float64))
 
 
 def check_probabilities(
@@ -162,6 +171,17 @@ def check_probabilities(
     return columns
 
 
+def by_model(frame: pl.DataFrame) -> list[pl.DataFrame]:
+    """Give the rows of each model, in the order of their numbers; all of them where there is one model.
+
+    Args:
+        frame: Predictions.
+    """
+    if MODEL not in frame.columns:
+        return [frame]
+    return frame.sort(MODEL, maintain_order=True).partition_by(MODEL, maintain_order=True)
+
+
 def to_scored(frame: pl.DataFrame, thresholds: Float64[np.ndarray, " classes"] | None = None) -> Scored:
     """Turn checked predictions of one pattern and one split into arrays.
 
@@ -207,4 +227,43 @@ def _check_once(frame: pl.DataFrame, path: str | Path | None) -> None:
                 path=path,
                 column=name,
                 remedy="Split by patient and predict again",
+            )
+
+
+def _check_held_out_once(frame: pl.DataFrame, path: str | Path | None) -> None:
+    held_out = frame.filter(pl.col("split") == "held_out")
+    several = (
+        held_out.group_by("subject_id")
+        .agg(pl.col(MODEL).unique().sort())
+        .filter(pl.col(MODEL).list.len() > 1)
+    )
+    if several.height:
+        first = several[MODEL].sort()[0].to_list()[:2]
+        raise InputError(
+            f"{several.height} of {held_out['subject_id'].n_unique()} held-out patients are held out from several "
+            f"models, such as {first[0]} and {first[1]}",
+            path=path,
+            column=MODEL,
+            remedy="Pool the folds of one cross-validation, which hold each patient out once",
+        )
+    patterns = held_out.group_by(MODEL).agg(pl.col("pattern").unique().sort()).sort(MODEL)
+    if patterns["pattern"].n_unique() > 1 or patterns.height < frame[MODEL].n_unique():
+        told = "; ".join(
+            f"{row[MODEL]}: {', '.join(row['pattern'])}" for row in patterns.iter_rows(named=True)
+        )
+        raise InputError(
+            f"the models hold out under different patterns of modalities ({told})",
+            path=path,
+            column="pattern",
+            remedy="Predict with all of them under the same patterns",
+        )
+    apart = frame.group_by("sample_id").agg(pl.col("subject_id", "label").n_unique())
+    for name in ("subject_id", "label"):
+        if count := int((apart[name] > 1).sum()):
+            raise InputError(
+                f"{count} samples have another {'patient' if name == 'subject_id' else name} with one model than with "
+                "another",
+                path=path,
+                column=name,
+                remedy="Pool runs on one cohort and task",
             )

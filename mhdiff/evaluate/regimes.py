@@ -14,7 +14,8 @@ x the driver, standardised over the samples; of those that would be hidden altog
 
 (Rubin 1976). A pattern withholds one set of modalities from everybody; here every sample has a set of its own, and is
 diagnosed as in the pattern of that set, whose predictions are there already: a regime is a choice among stored rows.
-Draws and drivers are per split, in the order of sample_id, so that two runs on the same held-out samples get the same.
+Draws and drivers are per split, in the order of sample_id, so that two runs on the same held-out samples get the same;
+several models are one run here, and a sample that tunes two of them is offered the same to both.
 Thresholds and temperature come from tuning samples under the same regime.
 """
 
@@ -30,7 +31,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from mhdiff.evaluate.patterns import pattern_name
-from mhdiff.evaluate.predictions import probability_columns
+from mhdiff.evaluate.predictions import MODEL, probability_columns
 from ontology.errors import InputError
 
 REGIMES = ("mcar", "mar", "mnar_label", "mnar_value")
@@ -117,7 +118,7 @@ def _regime(
         ]
         wanted = samples.select("sample_id").with_columns(pattern=pl.Series(names, dtype=pl.String))
         rows = wanted.join(every, on=["sample_id", "pattern"], how="inner")
-        if rows.height < wanted.height:
+        if rows.height < every.unique([k for k in ("sample_id", MODEL) if k in every.columns]).height:
             lost = sorted(set(names) - set(every["pattern"].unique()))
             why = f"pattern {', '.join(lost[:3])} was not predicted" if lost else "samples lack patterns"
             return Regime(name, driver, None, reason=f"{why}, and the regime offers it to somebody")

@@ -2,8 +2,9 @@ r"""What can be told from the pattern of what is there alone: whether missingnes
 
     p_c(i) = ( n_{c,g} + pi_c ) / ( n_g + 1 ),   g the modalities that sample i has
 
-n counted on the tuning split, pi the class shares there, so that a set of modalities that nobody had gives those. It
-reads no image, note or value. A model that is no better has learned who was examined and not what was found.
+n counted on the tuning split, pi the class shares there, so that a set of modalities that nobody had gives those. Of
+several models each has its own tuning split. It reads no image, note or value. A model that is no better has learned
+who was examined and not what was found.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from jaxtyping import Float64, Int64
 
 from mhdiff.evaluate.bootstrap import Resamples, bootstrap
 from mhdiff.evaluate.metrics import undefined_reasons
-from mhdiff.evaluate.predictions import Scored
+from mhdiff.evaluate.predictions import MODEL, Scored, by_model
+from mhdiff.evaluate.several import of_the_same
 
 METRICS = ("auroc", "auprc", "brier")
 
@@ -47,7 +49,7 @@ def presence_only(
     """Evaluate the class shares among those who have the same modalities.
 
     Args:
-        tuning: Tuning rows, each sample once.
+        tuning: Tuning rows; a sample counts once for each model that it tunes.
         held_out: Held-out rows, each sample once.
         scored: The held-out predictions in the order of sample_id, for their labels and patients.
         classes: Names of the classes.
@@ -56,15 +58,21 @@ def presence_only(
     Returns:
         {n_tuning, sets, metrics}; `metrics` is None with a reason where it is not known what samples have.
     """
+    tuning = tuning.unique([name for name in ("sample_id", MODEL) if name in tuning.columns])
     nothing: dict[str, Any] = {"n_tuning": tuning.height, "sets": None, "metrics": None}
     if "present" not in held_out.columns or held_out["present"].null_count():
         return nothing | {"reason": "the predictions do not say which modalities each sample has"}
     if tuning.is_empty():
         return nothing | {"reason": "no tuning predictions to count on"}
-    own = held_out.sort("sample_id")["present"].to_list()
-    p, _ = class_shares(
-        tuning["present"].cast(pl.String).to_list(), tuning["label"].to_numpy(), own, len(classes)
-    )
+    own = held_out["present"].to_list()
+    p = np.full((len(own), len(classes)), np.nan)
+    place = np.searchsorted(scored.samples, held_out["sample_id"].to_numpy())
+    for part in by_model(held_out.with_columns(place=place)):
+        counted = of_the_same(part, tuning)
+        if counted.is_empty():
+            return nothing | {"reason": "a model has no tuning predictions to count on"}
+        seen, asked = (rows["present"].cast(pl.String).to_list() for rows in (counted, part))
+        p[part["place"].to_numpy()], _ = class_shares(seen, counted["label"].to_numpy(), asked, len(classes))
     guess = Scored(scored.samples, scored.subjects, scored.labels, p, np.full_like(p, np.nan))
     result = bootstrap({"presence": [guess]}, resamples, accelerated=True)["presence"]
     why = "; ".join(undefined_reasons(guess, classes).values())

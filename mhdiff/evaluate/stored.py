@@ -6,6 +6,7 @@ Columns, one row a sample and pattern of offered modalities; those with * must b
     spread              between the imputations behind the probabilities
     site, sex, age      for figures by subgroup; age in whole years at the time of prediction, null where unknown
     present             the modalities that the sample has, named like a pattern
+    model               which of several models made it, 0, 1, ..., where folds were pooled: a row is one of a model too
     q_0 .. q_{C-1}      the exact posterior under the pattern, of a known-answer cohort: the ceiling
 
 The file's own metadata has, under the key `mhdiff`, what `About` says as JSON. Predictions of any other system can be
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int64
 
-from mhdiff.evaluate.predictions import probability_columns
+from mhdiff.evaluate.predictions import MODEL, probability_columns
 from ontology.errors import InputError
 
 KEY = "mhdiff"
@@ -44,7 +45,8 @@ class About:
         held_out: How the samples were split, such as `stored` or `fold:0/5`.
         counts: How many samples of each class were trained on; empty where nobody counted.
         ceiling_reason: Why there is no exact posterior; empty where there is.
-        models: How many models made these predictions; more than one where folds were pooled.
+        models: How many models made these predictions; more than one where folds were pooled, counted in the
+            column `model` where there is one.
     """
 
     task: str
@@ -122,7 +124,10 @@ def read_predictions(path: str | Path, *, alone: bool = False) -> Stored:
             path=file,
             remedy=f"{AGAIN}; predictions of your own: mhdiff.evaluate.stored.write_predictions",
         )
-    return Stored(file, frame, None if text is None else _about(text, file))
+    about = None if text is None else _about(text, file)
+    if about is not None and MODEL in frame.columns:
+        about = replace(about, models=max(frame[MODEL].n_unique(), 1))
+    return Stored(file, frame, about)
 
 
 def _about(text: str, path: Path) -> About:

@@ -3,7 +3,8 @@
 Thresholds and temperature come from the tuning split, every figure from the held-out one. On a known-answer
 cohort the exact posterior is evaluated as if it were a model, on the same samples and the same resamples: what it
 reaches is the ceiling for that pattern. What is lost against it and against the fullest pattern is told as in
-`mhdiff.evaluate.lost`: `gap`, `drop`, `irreducible_drop` and `excess_drop`.
+`mhdiff.evaluate.lost`: `gap`, `drop`, `irreducible_drop` and `excess_drop`. Predictions of several models, each on the
+patients held out from it, are one set; what the tuning split decides is decided for each model by its own.
 
 Intervals are BCa's over patients, which miss less often than percentiles near the ends of the scale and with few
 positives, at a fifth more time (ARCHITECTURE.md has the simulations); where BCa does not exist a figure's `remark` says
@@ -117,7 +118,7 @@ def summarise(
         "robustness": _robustness(results, prepared, names, order, absent),
         "subgroups": _subgroups(held_out, full, names[0], classes, resamples),
         "presence_only": presence_only(
-            frame.filter(pl.col("split") == "tuning").unique("sample_id"),
+            frame.filter(pl.col("split") == "tuning"),
             held_out.filter(pl.col("pattern") == names[0]),
             full,
             classes,
@@ -160,7 +161,7 @@ def summarise_stored(
         rate=rate,
         ceiling_reason=about.ceiling_reason,
     )
-    return document | {"task": about.task, "held_out": about.held_out}
+    return document | {"task": about.task, "held_out": about.held_out, "models": about.models}
 
 
 def _pattern(

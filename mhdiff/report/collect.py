@@ -1,4 +1,4 @@
-"""Everything a report reads, read once: a run's own files, and those of the data it was made from.
+"""Everything a report reads, read once: the files of a run or of pooled runs, and those of the data it was made from.
 
 Only `run.json` and `metrics.json` must be there. Any other file that is absent, damaged or of other data than
 the run was trained on becomes a `Missing` with its reason: the report names it instead of leaving a gap.
@@ -6,6 +6,7 @@ the run was trained on becomes a `Missing` with its reason: the report names it 
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import yaml
 
 from mhdiff.report.documents import Document, Missing, checked, needed, read_json
 from mhdiff.report.gaps import metrics_gaps
+from mhdiff.report.pooled import ablation_of, evaluation, of_each, runs_of
 from ontology.errors import InputError
 
 
@@ -113,9 +115,11 @@ def collect(run: Path, ablation: Path | None = None, stages: Path | None = None)
             remedy=f"Make them again: mhdiff evaluate {run}",
         )
     found = Sources(run, facts, metrics)
-    evaluate = f"mhdiff evaluate {run}"
+    evaluate = shlex.join(evaluation(facts, run))
     found.config = _config(found)
-    if facts.get("estimator"):
+    if runs_of(facts):
+        found.missing.append(of_each(facts, CURVE, "mhdiff report"))
+    elif facts.get("estimator"):
         found.lacks(
             CURVE,
             "an estimator has settings to choose from and no epochs: run.json has them",
@@ -123,15 +127,19 @@ def collect(run: Path, ablation: Path | None = None, stages: Path | None = None)
         )
     else:
         found.history = _list(found, CURVE, run / "history.json", f"Train again: mhdiff fit --out {run}")
-    found.preprocess = _optional(
-        found, WINDOW, run / "preprocess.json", f"Train again: mhdiff fit --out {run}"
-    )
+    if runs_of(facts):
+        found.missing.append(of_each(facts, WINDOW, "mhdiff report"))
+    else:
+        found.preprocess = _optional(
+            found, WINDOW, run / "preprocess.json", f"Train again: mhdiff fit --out {run}"
+        )
     found.explanation = _explanation(found)
     found.predictions = _predictions(found, evaluate)
     _data(found)
     found.missing += metrics_gaps(metrics, facts, evaluate)
     if ablation is None:
-        found.lacks(ABLATION, "no ablation.json was given", f"mhdiff report {run} --ablation ablation.json")
+        known = ablation_of(facts) or "ablation.json"
+        found.lacks(ABLATION, "no ablation.json was given", f"mhdiff report {run} --ablation {known}")
     else:
         path = ablation / "ablation.json" if ablation.is_dir() else ablation
         again = "mhdiff ablate -c configs/ablations/demo.yaml --out DIR"
@@ -185,6 +193,9 @@ def _explanation(found: Sources) -> Document | None:
         name = fitted.get("class", "an estimator")
         reason = f"{name} keeps its predictions and no model whose inputs could be attributed"
         found.lacks(PATIENT, reason, "mhdiff fit with a network, then mhdiff explain")
+        return None
+    if runs_of(found.facts):
+        found.missing.append(of_each(found.facts, PATIENT, "mhdiff explain"))
         return None
     files = sorted(folder.glob("*.json"), key=lambda file: (len(file.stem), file.stem))
     if not files:

@@ -7,6 +7,7 @@ from typing import Any
 
 from mhdiff.report.collect import COHORT, GRAPH, TERMINOLOGY, WINDOW, Sources
 from mhdiff.report.documents import Document, Missing
+from mhdiff.report.pooled import notes
 from mhdiff.report.results import level
 from mhdiff.report.text import METRICS, count, duration, listed, number, percent, plural, words
 
@@ -276,6 +277,7 @@ def _evaluation(found: Sources) -> Step:
     split = metrics.get("held_out")
     if split:
         step.notes.append("split: " + ("as stored with the cohort" if split == "stored" else str(split)))
+    step.notes += notes(found.facts)
     if metrics.get("replicates"):
         step.notes.append(
             f"{level(metrics)} intervals: {count(metrics['replicates'])} resamples of patients, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mhdiff.report.documents import Document, Missing
+from mhdiff.report.pooled import ablation_of, of_each, runs_of
 
 SPOILT, DRAWS = "predictions of spoilt records", "the judgement of the prior's draws"
 AGAINST = "a comparison with another run"
@@ -32,6 +33,11 @@ def metrics_gaps(metrics: Document, facts: Document, evaluate: str) -> list[Miss
         if fitted:
             reason = f"{fitted.get('class', 'an estimator')} keeps its predictions and no model that could be asked"
             found.append(Missing(part, reason, "mhdiff fit with a network, then mhdiff evaluate"))
+        elif entry == "corruptions" and ablation_of(facts):
+            reason = "the cells of an ablation stay as they were trained, and no record is spoilt for them"
+            found.append(Missing(part, reason, "mhdiff fit fold by fold, then mhdiff evaluate --corrupt all"))
+        elif entry == "latents" and runs_of(facts):
+            found.append(of_each(facts, part, "mhdiff evaluate --latents"))
         else:
             found.append(Missing(part, f"metrics.json has no entry '{entry}'", f"{evaluate} {option}"))
     for entry, part in PARTS.items():

@@ -10,6 +10,7 @@ from typing import Any
 from mhdiff.config import find
 from mhdiff.report.collect import Sources
 from mhdiff.report.documents import Document, read_json
+from mhdiff.report.pooled import ablation_of, evaluation, runs_of, trainings
 from mhdiff.report.table import Cell, Table
 from mhdiff.report.text import count, duration, words
 from ontology.errors import InputError
@@ -100,12 +101,19 @@ def commands(
         ]
         build += ["--ontology", str(data.get("ontology") or "ONTOLOGY"), "--out", str(data.get("graph"))]
         lines.append(("the graph, from ontology and cohort", build))
-    if config:
+    again = trainings(found.facts)
+    if (folder := ablation_of(found.facts)) is not None:
+        plan, _ = read_json(folder / "plan.json")
+        document, _ = read_json(folder / "ablation.json")
+        if isinstance(document, dict) and isinstance(plan, dict):
+            again = [("the ablation whose arm this is", ablation_command(document, folder, plan))]
+    lines += again
+    if config and not runs_of(found.facts):
         made = "terminology, cohort and graph where they are not there, then " if data.get("builtin") else ""
-        again = str(run.with_name(f"{run.name}-again"))
-        fit = ["mhdiff", "fit", "-c", str(run / "config.yaml"), "--out", again]
+        anew = str(run.with_name(f"{run.name}-again"))
+        fit = ["mhdiff", "fit", "-c", str(run / "config.yaml"), "--out", anew]
         lines.append((f"{made}training, in a new folder", fit))
-    evaluate = ["mhdiff", "evaluate", str(run)]
+    evaluate = evaluation(found.facts, run)
     for option in ("replicates", "seed"):
         if metrics.get(option) is not None:
             evaluate += [f"--{option}", str(metrics[option])]

@@ -10,6 +10,7 @@ import polars as pl
 from mhdiff.report.collect import Sources
 from mhdiff.report.documents import Document
 from mhdiff.report.figures import Plot
+from mhdiff.report.pooled import span
 from mhdiff.report.results import fullest, offered
 from mhdiff.report.table import Cell, Table
 from mhdiff.report.text import LOWER_IS_BETTER, METRICS, NONE, count, figure, number, plural, words
@@ -27,7 +28,7 @@ def calibration(found: Sources) -> dict[str, Any]:
     document = full.get("calibration") or {}
     before = [b for b in document.get("reliability") or [] if b["n"]]
     temperature = document.get("temperature")
-    after = _rescaled(found, name, temperature["value"]) if temperature else []
+    after = _rescaled(found, name, _each(temperature)) if temperature else []
     plot = Plot((0, 1), (0, 1), (44, 10, 310, 276))
     total = max([b["n"] for b in (*before, *after)], default=1)
 
@@ -122,30 +123,43 @@ def _by_class(full: Document) -> Table | None:
 def _temperature(temperature: Document | None) -> str:
     if not temperature:
         return ""
-    value = temperature["value"]
-    leaning = "overconfident" if value > 1.005 else "underconfident" if value < 0.995 else "well scaled"
-    told = (
-        f"The temperature is {number(value)} (above 1 means overconfident), fitted on "
-        f"{plural(temperature['n'], 'tuning sample')} offered {offered(temperature['tuned_on'])}: "
-        f"there the model was {leaning}."
-    )
+    values = _each(temperature)
+    on = f"{plural(temperature['n'], 'tuning sample')} offered {offered(temperature['tuned_on'])}"
+    if len(values) > 1:
+        told = (
+            f"The temperatures of the {len(values)} models are {span(values)} (above 1 means overconfident), "
+        )
+        told += f"each fitted on its own tuning split, {on} in all."
+    else:
+        value = values[0]
+        leaning = "overconfident" if value > 1.005 else "underconfident" if value < 0.995 else "well scaled"
+        told = f"The temperature is {number(value)} (above 1 means overconfident), fitted on {on}: "
+        told += f"there the model was {leaning}."
     if temperature.get("at_bound"):
         told += " It lies at the end of what was searched: the tuning samples are perfectly separated."
     return told
 
 
-def _rescaled(found: Sources, pattern: str, temperature: float) -> list[Document]:
+def _each(temperature: Document) -> list[float]:
+    """Give the temperature of every model."""
+    return list(temperature.get("values") or [temperature["value"]])
+
+
+def _rescaled(found: Sources, pattern: str, temperatures: list[float]) -> list[Document]:
     """Tabulate the held-out predictions again after temperature scaling, as metrics.json did before it."""
     if found.predictions is None:
         return []
     from mhdiff.evaluate.calibration import apply_temperature, reliability
-    from mhdiff.evaluate.predictions import probability_columns
+    from mhdiff.evaluate.predictions import by_model, probability_columns
 
     split = found.metrics.get("split", "held_out")
     rows = found.predictions.filter((pl.col("split") == split) & (pl.col("pattern") == pattern))
     if rows.is_empty():
         return []
-    probabilities = rows.select(probability_columns(rows)).to_numpy().astype(np.float64)
-    labels = rows["label"].to_numpy().astype(np.int64)
-    table = reliability(apply_temperature(probabilities, temperature), labels)
-    return [dict(b) for b in table if b["n"]]
+    models = by_model(rows)
+    if len(models) != len(temperatures):
+        return []
+    parts = [part.select(probability_columns(rows)).to_numpy().astype(np.float64) for part in models]
+    scaled = [apply_temperature(part, value) for part, value in zip(parts, temperatures, strict=True)]
+    labels = np.concatenate([part["label"].to_numpy() for part in models]).astype(np.int64)
+    return [dict(b) for b in reliability(np.concatenate(scaled), labels) if b["n"]]

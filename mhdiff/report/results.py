@@ -7,6 +7,8 @@ from typing import Any
 from mhdiff.report.collect import Sources
 from mhdiff.report.documents import Document
 from mhdiff.report.figures import Forest, Row, score_axis
+from mhdiff.report.pooled import span as span_of
+from mhdiff.report.pooled import who
 from mhdiff.report.table import Cell, Table
 from mhdiff.report.text import (
     METRICS,
@@ -60,16 +62,18 @@ def headline(found: Sources) -> str:
     """
     metrics = found.metrics
     name, full = fullest(metrics)
-    who = plural(metrics["n_subjects"], "held-out patient")
+    patients = plural(metrics["n_subjects"], "held-out patient")
     if metrics["n_samples"] != metrics["n_subjects"]:
-        who += f" ({plural(metrics['n_samples'], 'sample')})"
+        patients += f" ({plural(metrics['n_samples'], 'sample')})"
     auroc, best = full["metrics"]["auroc"], (full.get("ceiling") or {}).get("auroc")
     given = f"{offered(name)} offered"
     if auroc.get("value") is None:
         reason = auroc.get("reason") or "undefined"
-        return f"On {who}, with {given}, macro AUROC could not be computed: {reason}."
+        return f"On {patients}, with {given}, macro AUROC could not be computed: {reason}."
     sure = f" ({level(metrics)} interval " if auroc.get("low") is not None else " ("
-    sentence = f"On {who}, with {given}, the model reached a macro AUROC of {number(auroc['value'])}"
+    sentence = (
+        f"On {patients}, with {given}, {who(found.facts)} reached a macro AUROC of {number(auroc['value'])}"
+    )
     sentence += f"{sure}{span(auroc)})"
     if best is not None and best.get("value") is not None:
         known = f"the exact posterior, which no model can beat in expectation, reaches {figure(best)}"
@@ -203,7 +207,14 @@ def classes(found: Sources) -> dict[str, Any]:
             note += f"; undefined in {count(lost)} of {count(found.metrics.get('replicates'))} resamples"
         rows.append(Row(words(name), row["auroc"], note=note))
         figures = [figure(row.get(m)) for m in BY_CLASS]
-        table.append([words(name), count(row["n_positive"]), *figures, number(row.get("threshold"))])
+        table.append(
+            [
+                words(name),
+                count(row["n_positive"]),
+                *figures,
+                span_of(row.get("thresholds") or [row.get("threshold")]),
+            ]
+        )
     return {
         "forest": Forest(score_axis(r.estimate for r in rows), rows, columns=("AUROC",)),
         "table": Table(

@@ -15,7 +15,7 @@ from mhdiff import console
 from mhdiff.batch import Batch
 from mhdiff.corruption import Corruption, corruption
 from mhdiff.encoders.preprocess import reader_class
-from mhdiff.evaluate.corrupted import CLEAN, SCORE
+from mhdiff.evaluate.corrupted import ACTS_ON, CLEAN, SCORE
 from mhdiff.evaluate.patterns import all_patterns, pattern_name
 from mhdiff.evaluate.stored import write_predictions
 from mhdiff.inference import Inference, diagnose
@@ -174,7 +174,8 @@ def predict_corrupted(
 def predict_run_corrupted(run: str | Path, spoilers: Sequence[Corruption], every: bool = False) -> Path:
     """Add predictions of spoilt records to a finished run's `corruptions.parquet`, those that are not there.
 
-    A file that lacks one of `SCORES`, as an earlier version wrote it, is begun anew.
+    A file that lacks one of `SCORES`, as an earlier version wrote it, is begun anew; one that does not say which
+    modalities a corruption acts on gets that column.
 
     Args:
         run: The run's folder.
@@ -187,7 +188,7 @@ def predict_run_corrupted(run: str | Path, spoilers: Sequence[Corruption], every
     path = Path(run) / FILE
     old = pl.read_parquet(path) if path.is_file() else None
     lacking = [] if old is None else [name for name in SCORES if f"{SCORE}{name}" not in old.columns]
-    if lacking:
+    if lacking and spoilers:
         console.say(
             f"{path} lacks the scores {', '.join(lacking)}: what was spoilt before is told when asked for"
         )
@@ -198,14 +199,27 @@ def predict_run_corrupted(run: str | Path, spoilers: Sequence[Corruption], every
         module, data = open_run(run)
         if every:
             missing = [one for one in missing if (on := data.corruptible(one)) and not data.are_stored(on)]
+    found = old
     if missing:
         inference = settled(Path(run), module, data, all_patterns(data.offered))
-        fresh = predict_corrupted(module, data, missing, inference=inference)
+        found = predict_corrupted(module, data, missing, inference=inference)
         if old is not None:
             replaced = pl.col("corruption").is_in([CLEAN, *map(str, missing)])
-            fresh = pl.concat([fresh, old.filter(~replaced)], how="diagonal")
-        write_predictions(fresh, path)
+            found = pl.concat([found, old.filter(~replaced)], how="diagonal")
+    if found is not None and (missing or ACTS_ON not in found.columns):
+        write_predictions(_saying_on_what(found, Path(run)), path)
     return path
+
+
+def _saying_on_what(frame: pl.DataFrame, run: Path) -> pl.DataFrame:
+    """Put beside each row the modalities that its corruption acts on, as patterns are named; none for clean records."""
+    facts = json.loads((run / "run.json").read_text())
+    names = [name for name in frame["corruption"].unique(maintain_order=True) if name != CLEAN]
+    acting = acting_on(run, facts.get("offered", facts["modalities"]), names)
+    told = {CLEAN: ""} | {name: "+".join(modalities) for name, modalities in acting.items()}
+    return frame.with_columns(
+        pl.col("corruption").replace_strict(told, return_dtype=pl.String).alias(ACTS_ON)
+    )
 
 
 def acting_on(run: str | Path, modalities: Sequence[str], names: Sequence[str]) -> dict[str, list[str]]:

@@ -12,9 +12,11 @@ import polars as pl
 import yaml
 
 from mhdiff.evaluate.patterns import asked_patterns, pattern_name
+from mhdiff.evaluate.stored import About, write_predictions
 from ontology.errors import InputError
 
 PATIENTS, CLASSES, MODALITIES = 90, 3, ["image", "note"]
+NAMES = ["none", "bacterial", "viral"]
 
 
 def options(overrides):
@@ -45,6 +47,8 @@ def predictions(pattern, given, fold, folds, mode):
     split = np.where(place == fold, "held_out", np.where(np.arange(PATIENTS) % 7 == 0, "tuning", "train"))
     return pl.DataFrame(
         {"sample_id": np.arange(PATIENTS), "subject_id": np.arange(PATIENTS), "site": "a", "split": split,
+         "sex": np.where(np.arange(PATIENTS) % 5 < 2, "F", "M"), "age": 20 + np.arange(PATIENTS) % 60,
+         "present": "+".join(MODALITIES),
          "pattern": pattern, "label": labels} | {f"p_{c}": p[:, c] for c in range(CLASSES)}
     )  # fmt: skip
 
@@ -76,10 +80,11 @@ def fit_cell(config: Path, overrides: list[str], out: Path, patterns=()) -> None
     frame = pl.concat([predictions(name, given, fold, folds, mode) for name in names])
     if given.get("fewer"):
         frame = frame.filter(pl.col("sample_id") != 1)
-    frame.filter(pl.col("split") != "train").write_parquet(out / "predictions.parquet")
+    about = About("fake", tuple(NAMES), tuple(MODALITIES), f"fold:{fold}/{folds}")
+    write_predictions(frame.filter(pl.col("split") != "train"), out / "predictions.parquet", about)
     if "cohort" in given:
         (out / "config.yaml").write_text(yaml.safe_dump({"data": {"cohort": given["cohort"]}}))
-    (out / "run.json").write_text(json.dumps({"parameters": 100, "classes": ["none", "bacterial", "viral"]}))
+    (out / "run.json").write_text(json.dumps({"parameters": 100, "classes": NAMES}))
 
 
 def embed_cell(config: Path, overrides: list[str], out: Path) -> None:

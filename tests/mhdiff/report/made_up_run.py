@@ -177,12 +177,15 @@ def corruptions(frame):
         score = pl.Series("score_odd_one_out", rng.normal(2 * share, 1, clean.height))
         parts.append(
             clean.with_columns(
-                *mixed, score, corruption=pl.lit(name), seed=pl.lit(0), changed=pl.lit(bool(share))
+                *mixed,
+                score,
+                corruption=pl.lit(name),
+                seed=pl.lit(0),
+                changed=pl.lit(bool(share)),
+                acts_on=pl.lit({"wrong_note:3": "note", "unit_error:2": "labs"}.get(name, "")),
             )
         )
-    tuning = frame.filter(pl.col("split") == "tuning")
-    acts_on = {"wrong_note:3": ["note"], "unit_error:2": ["labs"]}
-    return summarise_corruptions(pl.concat(parts), tuning, CLASSES, acts_on, replicates=60)
+    return summarise_corruptions(pl.concat(parts), frame, CLASSES, replicates=60)
 
 
 def latents():

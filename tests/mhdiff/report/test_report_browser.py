@@ -6,7 +6,9 @@ import subprocess
 
 import pytest
 from made_up_run import ablation, write, write_ablation
+from pooled_runs import write_folds
 
+from mhdiff.cli import main
 from mhdiff.report import write_report
 
 # Headless Chromium has a minimum window width, so the page is measured inside a frame of the width wanted.
@@ -48,9 +50,13 @@ frame.srcdoc = {page};
 """
 
 
-@pytest.fixture(scope="module", params=["run", "ablation"])
+@pytest.fixture(scope="module", params=["run", "pooled", "ablation"])
 def report(request, tmp_path_factory):
     root = tmp_path_factory.mktemp("browser")
+    if request.param == "pooled":
+        runs = [str(folder) for folder in write_folds(root)]
+        assert main(["evaluate", *runs, "--out", str(root / "pooled"), "--replicates", "40"]) == 0
+        return write_report(root / "pooled", root / "report.html")
     if request.param == "ablation":
         folder = write_ablation(root, ablation(failing="linked"))
         return write_report(folder, folder / "report.html")

@@ -1,0 +1,6 @@
+"""Pooled runs are made up where they are evaluated."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "evaluate"))
