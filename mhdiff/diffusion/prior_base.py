@@ -144,6 +144,11 @@ class Prior(nn.Module, ABC):
         return blocks * self.std + mean
 
     @property
+    def networks(self) -> Iterable[nn.Module]:
+        """The networks that learn and those that answer, which `model.compile` translates; none by default."""
+        return ()
+
+    @property
     def draws_shared(self) -> bool:
         """Whether the shared block can be drawn given modalities: both are modelled, together."""
         return self.models_shared and self.models_modalities

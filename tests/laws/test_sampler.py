@@ -332,6 +332,29 @@ def test_choice_of_the_sampler_by_evaluations():
         assert sampler.evaluations == evaluations
 
 
+@pytest.mark.parametrize(
+    ("named", "kind"), [("dpm_solver", DPMSolver), ("heun", Heun), ("ddim", DDIM), ("ancestral", DDIM)]
+)
+def test_a_sampler_by_its_name(named, kind):
+    sampler = sampler_for(EXACT, 12, named)
+    assert type(sampler) is kind
+    assert sampler.evaluations == 12
+    assert getattr(sampler, "eta", None) == {"ddim": 0.0, "ancestral": 1.0}.get(named)
+    with pytest.raises(InputError, match="no sampler 'best'") as error:
+        sampler_for(EXACT, 12, "best")
+    assert "euler_maruyama" in error.value.remedy
+
+
+@pytest.mark.parametrize("kind", SAMPLERS, ids=name)
+def test_a_gradient_comes_through_a_walk_whatever_stands_still(kind):
+    sampler, z = kind(GaussianDenoiser(CENTRE, JOINT), 4), torch.randn(2, 2, 2, dtype=F64, generator=seeded())
+    z.requires_grad_()
+    drawn = sampler(z, torch.tensor([[True, False], [False, False]]), seeded(1))
+    (gradient,) = torch.autograd.grad(drawn[:, 1].sum(), z)
+    assert gradient.isfinite().all()
+    assert (gradient[0, 0] != 0).any()
+
+
 def test_the_table_behind_that_choice():
     """The order of the samplers on a mixture in 32 dimensions, most of whose variance lies in a few."""
     spectrum = torch.logspace(1.2, -3, 32, dtype=F64)
