@@ -57,6 +57,7 @@ _ELSEWHERE = (
     "trainer.devices",
     "trainer.strategy",
     "trainer.num_nodes",
+    "model.compile",
     "data.num_workers",
     "data.cache_images",
     "data.image_cache",
@@ -269,6 +270,7 @@ def predict(
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     module.to(device).eval()
+    module.speed_up()
     dataset = data.dataset(splits)
     offered = list(patterns) if patterns is not None else all_patterns(data.offered)
     named = data.offered
