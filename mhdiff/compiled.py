@@ -34,7 +34,9 @@ def compile_core(net: MHDiff) -> None:
         net: The model.
     """
     if BACKEND == "inductor" and not any(shutil.which(name) for name in _COMPILERS):
-        console.say("model.compile needs a C++ compiler such as g++, and there is none: nothing is translated")
+        console.say(
+            "model.compile needs a C++ compiler such as g++, and there is none: nothing is translated"
+        )
         return
     options = {"fallback_random": True} if BACKEND == "inductor" else None
     for part in (net.fusion, *net.prior.networks, net.head):

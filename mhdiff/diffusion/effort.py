@@ -17,8 +17,8 @@ share variances over four powers of ten, few directions hold nearly all; there a
       DPM, uniform  .111   .075   .054   .034   .020   .016   .011   .005   .0015
 
 So DPM-Solver++ is the default for all of them. In the median walk, which no component's border crosses, Heun is as good
-from 30 on. The others are there to be compared, and the two with noise in every step (`ancestral`, `euler_maruyama`) for
-many steps.
+from 30 on. The others are there to be compared, and the two with noise in every step (`ancestral`, `euler_maruyama`)
+for many steps.
 """
 
 from __future__ import annotations

@@ -219,7 +219,7 @@ class DiffusionPrior(Prior):
         return torch.cat((z[:, : self.span.start], drawn, z[:, self.span.stop :]), dim=1)
 
     def _repaint(self, steps: int) -> RePaint:
-        """As many ancestral steps as a native draw has evaluations, in four stretches."""
+        """As many ancestral steps as a native draw has evaluations, in four stretches, see `repaint`."""
         return RePaint(DDIM(self.averaged, 2 * steps, eta=1.0), max(steps // 2, 1), self.repaint_rounds)
 
     def _walk(

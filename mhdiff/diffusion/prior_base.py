@@ -159,6 +159,12 @@ class Prior(nn.Module, ABC):
         return type(self)._draw is not Prior._draw
 
     @property
+    def judges_modalities(self) -> bool:
+        """Whether `block_log_likelihood` knows what the modalities say of each other; else all are standard normal."""
+        own = type(self).block_log_likelihood is not Prior.block_log_likelihood
+        return self.models_modalities and own
+
+    @property
     def knows_time(self) -> bool:
         """Whether `denoise` reads its time."""
         return self.models_shared and hasattr(self, "denoise_time")

@@ -9,6 +9,7 @@ checkpoints/         last.ckpt and best.ckpt
 model.safetensors    the weights of the best epoch
 inference.json       how patients are diagnosed, as the tuning split decided, and what else was tried
 predictions.parquet  probabilities of tuning and held-out samples for every pattern of present modalities
+strange.parquet      where asked for: which modality of whom is strange given the others
 """
 
 from __future__ import annotations

@@ -91,7 +91,6 @@ def test_a_compiled_run_is_the_run_as_written(small_config, tmp_path):
     assert weights["written"].keys() == weights["compiled"].keys() == weights["half"].keys()
     columns = [c for c in runs["written"].columns if c.startswith("p_")]
     written, fast, half = (runs[n].select(columns).to_numpy() for n in ("written", "compiled", "half"))
-    print(abs(fast - written).max(), abs(half - written).max())
     assert abs(fast - written).max() < 1e-4
     assert abs(half - written).max() < 0.03
 
