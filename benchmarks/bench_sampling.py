@@ -15,7 +15,7 @@ import platform
 import sys
 from pathlib import Path
 
-from benchmarks.measure import Figure, Limit, Result, Stopwatch, alternate, child, run, spread, table
+from benchmarks.measure import Figure, Limit, Result, Stopwatch, alternate, child, median, run, spread, table
 
 _MODULE = "benchmarks.bench_sampling"
 
@@ -67,15 +67,8 @@ def imported(width: Path, cases: Path) -> Result:
 WORKS = {"drawn": drawn, "network": network, "imported": imported}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--cases", type=int, default=10_000)
-    parser.add_argument("--width", type=int, default=256)
-    parser.add_argument("--steps", type=int, default=25)
-    parser.add_argument("--runs", type=int, default=3)
-    args = parser.parse_args()
+def measure(args: argparse.Namespace) -> list[Figure]:
+    """Both samplers and the network alone, medians of the runs."""
     width, cases, steps = (Path(str(n)) for n in (args.width, args.cases, args.steps))
     twice = Path(str(2 * args.steps))
     found = alternate(
@@ -88,15 +81,13 @@ def main() -> None:
     figures = []
     for solver in ("Heun", "DPMSolver"):
         results = found[solver]
-        best = min(results, key=lambda result: result["cpu"])
+        middle = median(results, "cpu")
         title = f"{args.cases:,} latents of width {args.width} by {solver}"
         limit = Limit(20.0, 10.0)
-        ms = 1000 * best["cpu"] / args.cases
-        measured = (
-            f"processor {spread(results, 'cpu')} s; {best['evaluations']} evaluations, {ms:.2f} ms a case"
-        )
+        ms = 1000 * middle / args.cases
+        measured = f"processor {spread(results, 'cpu')} s; {results[0]['evaluations']} evaluations, {ms:.2f} ms a case"
         figures += [
-            Figure(title, measured, best["cpu"], limit),
+            Figure(title, measured, middle, limit),
             Figure(
                 "its peak memory beyond imports, weights and noise",
                 f"{max(r['mib'] for r in results):,.0f} MiB, of which before {bare['mib']:,.0f} MiB",
@@ -105,7 +96,7 @@ def main() -> None:
             ),
         ]
     alone = [result["cpu"] for result in found["network"]]
-    ratio = min(r["cpu"] for r in found["Heun"]) / min(alone)
+    ratio = median(found["Heun"], "cpu") / median(alone)
     figures.insert(
         2,
         Figure(
@@ -115,6 +106,18 @@ def main() -> None:
             Limit(1.5, 1.2, "x"),
         ),
     )
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--cases", type=int, default=10_000)
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=25)
+    parser.add_argument("--runs", type=int, default=3)
+    figures = measure(parser.parse_args())
     print(f"Python {platform.python_version()}, {platform.machine()}, one core\n")
     print(table(figures))
 

@@ -16,7 +16,9 @@ share variances over four powers of ten, few directions hold nearly all; there a
       uniform       .215   .143   .103   .062   .036   .027   .019   .008   .0023
       DPM, uniform  .111   .075   .054   .034   .020   .016   .011   .005   .0015
 
-So DPM-Solver++ for all of them. In the median walk, which no component's border crosses, Heun is as good from 30 on.
+So DPM-Solver++ is the default for all of them. In the median walk, which no component's border crosses, Heun is as good
+from 30 on. The others are there to be compared, and the two with noise in every step (`ancestral`, `euler_maruyama`)
+for many steps.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -32,17 +36,35 @@ from torch import Tensor
 from mhdiff.diffusion.condition import Condition
 from mhdiff.diffusion.denoiser import Denoiser
 from mhdiff.diffusion.multistep import DPMSolver
-from mhdiff.diffusion.sampler import Sampler
+from mhdiff.diffusion.sampler import DDIM, EulerMaruyama, Heun, Sampler
+from ontology.errors import InputError
+
+SamplerName = Literal["dpm_solver", "heun", "ddim", "ancestral", "euler_maruyama"]
+#: The samplers by the names that a configuration has for them.
+SAMPLERS: dict[str, Callable[[Denoiser, int], Sampler]] = {
+    "dpm_solver": DPMSolver,
+    "heun": Heun,
+    "ddim": DDIM,
+    "ancestral": partial(DDIM, eta=1.0),
+    "euler_maruyama": EulerMaruyama,
+}
 
 
-def sampler_for(denoiser: Denoiser, evaluations: int = 50) -> Sampler:
-    """The sampler that does best with so many evaluations: DPM-Solver++.
+def sampler_for(denoiser: Denoiser, evaluations: int = 50, name: SamplerName = "dpm_solver") -> Sampler:
+    """A sampler that takes so many evaluations; by default DPM-Solver++, which does best with them.
 
     Args:
         denoiser: The model that is sampled from.
         evaluations: How often its network may be run for each case; at least one step is taken.
+        name: Which of `SAMPLERS`.
+
+    Raises:
+        InputError: If there is none of this name.
     """
-    return DPMSolver(denoiser, max(evaluations // denoiser.passes, 1))
+    if name not in SAMPLERS:
+        raise InputError(f"there is no sampler '{name}'", remedy=f"Choose one of {', '.join(SAMPLERS)}.")
+    one = SAMPLERS[name](denoiser, 1).evaluations
+    return SAMPLERS[name](denoiser, max(evaluations // one, 1))
 
 
 @dataclass(frozen=True)

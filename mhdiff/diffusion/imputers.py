@@ -129,6 +129,11 @@ class RegressionImputer(Prior):
         )
         self.ema = EMA(self.regression, ema_decay)
 
+    @property
+    def networks(self) -> Iterable[nn.Module]:
+        """The perceptron and its average."""
+        return self.regression, self.ema.averaged
+
     def update(self) -> None:
         """Take the parameters into the average."""
         self.ema.update(self.regression)

@@ -32,6 +32,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mhdiff.compiled import as_written
 from mhdiff.diffusion.condition import Condition
 from mhdiff.diffusion.denoiser import Denoiser, Estimate, per_block
 from mhdiff.diffusion.sampler import eased, rows_of, told
@@ -119,7 +120,7 @@ def log_density(
         observed: True where a block is given; by default as the condition says.
         condition: What else is known.
     """
-    with torch.inference_mode(False), torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad(), as_written():
         condition = told(condition, observed)
         size = z_0.shape[1:].numel()
         exact = size <= EXACT_UP_TO if exact is None else exact

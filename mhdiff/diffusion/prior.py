@@ -21,7 +21,7 @@ Bounded to parts by `hierarchy`, for nested ablations: `flat` is a prior over th
 impute; `no_shared` one over the modalities alone, which leaves the shared latent as it is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import torch
@@ -32,7 +32,7 @@ from mhdiff.diffusion.backbone import ResidualMLP
 from mhdiff.diffusion.bound import denoising_bound
 from mhdiff.diffusion.condition import UNTOLD, Condition
 from mhdiff.diffusion.denoiser import Denoiser, VDenoiser, per_block
-from mhdiff.diffusion.effort import sampler_for
+from mhdiff.diffusion.effort import SAMPLERS, SamplerName, sampler_for
 from mhdiff.diffusion.ema import EMA
 from mhdiff.diffusion.guided import Guided
 from mhdiff.diffusion.imputers import NoPrior
@@ -42,7 +42,7 @@ from mhdiff.diffusion.loss import Weighting, denoising_loss
 from mhdiff.diffusion.noise import Noise
 from mhdiff.diffusion.prior_base import Prior
 from mhdiff.diffusion.repaint import RePaint
-from mhdiff.diffusion.sampler import DDIM
+from mhdiff.diffusion.sampler import DDIM, Sampler
 from mhdiff.diffusion.schedule import Schedule
 from mhdiff.diffusion.views import Hierarchy, draw_views
 from ontology.errors import InputError
@@ -68,6 +68,7 @@ class DiffusionPrior(Prior):
         schedule: The noise schedule; by default `VPSchedule` with its defaults.
         imputing: `native` or `repaint`: how what is missing is drawn.
         repaint_rounds: How often RePaint walks each stretch of a draw's steps; 1 is no resampling.
+        sampler: What draws walk by, see `mhdiff.diffusion.effort`; RePaint takes ancestral steps, whatever it is.
     """
 
     models_label = True
@@ -88,6 +89,7 @@ class DiffusionPrior(Prior):
         schedule: Schedule | None = None,
         imputing: Literal["native", "repaint"] = "native",
         repaint_rounds: int = 10,
+        sampler: SamplerName = "dpm_solver",
     ) -> None:
         super().__init__(dim, modalities, classes, warmup, stop_gradient)
         if weighting not in ("v", "eps", "likelihood", "soft-min-snr"):
@@ -102,6 +104,11 @@ class DiffusionPrior(Prior):
                 f"there is no imputing '{imputing}' with {repaint_rounds} repaint_rounds",
                 remedy="Choose native or repaint for model.prior.init_args.imputing, and repaint_rounds >= 1.",
             )
+        if sampler not in SAMPLERS:
+            raise InputError(
+                f"there is no sampler '{sampler}'",
+                remedy=f"Choose one of {', '.join(SAMPLERS)} for model.prior.init_args.sampler.",
+            )
         if not 0.0 <= denoise_time < 1.0:
             raise InputError(
                 f"a denoise_time of {denoise_time} is outside [0, 1)",
@@ -113,6 +120,7 @@ class DiffusionPrior(Prior):
                 remedy="Imputing is done without the label, so some rows must go without: the default is 0.5.",
             )
         self.imputing, self.repaint_rounds = imputing, repaint_rounds
+        self.sampler: SamplerName = sampler
         self.hierarchy: Hierarchy = hierarchy
         self.weighting: Weighting = weighting
         self.denoise_time, self.label_dropout = denoise_time, label_dropout
@@ -130,6 +138,11 @@ class DiffusionPrior(Prior):
         denoiser = self.ema.averaged
         assert isinstance(denoiser, Denoiser)
         return denoiser
+
+    @property
+    def networks(self) -> Iterable[nn.Module]:
+        """The denoiser and its average."""
+        return self.denoiser, self.averaged
 
     def update(self) -> None:
         """Take the parameters into the average."""
@@ -206,7 +219,7 @@ class DiffusionPrior(Prior):
         return torch.cat((z[:, : self.span.start], drawn, z[:, self.span.stop :]), dim=1)
 
     def _repaint(self, steps: int) -> RePaint:
-        """As many ancestral steps as a native draw has evaluations, in four stretches."""
+        """As many ancestral steps as a native draw has evaluations, in four stretches, see `repaint`."""
         return RePaint(DDIM(self.averaged, 2 * steps, eta=1.0), max(steps // 2, 1), self.repaint_rounds)
 
     def _walk(
@@ -222,13 +235,18 @@ class DiffusionPrior(Prior):
         start = noise(part)
         if condition.observed is not None:
             start = torch.where(condition.observed[..., None], part, start)
-        sampler = sampler_for(Guided(self.averaged, scale=guidance), 2 * steps)
-        drawn = sampler(start, condition.observed, condition=condition)
+        sampler = self._sampler(steps, guidance)
+        if self.sampler in ("ancestral", "euler_maruyama"):
+            sampler.at_once = max(len(start), 1)  # the numbers of a step are those of all rows
+        drawn = sampler(start, condition.observed, noise, condition)
         return torch.cat((z[:, : self.span.start], drawn, z[:, self.span.stop :]), dim=1)
 
     def evaluations(self, steps: int = 25, guidance: float = 1.0) -> int:
         """Those of the sampler, see `Prior.evaluations`."""
-        return sampler_for(Guided(self.averaged, scale=guidance), 2 * steps).evaluations
+        return self._sampler(steps, guidance).evaluations
+
+    def _sampler(self, steps: int, guidance: float) -> Sampler:
+        return sampler_for(Guided(self.averaged, scale=guidance), 2 * steps, self.sampler)
 
     def evaluations_to_impute(self, steps: int = 25) -> int:
         """Those of the sampler, see `Prior.evaluations_to_impute`."""
@@ -250,7 +268,7 @@ class DiffusionPrior(Prior):
         guidance: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "n blocks dim"]:
-        """Draw complete patients by the best sampler for 2 * `steps` evaluations, see `Prior.sample_blocks`."""
+        """Draw complete patients by the sampler, with 2 * `steps` evaluations, see `Prior.sample_blocks`."""
         blocks = super().sample_blocks(n, generator=generator)
         told = Condition(self._labels(n, label))
         return self._walk(blocks, told, guidance, steps, Noise(1, n, False, generator))

@@ -144,6 +144,11 @@ class Prior(nn.Module, ABC):
         return blocks * self.std + mean
 
     @property
+    def networks(self) -> Iterable[nn.Module]:
+        """The networks that learn and those that answer, which `model.compile` translates; none by default."""
+        return ()
+
+    @property
     def draws_shared(self) -> bool:
         """Whether the shared block can be drawn given modalities: both are modelled, together."""
         return self.models_shared and self.models_modalities
@@ -152,6 +157,12 @@ class Prior(nn.Module, ABC):
     def has_spread(self) -> bool:
         """Whether draws of what is missing differ; otherwise each is the conditional mean."""
         return type(self)._draw is not Prior._draw
+
+    @property
+    def judges_modalities(self) -> bool:
+        """Whether `block_log_likelihood` knows what the modalities say of each other; else all are standard normal."""
+        own = type(self).block_log_likelihood is not Prior.block_log_likelihood
+        return self.models_modalities and own
 
     @property
     def knows_time(self) -> bool:

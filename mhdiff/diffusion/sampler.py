@@ -321,6 +321,7 @@ class EulerMaruyama(Sampler):
         """One step, see `Sampler.step`."""
         schedule = self.denoiser.schedule
         h = (schedule.clock(t) - schedule.clock(s))[..., None]
-        score = self.denoiser(z_t, t, condition).score
-        moved = z_t + h * (z_t / 2 + score) + h.sqrt() * noise(z_t, generator)
+        estimate = self.denoiser(z_t, t, condition)
+        sigma = estimate.sigma.masked_fill(h <= 0, 1.0)  # what stays has no score, and no gradient through it
+        moved = z_t + h * (z_t / 2 - estimate.eps / sigma) + h.sqrt() * noise(z_t, generator)
         return torch.where(h > 0, moved, z_t)

@@ -22,6 +22,7 @@ expectation. The network that answers is averaged (EMA).
 """
 
 import math
+from collections.abc import Iterable
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -156,6 +157,11 @@ class VAEPrior(Prior):
         network = self.ema.averaged
         assert isinstance(network, MaskedVAE)
         return network
+
+    @property
+    def networks(self) -> Iterable[nn.Module]:
+        """Encoder and decoder, and those of the average."""
+        return [part for net in (self.network, self.averaged) for part in (net.encoder, net.decoder)]
 
     def update(self) -> None:
         """Take the parameters into the average."""

@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mhdiff.compiled import as_written
 from mhdiff.encoders.base import Encoder
 from mhdiff.losses.attribution_targets import outside, smoothness, sparsity
 from mhdiff.losses.base import Loss, LossContext, drawing_from
@@ -113,7 +114,7 @@ class ExpectedGradients(Loss):
                 moved[name] = torch.where(here, x - start, 0.0)
                 point = torch.where(here, start + alpha.view(along).to(x.dtype) * (x - start), 0.0)
                 points[name] = point if point.requires_grad else point.requires_grad_()
-            with drawing_from(context.generator, device):
+            with drawing_from(context.generator, device), as_written():
                 logits = _exact(context.net.run(points, batch, batch.evidence.weight).logits)
             own = batch.label[:, None]
             odds = logits.gather(1, own)[:, 0] - logits.scatter(1, own, -torch.inf).logsumexp(dim=1)

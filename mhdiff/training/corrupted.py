@@ -58,12 +58,11 @@ def unlikely_together(net: MHDiff, output: Output) -> Float[Tensor, " batch"]:
     return -net.prior.block_log_likelihood(output.latents, generator=generator)
 
 
-def odd_one_out(net: MHDiff, output: Output) -> Float[Tensor, " batch"]:
-    """Give how surprising the most surprising modality is given the others: a note of somebody else, say.
+def surprises(net: MHDiff, output: Output) -> Float[Tensor, "batch modality"]:
+    """Give how surprising each modality is given the others that are there, in nats; 0 where it is absent.
 
-    That is minus the smallest log-density of a present modality's latent given the other present ones, in nats; 0
-    without any. The densities are those of standardised latents: on their own scales, which encoders are free to
-    choose, the modality with the largest one would always be the most surprising.
+    That is minus the log-density of its latent given theirs. The densities are those of standardised latents: on their
+    own scales, which encoders are free to choose, one modality would always be more surprising than the others.
 
     Args:
         net: The network.
@@ -74,8 +73,19 @@ def odd_one_out(net: MHDiff, output: Output) -> Float[Tensor, " batch"]:
     for block in range(1, 1 + latents.present.shape[1]):
         generator = torch.Generator(output.logits.device).manual_seed(block)
         told.append(net.prior.block_log_likelihood(latents, block, generator, PROBES) + volume[block])
-    least = torch.stack(told, dim=1).masked_fill(~latents.present, torch.inf).amin(dim=1)
-    return -least.masked_fill(~latents.known, 0.0)
+    return -torch.stack(told, dim=1).masked_fill(~latents.present, 0.0)
+
+
+def odd_one_out(net: MHDiff, output: Output) -> Float[Tensor, " batch"]:
+    """Give the most surprising modality's `surprises`: a note of somebody else, say; 0 without any.
+
+    Args:
+        net: The network.
+        output: What it gave.
+    """
+    latents = output.latents
+    most = surprises(net, output).masked_fill(~latents.present, -torch.inf).amax(dim=1)
+    return most.masked_fill(~latents.known, 0.0)
 
 
 #: By name, the scores by which spoilt records are flagged.

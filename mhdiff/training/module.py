@@ -18,6 +18,7 @@ from graph_builders import ConceptGraph
 from mhdiff.augmentation import Augmentation
 from mhdiff.batch import Batch
 from mhdiff.candidates import CANDIDATES, Candidates
+from mhdiff.compiled import compile_core
 from mhdiff.diffusion.prior import DiffusionPrior, Prior
 from mhdiff.encoders.base import Encoder
 from mhdiff.encoders.embedded import Embedded
@@ -62,6 +63,7 @@ class Diagnosis(LightningModule):
         head: How to build the head from (dim, modalities, classes).
         augmentation: What is changed of a step's patients before they are shown, see `mhdiff.augmentation`; None for
             nothing.
+        compile: Whether training and predicting translate fusion, prior and head, see `mhdiff.compiled`.
     """
 
     net: MHDiff
@@ -85,6 +87,7 @@ class Diagnosis(LightningModule):
         inference: Candidates = CANDIDATES,
         head: Callable[[int, int, int], Head] = Perceptron,
         augmentation: Augmentation | None = None,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         self.seed = 0
@@ -105,6 +108,7 @@ class Diagnosis(LightningModule):
             raise InputError(f"model.prior_steps cannot be {prior_steps}", remedy="Give 0 or more")
         self.prior_steps = prior_steps
         self.inference = inference
+        self.compiles = compile
         self.objective = Objective([CrossEntropy(), PriorLoss()] if losses is None else losses)
         self._means, self._tuning_means = Means(), Means()
         self._steady = ExitStack()
@@ -172,6 +176,11 @@ class Diagnosis(LightningModule):
         if not hasattr(self, "net"):
             self.build(self.trainer.datamodule.spec)  # type: ignore[attr-defined]
 
+    def speed_up(self) -> None:
+        """Translate fusion, prior and head where `model.compile` asks for it, see `mhdiff.compiled`."""
+        if self.compiles:
+            compile_core(self.net)
+
     def forward(self, batch: Batch) -> Output:
         """Diagnose a batch.
 
@@ -226,7 +235,8 @@ class Diagnosis(LightningModule):
         self.log_dict(means.take(), on_step=False, on_epoch=True, batch_size=1)
 
     def on_fit_start(self) -> None:
-        """Know the groups of parameters whose gradients are clipped apart."""
+        """Know the groups of parameters whose gradients are clipped apart, and translate where that is asked for."""
+        self.speed_up()
         apart = {"prior": self.net.prior.parameters(), "losses": self.objective.parameters()}
         self._guard = GradientGuard(self.named_parameters(), apart)
 

@@ -9,6 +9,7 @@ checkpoints/         last.ckpt and best.ckpt
 model.safetensors    the weights of the best epoch
 inference.json       how patients are diagnosed, as the tuning split decided, and what else was tried
 predictions.parquet  probabilities of tuning and held-out samples for every pattern of present modalities
+strange.parquet      where asked for: which modality of whom is strange given the others
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ _ELSEWHERE = (
     "trainer.devices",
     "trainer.strategy",
     "trainer.num_nodes",
+    "model.compile",
     "data.num_workers",
     "data.cache_images",
     "data.image_cache",
@@ -269,6 +271,7 @@ def predict(
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     module.to(device).eval()
+    module.speed_up()
     dataset = data.dataset(splits)
     offered = list(patterns) if patterns is not None else all_patterns(data.offered)
     named = data.offered

@@ -28,6 +28,7 @@ FORMS = {
     "DiffusionPrior-flat": partial(DiffusionPrior, hierarchy="flat"),
     "DiffusionPrior-no_shared": partial(DiffusionPrior, hierarchy="no_shared"),
     "DiffusionPrior-repaint": partial(DiffusionPrior, imputing="repaint", repaint_rounds=2),
+    "DiffusionPrior-euler_maruyama": partial(DiffusionPrior, sampler="euler_maruyama"),
     "DiffusionPrior-transformer": partial(
         DiffusionPrior, backbone=partial(BlockTransformer, width=16, depth=1)
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn.functional import cross_entropy
 
+from mhdiff.diffusion import DiffusionPrior, ResidualMLP
 from mhdiff.losses import (
     ClassBalanced,
     Contrastive,
@@ -217,6 +219,23 @@ def test_the_prior_learns_from_the_complete_patients_where_masking_hid_some():
     told = dataclasses.replace(step, output=dataclasses.replace(step.output, fuse_complete=lambda: complete))
     assert told.latents is complete
     assert step.latents is latents
+
+
+@pytest.mark.parametrize("stop", [True, False])
+def test_a_step_s_prior_loss_reaches_the_encoders_only_where_its_gradient_is_let_through(stop):
+    module = small.module(
+        prior=partial(DiffusionPrior, backbone=partial(ResidualMLP, width=32, depth=2), stop_gradient=stop),
+        losses=[CrossEntropy(LinearWarmup(1.0, begin=5, end=10)), PriorLoss()],  # the prior's loss alone
+    ).train()
+    module.training_step(small.batch(), 0).backward()
+
+    def taught(part):
+        return any(p.grad is not None and bool((p.grad != 0).any()) for p in part.parameters())
+
+    assert taught(module.net.prior.denoiser)
+    assert {name: taught(encoder) for name, encoder in module.net.encoders.items()} == dict.fromkeys(
+        small.MODALITIES, not stop
+    )
 
 
 def test_what_cannot_be_is_refused():

@@ -119,6 +119,19 @@ def test_blocks_given_others_follow_the_conditional_law(kind, name, request):
         assert (truth.diagonal() < 0.8).any()
 
 
+@pytest.mark.parametrize("sampler", ["heun", "ddim", "ancestral", "euler_maruyama"])
+def test_blocks_follow_the_conditional_law_by_whichever_sampler(sampler, diffusion):
+    """By as many evaluations as the usual one, within the same bounds."""
+    prior, latents = copy.deepcopy(diffusion), of("diffusion", "labs alone")
+    usual = prior.impute(latents, 1, 12, seeded(5))
+    prior.sampler = sampler
+    assert not torch.equal(prior.impute(latents, 1, 12, seeded(5)), usual)
+    bias, covariance, truth = moments(prior, latents)
+    assert bias.abs().max() < 0.1
+    assert (covariance - truth).abs().max() < 0.2
+    assert prior.evaluations_to_impute(12) == prior.evaluations(12) == 24
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["labs alone", "image alone"])
 def test_repaint_comes_near_the_conditional_law_by_more_rounds(name, diffusion):

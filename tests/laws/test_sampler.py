@@ -9,6 +9,7 @@ from mhdiff.diffusion import (
     DDIM,
     Condition,
     CosineSchedule,
+    DiffusionPrior,
     DPMSolver,
     EulerMaruyama,
     GaussianDenoiser,
@@ -134,6 +135,21 @@ def test_repaint_comes_nearer_by_resampling_and_by_shorter_steps(monkeypatch):
     assert more[0] < once[0] / 2
     assert finer[1] < 0.75 * more[1]
     assert max(finer) < 0.1
+
+
+def test_repaint_s_stretches_are_a_quarter_of_a_prior_s_steps_since_shorter_and_longer_ones_err_more(
+    monkeypatch,
+):
+    asked = DiffusionPrior(2, 1)._repaint(8)
+    exact, z, truth = GaussianDenoiser(CENTRE, JOINT), torch.stack((GIVEN, GIVEN))[None], second_given_first()
+
+    def worst(jump):
+        walk = RePaint(Ancestral(exact, asked.steps), jump, asked.resamplings)
+        mean, covariance = law_of(walk, z, monkeypatch, observed=FIRST)
+        return away((mean[2:], covariance[2:, 2:]), truth)
+
+    assert (asked.jump, asked.steps) == (4, 16)
+    assert worst(asked.jump) < 0.95 * min(worst(1), worst(asked.steps // 2))
 
 
 def test_repaint_shows_given_blocks_as_noised_as_the_others_and_does_not_say_that_they_are_given():
@@ -330,6 +346,29 @@ def test_choice_of_the_sampler_by_evaluations():
         sampler = sampler_for(EXACT, evaluations)
         assert type(sampler) is DPMSolver
         assert sampler.evaluations == evaluations
+
+
+@pytest.mark.parametrize(
+    ("named", "kind"), [("dpm_solver", DPMSolver), ("heun", Heun), ("ddim", DDIM), ("ancestral", DDIM)]
+)
+def test_a_sampler_by_its_name(named, kind):
+    sampler = sampler_for(EXACT, 12, named)
+    assert type(sampler) is kind
+    assert sampler.evaluations == 12
+    assert getattr(sampler, "eta", None) == {"ddim": 0.0, "ancestral": 1.0}.get(named)
+    with pytest.raises(InputError, match="no sampler 'best'") as error:
+        sampler_for(EXACT, 12, "best")
+    assert "euler_maruyama" in error.value.remedy
+
+
+@pytest.mark.parametrize("kind", SAMPLERS, ids=name)
+def test_a_gradient_comes_through_a_walk_whatever_stands_still(kind):
+    sampler, z = kind(GaussianDenoiser(CENTRE, JOINT), 4), torch.randn(2, 2, 2, dtype=F64, generator=seeded())
+    z.requires_grad_()
+    drawn = sampler(z, torch.tensor([[True, False], [False, False]]), seeded(1))
+    (gradient,) = torch.autograd.grad(drawn[:, 1].sum(), z)
+    assert gradient.isfinite().all()
+    assert (gradient[0, 0] != 0).any()
 
 
 def test_the_table_behind_that_choice():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from mhdiff.ablate import Ablation, run
@@ -62,6 +63,32 @@ def test_two_baselines_run_to_a_table(small_config, tmp_path):
     assert {(row["arm"], row["reference"]) for row in document["differences"]} == {
         ("structured", "gated"), ("logistic_regression", "gated"), ("structured", "logistic_regression"),
     }  # fmt: skip
+
+
+FORCED = {f"{name}_imputed" for name in ("mean", "regression", "gaussian", "vae", "diffusion")}
+
+
+def test_arms_of_priors_that_must_impute_try_nothing_else(small_config):
+    ablation = Ablation.load("ablations/priors.yaml")
+    assert {name for name in ablation.arms if name.endswith("_imputed")} == FORCED
+    assert {name for pair in ablation.contrasts for name in pair} >= FORCED
+    for name in FORCED:
+        module = parse(["-c", str(small_config), *ablation.arms[name]]).model
+        ways = module.inference.of(module.prior_factory(8, 3, 3), incomplete=True)
+        assert ways
+        assert all(way.imputes for way in ways), name
+
+
+def test_a_cell_that_must_put_the_mean_differs_from_none_where_something_is_missing(small_config, tmp_path):
+    ablation = Ablation.load("ablations/priors.yaml")
+    shorter, frames = ["--trainer.max_epochs=1", "--data.modalities=[labs,codes]"], {}
+    for arm in ("none", "mean_imputed"):
+        fit_cell(small_config, [*ablation.arms[arm], *shorter], tmp_path / arm, ("labs",))
+        frames[arm] = pl.read_parquet(tmp_path / arm / "predictions.parquet")
+    both = frames["none"].join(frames["mean_imputed"], on=["sample_id", "pattern"])
+    moved = (both["p_0"] - both["p_0_right"]).abs()
+    assert float(moved.filter(both["pattern"] == "labs").min()) > 0
+    assert float(moved.filter(both["pattern"] == "labs+codes").min()) == 0  # those who have both
 
 
 def test_a_file_that_is_no_part_of_a_configuration_is_named(tmp_path):
