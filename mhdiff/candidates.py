@@ -7,8 +7,7 @@ Complete patients have nothing to impute: they are denoised, at each of `times`.
     shared    `draws` draws of the complete patient's shared latent
     fusion    `draws` draws of the missing modalities, each fused with what is there
 
-are tried, imputed ones denoised at each of `imputed_times`. Of the times that comes first which the head was trained
-at, if it is among them: another has to be shown to be better. A prior that knows no time is asked once, one that has no
+are tried, imputed ones denoised at each of `imputed_times`. A prior that knows no time is asked once, one that has no
 model of the shared latent beside the modalities imputes through the fusion alone, and where all draws would be the same
 their mean takes their place. An arm of an ablation is a choice among these:
 
@@ -18,7 +17,6 @@ their mean takes their place. An arm of an ablation is a choice among these:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -85,7 +83,8 @@ class Candidates:
         Raises:
             InputError: If the prior has none of the ways that were asked for.
         """
-        denoising = [Way(time=time) for time in _as_trained(self.times, prior)]
+        times: tuple[float | None, ...] = self.times if prior.knows_time else (None,)
+        denoising = [Way(time=time) for time in times]
         if not incomplete:
             return denoising
         found = denoising if "denoise" in self.ways else []
@@ -101,7 +100,7 @@ class Candidates:
 
     def _imputing(self, prior: Prior) -> list[Way]:
         """The ways that fill in what is missing, without repetition."""
-        times = _as_trained(self.imputed_times, prior)
+        times: tuple[float | None, ...] = self.imputed_times if prior.knows_time else (None,)
         kinds: dict[tuple[Literal["shared", "fusion"], int], None] = {}
         for via in ("shared", "fusion"):
             if via == "shared" and not prior.draws_shared:
@@ -115,13 +114,6 @@ class Candidates:
             for via, draws in kinds
             for time in times
         ]
-
-
-def _as_trained(times: Sequence[float], prior: Prior) -> Sequence[float | None]:
-    """The times, that of the head's training first and the others as they are; none of a prior that knows no time."""
-    if not prior.knows_time:
-        return (None,)
-    return sorted(times, key=lambda time: time != prior.denoise_time)
 
 
 #: What is tried where nothing else is asked for.

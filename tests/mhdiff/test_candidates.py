@@ -39,18 +39,6 @@ def test_complete_patients_are_denoised_whatever_is_chosen(prior):
     assert kinds(prior, incomplete=False, ways=["shared"], draws=32) == {"denoise": 6}
 
 
-def test_the_time_that_the_head_was_trained_at_comes_first():
-    def times(ways):
-        return [way.time for way in ways]
-
-    prior = DiffusionPrior(8, 3, 2)
-    assert times(Candidates().of(prior, incomplete=False)) == [0.1, 0.0, 0.02, 0.05, 0.2, 0.4]
-    assert times(Candidates(ways=("mean",)).of(prior, incomplete=True)) == [0.1, 0.0, 0.2] * 2
-    other = DiffusionPrior(8, 3, 2, denoise_time=0.3)
-    assert times(Candidates(times=(0.2, 0.0, 0.3)).of(other, incomplete=False)) == [0.3, 0.2, 0.0]
-    assert times(Candidates(times=(0.2, 0.0)).of(other, incomplete=False)) == [0.2, 0.0]
-
-
 @pytest.mark.parametrize("draws", [1, 8, 32])
 def test_arms_of_an_ablation(draws):
     assert kinds(DiffusionPrior, ways=["denoise"], times=[0.1], draws=draws) == {"denoise": 1}
