@@ -88,7 +88,7 @@ def run(
         )
         many = min(workers, max(search.trials - over, 1))
         processes = [Cell(f"process {i + 1} of {many}", None, i, (), f"process {i}") for i in range(many)]
-        for process, failure in (runner or here(many))(_Serve(search, folder, fit_cell), processes):
+        for process, failure in (runner or here(workers))(_Serve(search, folder, fit_cell), processes):
             if failure is not None:
                 console.say(f"{process.arm} ended early: {failure.message}; start the search again to go on")
         document = summarise(search, study.get_trials(deepcopy=False))
