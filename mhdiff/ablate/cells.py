@@ -13,16 +13,14 @@ import hashlib
 import json
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import metadata
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from mhdiff import __version__
 from mhdiff.ablate.beside import decisive_options, decisive_text
+from mhdiff.ablate.code import code_fingerprint
 from mhdiff.ablate.config import Ablation
 from mhdiff.ablate.repeats import dealing, first_split_seed
 from mhdiff.config import find
@@ -32,14 +30,6 @@ _BULKY = ("images",)  # files below these are known by name and size; reading th
 # A folder is data if it holds one of these: a cohort, an ontology, a graph, a pretrained model, embeddings. Others are
 # where runs are written, and change by themselves.
 _MARKERS = ("metadata/dataset.json", "ontology.json", "graph.json", "config.json", "embeddings.json")
-_HARMLESS = (
-    "ablate",
-    "commands",
-    "evaluate",
-    "report",
-    "tune",
-)  # packages of mhdiff that no prediction depends on
-_NUMERIC = ("torch", "torch_geometric", "transformers", "monai", "numpy")
 
 
 @dataclass(frozen=True)
@@ -220,26 +210,6 @@ def data_fingerprints(
         named |= {*_strings(document, {_key(key) for key, _ in pairs[place:]})}
     found = {name: where for name in sorted(named) if (where := _data_path(name)) is not None} | files
     return {name: known.get(name) or _of_path(where) for name, where in sorted(found.items())}
-
-
-@cache
-def code_fingerprint() -> str:
-    """Hash the source of all that a prediction depends on, and the versions of the numeric libraries."""
-    digest = hashlib.sha256(__version__.encode())
-    home = Path(__file__).resolve().parents[2]
-    for package in ("ontology", "graph_builders", "mhdiff"):
-        for file in sorted((home / package).rglob("*")):
-            inside = file.relative_to(home).parts
-            if file.suffix not in (".py", ".tsv", ".txt") or (package == "mhdiff" and inside[1] in _HARMLESS):
-                continue
-            digest.update("/".join(inside).encode() + file.read_bytes())
-    digest.update(find("analytes.yaml").read_bytes())  # every window reads its units and limits
-    for library in _NUMERIC:
-        try:
-            digest.update(f"{library} {metadata.version(library)}".encode())
-        except metadata.PackageNotFoundError:
-            digest.update(f"{library} absent".encode())
-    return digest.hexdigest()
 
 
 def _read(path: Path) -> str:

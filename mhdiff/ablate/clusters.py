@@ -19,6 +19,7 @@ from typing import Any
 
 from mhdiff import console
 from mhdiff.ablate.cells import Cell
+from mhdiff.ablate.threads import Threaded
 from mhdiff.ablate.workers import Failure, Task, attempt, run_cells
 from mhdiff.mapped import need_ray, results
 from ontology.errors import InputError
@@ -27,13 +28,14 @@ Runner = Callable[[Task, Sequence[Cell]], Iterator[tuple[Cell, Failure | None]]]
 _EXTRA = "pip install 'mh-diff[{0}]'"
 
 
-def here(workers: int = 1) -> Runner:
+def here(workers: int = 1, threads: int | None = None) -> Runner:
     """Run cells in processes of this machine.
 
     Args:
         workers: How many.
+        threads: How many threads each cell computes with; None: its worker's share.
     """
-    return partial(run_cells, workers=workers)
+    return partial(run_cells, workers=workers, threads=threads)
 
 
 def on_ray(address: str | None = None, cpus: float = 1, gpus: float = 0) -> Runner:
@@ -52,7 +54,8 @@ def on_ray(address: str | None = None, cpus: float = 1, gpus: float = 0) -> Runn
     def run(task: Task, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Failure | None]]:
         import ray
 
-        for cell, outcome in results(attempt, cells, (task,), address=address, cpus=cpus, gpus=gpus):
+        given = (Threaded(task, max(1, int(cpus))),)
+        for cell, outcome in results(attempt, cells, given, address=address, cpus=cpus, gpus=gpus):
             if isinstance(outcome, ray.exceptions.RayError):
                 lines = str(outcome).strip().splitlines()
                 outcome = Failure(f"{type(outcome).__name__}: {lines[0] if lines else ''}", str(outcome))
@@ -91,7 +94,8 @@ def on_slurm(
     Args:
         folder: Where submission files and logs go.
         parallel: How many tasks of the array run at once.
-        parameters: Of submitit's executor, such as timeout_min, mem_gb, cpus_per_task, gpus_per_node, slurm_partition.
+        parameters: Of submitit's executor, such as timeout_min, mem_gb, gpus_per_node, slurm_partition, and
+            cpus_per_task, which are the threads of a cell too, 1 by default.
         cluster: `local` runs the jobs here, to try it.
 
     Raises:
@@ -108,7 +112,8 @@ def on_slurm(
         try:
             executor = submitit.AutoExecutor(folder=folder, cluster=cluster or "slurm")
             executor.update_parameters(slurm_array_parallelism=parallel, **parameters)
-            jobs = executor.map_array(_Job(task), list(cells))
+            threads = max(1, int(parameters.get("cpus_per_task", 1)))
+            jobs = executor.map_array(_Job(Threaded(task, threads)), list(cells))
         except (RuntimeError, NameError, ValueError, submitit.core.utils.FailedJobError) as error:
             raise InputError(
                 f"Slurm did not take the jobs: {error}",

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from mhdiff import __version__, console
-from mhdiff.ablate.cells import Cell, code_fingerprint, plan
+from mhdiff.ablate.cells import Cell, plan
 from mhdiff.ablate.clusters import Runner, here
+from mhdiff.ablate.code import code_fingerprint
 from mhdiff.ablate.config import Ablation
 from mhdiff.ablate.pool import Truth
 from mhdiff.ablate.store import (

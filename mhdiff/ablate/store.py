@@ -20,6 +20,7 @@ import polars as pl
 
 from mhdiff import __version__, console
 from mhdiff.ablate.cells import Cell
+from mhdiff.ablate.threads import THREADS, in_use
 from mhdiff.ablate.workers import FitCell
 from mhdiff.evaluate.predictions import check_predictions
 from mhdiff.stages import Peak
@@ -74,6 +75,8 @@ class Train:
             facts = record_of(work) or {}
             facts.setdefault("seconds", seconds)
             facts["peak_mib"] = round(peak.mib, 1)
+            if (threads := in_use()) is not None:
+                facts[THREADS] = threads
             cell_document = asdict(cell) | {"version": __version__}
             atomic_write(work / "run.json", json.dumps(facts, indent=2))
             atomic_write(work / "cell.json", json.dumps(cell_document, indent=2))

@@ -1,5 +1,8 @@
 """Running cells: here, or in several processes, so that one that fails or dies takes nothing else with it.
 
+Whoever asks for several workers gets processes even where one cell is left: how a cell is computed must not depend on
+how many others there still are.
+
 A worker process is given one cell at a time through a pipe. What it sends back is the outcome; a pipe that
 closes without one means that the process died (killed, or out of memory), and the cell is reported as
 failed for that.
@@ -9,16 +12,15 @@ Wrong input is nobody's accident and the same for all cells: it stops everything
 from __future__ import annotations
 
 import multiprocessing
-import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from mhdiff.ablate.cells import Cell
+from mhdiff.ablate.threads import Threaded, share, starting_with
 from ontology.errors import InputError
 
 FitCell = Callable[[Path, list[str], Path, tuple[str, ...]], None]
@@ -72,25 +74,32 @@ def refused(cell: Cell) -> InputError:
     )
 
 
-def run_cells(task: Task, cells: Sequence[Cell], workers: int) -> Iterator[tuple[Cell, Failure | None]]:
+def run_cells(
+    task: Task, cells: Sequence[Cell], workers: int, threads: int | None = None
+) -> Iterator[tuple[Cell, Failure | None]]:
     """Run cells and yield each with its outcome as it ends.
 
     Args:
         task: What to do with a cell; with several workers it must be importable by name.
         cells: The cells, in the order in which to start them.
         workers: How many processes; 1 runs everything here.
+        threads: How many threads each cell computes with; None: a worker's share, and what this process has with 1.
 
     Raises:
         InputError: As soon as a cell meets wrong input; the others are stopped.
     """
-    if workers <= 1 or len(cells) <= 1:
+    if workers > 1 and threads is None:
+        threads = share(workers)
+    if threads is not None:
+        task = Threaded(task, threads)
+    if workers <= 1 or threads is None:
         for cell in cells:
             outcome = attempt(task, cell)
             if isinstance(outcome, InputError):
                 raise outcome
             yield cell, outcome
         return
-    pool = [_Worker(task, workers) for _ in range(min(workers, len(cells)))]
+    pool = [_Worker(task, threads) for _ in range(min(workers, len(cells)))]
     waiting = list(reversed(cells))
     try:
         for worker in pool:
@@ -103,7 +112,7 @@ def run_cells(task: Task, cells: Sequence[Cell], workers: int) -> Iterator[tuple
                     raise outcome
                 if waiting:
                     if not worker.alive:
-                        pool[pool.index(worker)] = worker = _Worker(task, workers)
+                        pool[pool.index(worker)] = worker = _Worker(task, threads)
                     worker.give(waiting.pop())
                 yield cell, outcome
     finally:
@@ -111,30 +120,14 @@ def run_cells(task: Task, cells: Sequence[Cell], workers: int) -> Iterator[tuple
             worker.stop()
 
 
-@contextmanager
-def shared_threads(workers: int) -> Iterator[None]:
-    """Give each process that is started here its share of the threads, unless their number was set outside.
-
-    Args:
-        workers: How many processes there will be.
-    """
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = before or str(max(1, (os.cpu_count() or 1) // workers))
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-
-
 class _Worker:
     """One process and the pipe to it."""
 
-    def __init__(self, task: Task, workers: int) -> None:
+    def __init__(self, task: Task, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, far = context.Pipe()
         self.process: SpawnProcess = context.Process(target=_serve, args=(far, task), daemon=True)
-        with shared_threads(workers):
+        with starting_with(threads):
             self.process.start()
         far.close()
         self.cell: Cell | None = None

@@ -31,6 +31,12 @@ def configure(parser: argparse.ArgumentParser, what: str = "cells", dry: bool = 
         help=f"how many {what} are trained at once, here or of an array (default 1)",
     )
     parser.add_argument(
+        "--threads",
+        type=int,
+        help=f"how many threads each of the {what} computes with, and processors it takes of a cluster (default: the "
+        "workers' share here, 1 of a cluster; a folder keeps to those that it has)",
+    )
+    parser.add_argument(
         "--on",
         choices=["here", "ray", "slurm"],
         default="here",
@@ -115,14 +121,41 @@ def runner(arguments: argparse.Namespace) -> Runner:
     Raises:
         InputError: If the options do not fit together, or an extra is missing.
     """
+    from mhdiff import console
     from mhdiff.ablate.clusters import here, on_ray, on_slurm
+    from mhdiff.ablate.threads import going_on, noted, share
 
     parameters = slurm_parameters(arguments)
+    before, threads = noted(arguments.out), _threads(arguments, parameters)
+    if threads is None:
+        threads = going_on(before, arguments.workers)
+    if before not in (None, threads):
+        console.say(
+            f"Trainings so far computed with {before} threads each, and these will with {threads}: they differ in the "
+            f"last bits; --threads {before} makes them alike"
+        )
+    elif before not in (None, share(arguments.workers)):
+        console.say(
+            f"Each training computes with {before} threads, as those before it; --threads changes that"
+        )
     if arguments.on == "ray":
-        return on_ray(arguments.address, gpus=arguments.gpus)
+        return on_ray(arguments.address, cpus=threads or 1, gpus=arguments.gpus)
     if arguments.on == "slurm":
-        return on_slurm(arguments.out / "slurm", arguments.workers, parameters)
-    return here(arguments.workers)
+        return on_slurm(arguments.out / "slurm", arguments.workers, parameters | {"cpus_per_task": threads})
+    return here(arguments.workers, threads)
+
+
+def _threads(arguments: argparse.Namespace, parameters: dict[str, object]) -> int | None:
+    """Read how many threads are asked for; None leaves it to the machine, 1 is what a cluster gives unasked."""
+    asked, of_slurm = arguments.threads, parameters.get("cpus_per_task")
+    if asked is not None and of_slurm is not None:
+        raise InputError("--threads and cpus_per_task say the same", remedy="Give one of them")
+    number = of_slurm if asked is None else asked
+    if number is None:
+        return None if arguments.on == "here" else 1
+    if not isinstance(number, int) or number < 1:
+        raise InputError(f"{number} threads compute nothing", remedy="Give --threads 1 or more")
+    return number
 
 
 def slurm_parameters(arguments: argparse.Namespace) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from mhdiff import console
 from mhdiff.cohort.parted import parted_images
-from mhdiff.report.text import plural
 from mhdiff.training.data import MultimodalData
 
 
@@ -33,8 +32,9 @@ def parted(data: MultimodalData) -> list[str]:
     found = parted_images(data.cohort, data.samples)
     if not found.images:
         return []
+    images = "1 image" if found.images == 1 else f"{found.images:,} images"
     return [
-        f"{plural(found.images, 'image')}, byte for byte the same, of {found.patients} patients in different splits: "
+        f"{images}, byte for byte the same, of {found.patients} patients in different splits: "
         "they may be one patient, and results too good. mhdiff cohort audit --cases FILE names them; "
         "data.split=fold:0/5 keeps them together"
     ]

@@ -20,6 +20,7 @@ from mhdiff.ablate.workers import FitCell, attempt
 from mhdiff.tune.score import score
 from mhdiff.tune.search import Search
 from mhdiff.tune.space import options_of, suggest
+from mhdiff.tune.study import FAILURE
 from ontology.errors import InputError
 
 
@@ -54,6 +55,8 @@ class Objective:
         """
         search = self.search
         chosen = {name: suggest(trial, name, entry) for name, entry in search.space.items()}
+        if FAILURE in trial.user_attrs:  # settings that were given up before
+            raise TrialFailed(trial.user_attrs[FAILURE])
         options = [*search.common, *options_of(chosen)]
         maker = CellMaker(search.base)
         train = Train(self.fit_cell, search.base, self.out / "cells", ())

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -31,7 +32,18 @@ from mhdiff.ablate.workers import FitCell
 from mhdiff.tune.objective import Objective, TrialFailed
 from mhdiff.tune.search import METRICS, Search
 from mhdiff.tune.space import options_of
-from mhdiff.tune.study import FAILURE, counts, ended, lay_out, open_study, try_again
+from mhdiff.tune.study import (
+    FAILURE,
+    alive,
+    ask,
+    counts,
+    ended,
+    give_back,
+    lay_out,
+    miss_the_silent,
+    open_study,
+    try_again,
+)
 from ontology.errors import InputError
 from ontology.files import atomic_write
 
@@ -87,10 +99,18 @@ def run(
             f"Search '{search.name}': {search.trials} trials by {search.method}, {over} already ended"
         )
         many = min(workers, max(search.trials - over, 1))
-        processes = [Cell(f"process {i + 1} of {many}", None, i, (), f"process {i}") for i in range(many)]
-        for process, failure in (runner or here(many))(_Serve(search, folder, fit_cell), processes):
-            if failure is not None:
-                console.say(f"{process.arm} ended early: {failure.message}; start the search again to go on")
+        waiting = [Cell(f"process {i + 1} of {many}", None, i, (), f"process {i}") for i in range(many)]
+        serve = _Serve(search, folder, fit_cell, uuid4().hex)
+        while waiting:
+            died = []
+            for process, failure in (runner or here(workers))(serve, waiting):
+                if failure is None:
+                    continue
+                if give_back(study, serve.name(process)):  # another process may take it up at once
+                    died.append(process)
+                again = "its trial is tried again" if process in died else "start the search again to go on"
+                console.say(f"{process.arm} ended early: {failure.message}; {again}")
+            waiting = [] if _enough(search, study) else died
         document = summarise(search, study.get_trials(deepcopy=False))
         atomic_write(folder / RESULT, json.dumps(document, indent=2))
         if document["best"] is not None and resolve is not None:
@@ -106,14 +126,27 @@ class _Serve:
     search: Search
     folder: Path
     fit_cell: FitCell
+    command: str  # no other one's: processes of two commands on one database have the same numbers
+
+    def name(self, cell: Cell) -> str:
+        """Name a process, the same one when it is started again.
+
+        Args:
+            cell: The process.
+        """
+        return f"{self.command} {cell.seed}"
 
     def __call__(self, cell: Cell) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = open_study(self.search, self.folder, cell.seed)
+        if give_back(study, self.name(cell)):  # a cluster started it again
+            console.say(f"{cell.arm} had died; its trial is tried again")
         objective = Objective(self.search, self.folder, self.fit_cell)
-        while (trial := self._next(study)) is not None:
+        while (trial := self._next(study, self.name(cell))) is not None:
             try:
-                study.tell(trial, objective(trial))
+                with alive(study, trial):
+                    value = objective(trial)
+                study.tell(trial, value)
             except optuna.TrialPruned:
                 study.tell(trial, state=TrialState.PRUNED)
             except TrialFailed as error:
@@ -125,19 +158,22 @@ class _Serve:
             settings = ", ".join(f"{name}={value}" for name, value in told.params.items())
             console.say(f"trial {trial.number}: {told.state.name.lower()}{value}{why}  {settings}")
 
-    def _next(self, study: optuna.Study) -> optuna.Trial | None:
+    def _next(self, study: optuna.Study, process: str) -> optuna.Trial | None:
         """Give the next trial, or None where enough are ended or under way."""
-
-        def before(number: int) -> int:
-            return sum(counts(t) for t in study.get_trials(deepcopy=False) if t.number < number)
-
-        if before(sys.maxsize) >= self.search.trials:
+        miss_the_silent(study)
+        if _enough(self.search, study):
             return None
-        trial = study.ask()
-        if before(trial.number) >= self.search.trials:  # another process took the last one at the same moment
+        trial = ask(study, process)
+        if _enough(self.search, study, trial.number):  # another process took the last one at the same moment
             study.tell(trial, state=TrialState.FAIL)
             return None
         return trial
+
+
+def _enough(search: Search, study: optuna.Study, before: int = sys.maxsize) -> bool:
+    """Say whether enough trials are ended or under way, of those before a number."""
+    trials = study.get_trials(deepcopy=False)
+    return sum(counts(trial) for trial in trials if trial.number < before) >= search.trials
 
 
 def _same_search(search: Search, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Intervals and half-widths to expect hold over simulated studies, and no figure knows the order of the rows."""
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy import stats
 from scipy.special import softmax
@@ -11,7 +12,7 @@ from mhdiff.evaluate.decision import decision_curves
 from mhdiff.evaluate.delong import delong
 from mhdiff.evaluate.every_metric import EVERY_OVERALL, EVERY_PER_CLASS, EveryMetric
 from mhdiff.evaluate.power import auroc_half_width, difference_half_width
-from mhdiff.evaluate.predictions import Scored
+from mhdiff.evaluate.predictions import Scored, check_predictions, to_scored
 from mhdiff.evaluate.subgroups import subgroups
 
 AUROC = float(stats.norm.cdf(1 / np.sqrt(2)))  # of N(1, 1) over N(0, 1)
@@ -139,21 +140,27 @@ def test_permuting_the_rows_changes_no_figure():
     sites = rng.choice(["a", "b"], size=n)
     classes = ["x", "y", "z"]
 
-    def figures(order):
-        # what check_predictions does with a file whose rows are in this order
-        back = order[np.argsort(np.arange(n)[order])]
-        run = Scored(np.arange(n), subjects[back], labels[back], p[back], (p[back] > 0.3).astype(float))
+    frame = pl.DataFrame(
+        {"sample_id": np.arange(n), "subject_id": subjects, "site": sites, "split": "held_out", "pattern": "labs",
+         "label": labels} | {f"p_{c}": p[:, c] for c in range(3)}
+    )  # fmt: skip
+
+    def figures(given):
+        checked = check_predictions(given)
+        run = to_scored(checked, np.full(3, 0.3))
         resamples = Resamples.of(run.subjects, 40, 1)
         result = bootstrap({"a": [run]}, resamples, figures=EveryMetric, accelerated=True)["a"]
         told = [result.overall(name) for name in EVERY_OVERALL]
         told += [result.per_class(name, c) for name in EVERY_PER_CLASS for c in range(3)]
         return (
             told,
-            subgroups(run, sites[back].tolist(), classes, resamples),
+            subgroups(run, checked["site"].to_list(), classes, resamples),
             decision_curves(run, classes, resamples),
         )
 
-    assert figures(np.arange(n)) == figures(rng.permutation(n))
+    mixed = frame.sample(fraction=1, shuffle=True, seed=9)
+    assert mixed["sample_id"].to_list() != frame["sample_id"].to_list()
+    assert figures(mixed) == figures(frame)
     # and without sorting: a weighting that goes with its rows gives the same figures
     order = rng.permutation(n)
     run = Scored(np.arange(n), subjects, labels, p, (p > 0.3).astype(float))
@@ -171,8 +178,6 @@ def test_permuting_the_rows_changes_no_figure():
 
 
 def test_a_paired_difference_may_have_a_bca_interval():
-    import polars as pl
-
     rng = np.random.default_rng(10)
     labels = rng.integers(2, size=200)
 
