@@ -363,4 +363,11 @@ def test_the_shipped_ablation_of_priors_plans_and_names_priors():
         "flat": ("DiffusionPrior", "flat"),
         "no_shared": ("DiffusionPrior", "no_shared"),
         "no_term": ("DiffusionPrior", "full"),
+        "as_trained": ("DiffusionPrior", "full"),
+        "joint": ("DiffusionPrior", "full"),
+        "mean_imputed": ("MeanImputer", None),
+        "regression_imputed": ("RegressionImputer", None),
+        "gaussian_imputed": ("GaussianImputer", None),
+        "vae_imputed": ("VAEPrior", None),
+        "diffusion_imputed": ("DiffusionPrior", "full"),
     }
