@@ -38,7 +38,7 @@ def test_predict_tells_which_modality_of_whom_is_odd(small_run, tmp_path, capsys
         usual = own.filter(split="tuning")["score"].to_numpy()
         assert own["threshold"].unique().to_list() == [pytest.approx(np.quantile(usual, 0.8))]
         assert (own["odd"] == (own["score"] > own["threshold"])).all()
-        assert 0 < own.filter(split="tuning")["odd"].mean() <= 0.25
+        assert 0 < own.filter(split="tuning")["odd"].mean() <= 0.3  # of 7 at least
         held_out = own.filter(split="held_out")
         assert held_out["stranger_than"][0] == np.mean(usual < held_out["score"][0])
         assert f"{name}: {held_out['odd'].sum()} of {held_out.height} held-out samples are odd" in told.err
