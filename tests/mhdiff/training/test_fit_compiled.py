@@ -72,11 +72,14 @@ def test_without_a_compiler_it_is_said_and_nothing_is_translated(monkeypatch, ca
 
 
 @pytest.mark.slow
-def test_a_compiled_run_is_the_run_as_written(small_config, tmp_path):
+def test_a_compiled_run_is_the_run_as_written(small_config, tmp_path, monkeypatch):
     """Two to three batches an epoch, the last one smaller, in float32 and in bfloat16; opened without translating."""
     if not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
         missing("no C++ compiler on this machine, which torch.compile needs")
-    runs = {}
+    runs, nets, own = {}, [], compiled.compile_core
+    monkeypatch.setattr(
+        "mhdiff.training.module.compile_core", lambda net: (own(net), nets.append(net))[0]
+    )  # noted
     for name, options in {
         "written": [],
         "compiled": ["--model.compile=true"],
@@ -87,6 +90,10 @@ def test_a_compiled_run_is_the_run_as_written(small_config, tmp_path):
         assert main(["fit", *given, *options, "--out", str(out)]) == 0
         assert main(["predict", str(out)]) == 0
         runs[name] = pl.read_parquet(out / "predictions.parquet")
+    assert len(nets) == 4  # trained and predicted, twice
+    assert all(
+        part._compiled_call_impl for net in nets for part in (net.fusion, net.head, *net.prior.networks)
+    )
     weights = {name: load_file(tmp_path / name / "model.safetensors") for name in runs}
     assert weights["written"].keys() == weights["compiled"].keys() == weights["half"].keys()
     columns = [c for c in runs["written"].columns if c.startswith("p_")]
