@@ -61,9 +61,10 @@ def graph_of_cohort(
     with nullcontext(scratch) if scratch else TemporaryDirectory(prefix="mhdiff-") as folder:
         evidence = stream_evidence(ontology, cohort, task, samples, Path(folder), workers, chunk)
     console.say(f"{samples.height} samples, {evidence.report['events']} events before their prediction times")
-    if task.blinded.concepts and not evidence.report["blinded"]["concepts"]:
+    hidden = task.blinded_in(ontology)
+    if hidden and not evidence.report["blinded"]["concepts"]:
         console.say(
-            f"warning: '{ontology.name}' has none of the {len(task.blinded.concepts)} concepts that task "
+            f"warning: '{ontology.name}' has none of the {len(hidden)} concepts that task "
             f"'{task.name}' blinds: concepts that name the label may be among the evidence"
         )
     with console.steps("building the graph"):

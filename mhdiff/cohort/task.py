@@ -38,6 +38,7 @@ from ontology.errors import InputError
 if TYPE_CHECKING:
     from mhdiff.cohort.cohort import Cohort
     from mhdiff.cohort.window import Window
+    from ontology import Ontology
 
 _REQUIRED = ("name", "labels", "classes", "modalities")
 _OPTIONAL = (
@@ -77,6 +78,7 @@ class Task:
         outcome: How labels are made from later events; None where the cohort brings them.
         deidentify: What is taken out of notes before anything reads them; None for nothing.
         analytes: Units and limits of measurements, of the user's own; they stand before the shipped ones.
+        path: The file that it was read from, for messages.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Task:
     outcome: Outcome | None = None
     deidentify: Rules | None = None
     analytes: tuple[Analyte, ...] = ()
+    path: Path | None = field(default=None, compare=False)
 
     @property
     def measures(self) -> Analytes:
@@ -156,7 +159,7 @@ class Task:
         outcome = None
         if content.get("outcome") is not None:
             try:
-                outcome = Outcome.from_dict(content["outcome"])
+                outcome = Outcome.from_dict(content["outcome"], lambda name: _beside(name, path))
             except ValueError as error:
                 check.fail(str(error), "See docs/omop.md")
             own = tuple(outcome.classes) if outcome else ()
@@ -191,7 +194,21 @@ class Task:
             analytes=()
             if content.get("analytes") is None
             else read_analytes(_beside(content["analytes"], path)),
+            path=path,
         )
+
+    def blinded_in(self, ontology: Ontology) -> tuple[int, ...]:
+        """Give the concepts that are blinded: those listed, and those that the outcome means in an ontology.
+
+        Args:
+            ontology: The ontology.
+
+        Raises:
+            InputError: If an expression of the outcome cannot be evaluated in it, or gives nothing.
+        """
+        from mhdiff.cohort.outcome_concepts import blinded_in
+
+        return blinded_in(self, ontology)
 
     def samples(self, cohort: Cohort) -> pl.DataFrame:
         """Give one row per prediction: sample_id, subject_id, prediction_time, label, site, split.
