@@ -9,11 +9,12 @@
       washout_days: 365            # no outcome so long before it; null: none ever before; 0: it may come again
       gap_days: 0                  # what happens so soon after it is no prediction
       horizon_days: 730            # and so long after that it is looked for
+      complete_at: [HOSPITAL_DISCHARGE] # optional: who leaves by one of these in the horizon was observed to its end
 
-With t the prediction_time, an outcome at time e gives the second class of the task if t + gap < e <= t + gap +
-horizon. Without one the label is the first class if the subject was under observation to the end of the horizon, and
-no label if not: who left or died cannot be known to have stayed well. Under observation is between
-OBSERVATION_PERIOD//START and //END, or, in a cohort without them, between a subject's first and last event.
+Days may be fractions: .25 is six hours. With t the prediction_time, an outcome at time e gives the second class of the
+task if t + gap < e <= t + gap + horizon. Without one the label is the first class if the subject was under observation
+to the end of the horizon, and no label if not: who left or died cannot be known to have stayed well. Under observation
+is between OBSERVATION_PERIOD//START and //END, or, in a cohort without them, between a subject's first and last event.
 
 In the place of `concepts`, `classes` may say what records each class (`mhdiff.cohort.outcome_classes`). Then any number
 of classes is possible, and who has none of them in the horizon gets no label, unless one is `otherwise: true`.
@@ -87,7 +88,7 @@ def label(cohort: Cohort, task: Task, ontology: Ontology) -> Labelled:
     happened, codes = outcomes(cohort, outcome, ontology, task.path)
     seen = _observed(events)
     asked = _asked(outcome, events, seen)
-    rows = _judge(outcome, asked, seen, happened, _deaths(events))
+    rows = _judge(outcome, asked, seen, happened, _deaths(events), _over(outcome, events))
     kept = rows.filter(pl.col("reason").is_null())
     others = outcome.otherwise or 0
     names = (
@@ -196,6 +197,14 @@ def _deaths(events: pl.LazyFrame) -> pl.DataFrame:
     return dead.agg(died=pl.col("time").min()).collect()
 
 
+def _over(outcome: Outcome, events: pl.LazyFrame) -> pl.DataFrame:
+    """Give subject_id and over, the times after which nothing is to be waited for."""
+    ends = pl.any_horizontal(
+        pl.lit(False), *(pl.col("code").str.starts_with(prefix) for prefix in outcome.complete_at)
+    )
+    return events.filter(ends).select("subject_id", over="time").collect()
+
+
 def _asked(outcome: Outcome, events: pl.LazyFrame, seen: pl.DataFrame) -> pl.DataFrame:
     """Give subject_id and t, the times at which a prediction could be made."""
     if outcome.day is not None:
@@ -222,7 +231,12 @@ def _asked(outcome: Outcome, events: pl.LazyFrame, seen: pl.DataFrame) -> pl.Dat
 
 
 def _judge(
-    outcome: Outcome, asked: pl.DataFrame, seen: pl.DataFrame, happened: pl.DataFrame, deaths: pl.DataFrame
+    outcome: Outcome,
+    asked: pl.DataFrame,
+    seen: pl.DataFrame,
+    happened: pl.DataFrame,
+    deaths: pl.DataFrame,
+    over: pl.DataFrame,
 ) -> pl.DataFrame:
     """Give subject_id, t, the rank of the class, null for none, and the reason of `REASONS` why there is no label."""
     asked = asked.sort("subject_id", "t")
@@ -249,11 +263,19 @@ def _judge(
         asked.join(within, on=keys, how="left")
         .join(near, on=keys, how="left")
         .join(deaths, on="subject_id", how="left")
+        .join(
+            asked.join(over, on="subject_id")
+            .filter(pl.col("over") > pl.col("t"), pl.col("over") <= closed)
+            .select(*keys, complete=True)
+            .unique(),
+            on=keys,
+            how="left",
+        )
     )
-    rows = rows.with_columns(pl.col("prior", "soon").fill_null(False))
+    rows = rows.with_columns(pl.col("prior", "soon", "complete").fill_null(False))
     short = pl.col("t") - pl.col("start") < timedelta(days=outcome.history_days)
     none = pl.col("rank").is_null()
-    open_end = none & (pl.col("end") < closed)
+    open_end = none & (pl.col("end") < closed) & ~pl.col("complete")
     dies = none & (pl.col("died") <= closed).fill_null(False)
     conditions = (
         pl.col("start").is_null(), (pl.col("died") <= pl.col("t")).fill_null(False), short, pl.col("prior"),

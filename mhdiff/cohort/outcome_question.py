@@ -41,6 +41,7 @@ class Outcome:
         gap_days: Time after in which there may be none.
         classes: Class -> what records it, the least severe first; empty where the outcome happens or does not.
         own: What the outcome is recorded by where it happens or does not, and that is more than `concepts`.
+        complete_at: Beginnings of codes; after such an event in the horizon nothing more is to be waited for.
     """
 
     concepts: tuple[int, ...]
@@ -56,6 +57,7 @@ class Outcome:
     gap_days: float = 0
     classes: Mapping[str, Recorded] = field(default_factory=dict)
     own: Recorded | None = field(default=None, metadata={"later": True})
+    complete_at: tuple[str, ...] = field(default=(), metadata={"later": True})
 
     @property
     def places(self) -> dict[str, Recorded]:
@@ -93,7 +95,8 @@ class Outcome:
             ValueError: If a key is unknown, missing or of the wrong kind; the message says which.
             InputError: If the file of a concept set cannot be read.
         """
-        known = (*KEYS, "classes", "index", "horizon_days", "history_days", "washout_days", "gap_days")
+        days = ("horizon_days", "history_days", "washout_days", "gap_days")
+        known = (*KEYS, "classes", "index", *days, "complete_at")
         if not isinstance(content, dict):
             raise ValueError("'outcome' must be a mapping")
         if unknown := [str(key) for key in content if key not in known]:
@@ -125,6 +128,9 @@ class Outcome:
         for key in ("date", "since"):
             if key in index and type(index[key]) is not date:
                 raise ValueError(f"'outcome.index.{key}' must be a day such as 2015-01-01")
+        complete = content.get("complete_at", [])
+        if not isinstance(complete, list) or not all(isinstance(p, str) and p for p in complete):
+            raise ValueError("'outcome.complete_at' must list prefixes of codes")
         washout = content.get("washout_days")
         return cls(
             tuple(concepts or ()),
@@ -142,6 +148,7 @@ class Outcome:
             gap_days=_days(content.get("gap_days", 0), "gap_days"),
             classes=classes,
             own=more,
+            complete_at=tuple(complete),
         )
 
 
