@@ -30,6 +30,8 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from mhdiff.cohort import meds
+from mhdiff.cohort.inclusion import REASONS as NOT_INCLUDED
+from mhdiff.cohort.inclusion import judge
 from mhdiff.cohort.outcome_classes import Recorded, not_cut_short, recorded
 from mhdiff.cohort.outcome_concepts import codes_of
 from mhdiff.cohort.outcome_question import Outcome
@@ -89,6 +91,9 @@ def label(cohort: Cohort, task: Task, ontology: Ontology) -> Labelled:
     seen = _observed(events)
     asked = _asked(outcome, events, seen)
     rows = _judge(outcome, asked, seen, happened, _deaths(events), _over(outcome, events))
+    if task.include is not None:
+        left = judge(task.include, task, cohort, rows.rename({"t": "prediction_time"}))["not_included"]
+        rows = rows.with_columns(reason=pl.coalesce(left.alias("reason"), "reason"))
     kept = rows.filter(pl.col("reason").is_null())
     others = outcome.otherwise or 0
     names = (
@@ -303,6 +308,6 @@ def _report(
             "patients": rows["subject_id"].n_unique(),
             "labelled": labels.height,
         },
-        "excluded": {reason: counted[reason] for reason in REASONS if reason in counted},
+        "excluded": {reason: counted[reason] for reason in (*NOT_INCLUDED, *REASONS) if reason in counted},
         "classes": classes,
     }

@@ -86,9 +86,7 @@ def _plain(value: Any) -> Any:
     So embeddings of older tasks stay theirs.
     """
     if is_dataclass(value):
-        said = [
-            f for f in fields(value) if not (f.metadata.get("later") and getattr(value, f.name) == f.default)
-        ]
+        said = [f for f in fields(value) if getattr(value, f.name) or not f.metadata.get("later")]
         return {f.name: _plain(getattr(value, f.name)) for f in said}
     if isinstance(value, Mapping):
         return {key: _plain(one) for key, one in value.items()}
