@@ -36,6 +36,8 @@ def codes_of(
     """
     from graph_builders.collect import blinded_closure, vocabulary_code
 
+    if not (own.concepts or own.ecl or own.concept_set):
+        return {}
     wanted = set(blinded_closure(ontology, own.concepts)[0].tolist()) | _expressed(own, ontology, place, path)
     listed = _listed(own, ontology, place, path)
     named, never = concept_set.codes(own.concept_set, ontology), concept_set.excluded(own.concept_set)
