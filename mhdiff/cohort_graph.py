@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from mhdiff import console
+from mhdiff.cohort.suppress import cell
 from mhdiff.evidence_stream import CHUNK, stream_evidence
 from ontology.errors import InputError
 from ontology.progress import step
@@ -60,10 +61,13 @@ def graph_of_cohort(
     samples = task.samples(cohort)
     with nullcontext(scratch) if scratch else TemporaryDirectory(prefix="mhdiff-") as folder:
         evidence = stream_evidence(ontology, cohort, task, samples, Path(folder), workers, chunk)
+    for reason, n in task.not_included(cohort).items():
+        console.say(f"{cell(n)} predictions {reason}")
     console.say(f"{samples.height} samples, {evidence.report['events']} events before their prediction times")
-    if task.blinded.concepts and not evidence.report["blinded"]["concepts"]:
+    hidden = task.blinded_in(ontology)
+    if hidden and not evidence.report["blinded"]["concepts"]:
         console.say(
-            f"warning: '{ontology.name}' has none of the {len(task.blinded.concepts)} concepts that task "
+            f"warning: '{ontology.name}' has none of the {len(hidden)} concepts that task "
             f"'{task.name}' blinds: concepts that name the label may be among the evidence"
         )
     with console.steps("building the graph"):

@@ -51,7 +51,7 @@ class _Reader:
         from graph_builders.collect import Collector
 
         self.cohort, self.task = cohort, task
-        self.collector: Collector = Collector(ontology, task.blinded.concepts)
+        self.collector: Collector = Collector(ontology, task.blinded_in(ontology))
 
     def read(self, samples: pl.DataFrame, place: Path, track: Any = iter) -> _Told:
         """Write a chunk's evidence.

@@ -61,7 +61,7 @@ def _late(material: Material, samples: pl.DataFrame, evidence: pl.DataFrame) -> 
 
 
 def _named(material: Material, evidence: pl.DataFrame) -> list[Finding]:
-    hidden = set(material.task.blinded.concepts)
+    hidden = set(material.hidden)
     if material.ontology is not None:
         from graph_builders.collect import blinded_closure
 

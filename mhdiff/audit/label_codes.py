@@ -36,7 +36,7 @@ def check(material: Material) -> Check:
     found: list[Finding] = []
     meant = [code for code in here["code"] if code in defining and code not in allowed]
     said = [code for code in here["code"] if code in by_word and code not in (*meant, *allowed)]
-    unsure = ontology is None and blinded.concepts
+    unsure = ontology is None and material.needs_ontology
     if meant:
         told = (
             f"{_list(meant)} mean what is blinded and are not taken out: correct their parent_codes or maps, or name "
@@ -56,16 +56,18 @@ def check(material: Material) -> Check:
         )
         found.append(Finding("label_code", FAILURE, told, _rows(material.inputs, said)))
     if unsure and not said:
-        told = f"which codes mean one of the {len(blinded.concepts)} blinded concepts: give --ontology"
+        n = len(material.hidden)
+        what = f"one of the {n} blinded concepts" if n else "what the outcome means"
+        told = f"which codes mean {what}: give --ontology"
         found.append(Finding("not_checked", WARNING, told))
     if ontology is not None and (strangers := material.blinded["not_in_ontology"]):
-        none = len(strangers) == len(blinded.concepts)
-        told = f"{len(strangers)} of {len(blinded.concepts)} in '{ontology.name}': they blind nothing in notes and maps"
+        none = len(strangers) == len(material.hidden)
+        told = f"{len(strangers)} of {len(material.hidden)} in '{ontology.name}': they blind nothing in notes and maps"
         found.append(Finding("unknown_concept", FAILURE if none else WARNING, told))
     return Check(
         "label_codes",
         "Does a code that defines the label stay among the inputs?",
-        f"{here.height:,} codes; {len(blinded.concepts)} blinded concepts, {len(blinded.words)} blinded words",
+        f"{here.height:,} codes; {len(material.hidden)} blinded concepts, {len(blinded.words)} blinded words",
         found,
     )
 
@@ -76,7 +78,7 @@ def _defining(material: Material) -> dict[str, str]:
 
     ontology, blinded = material.ontology, material.task.blinded
     assert ontology is not None
-    hidden = set(blinded_closure(ontology, blinded.concepts)[0].tolist())
+    hidden = set(blinded_closure(ontology, material.hidden)[0].tolist())
     parents = {c: list(p or ()) for c, p in material.codes.select("code", "parent_codes").iter_rows()}
     used = set(material.window["code"])
 

@@ -37,7 +37,7 @@ def check(material: Material) -> Check:
         *_inside(material, notes),
         *_classes(material, notes),
     ]
-    if material.ontology is None and material.task.blinded.concepts and notes.height:
+    if material.ontology is None and material.needs_ontology and notes.height:
         told = "which terms of the blinded concepts are left in notes: give --ontology"
         found.append(Finding("not_checked", WARNING, told))
     return Check(
@@ -65,7 +65,7 @@ def _terms(material: Material, notes: pl.DataFrame) -> list[Finding]:
     from graph_builders.collect import blinded_closure
     from ontology.recognise import Recogniser
 
-    hidden = set(blinded_closure(ontology, material.task.blinded.concepts)[0].tolist())
+    hidden = set(blinded_closure(ontology, material.hidden)[0].tolist())
     if not hidden:
         return []
     concepts: Counter[int] = Counter()

@@ -96,6 +96,17 @@ class Material:
         return with_rewritten(self.cohort.codes, self.task.measures)
 
     @cached_property
+    def hidden(self) -> tuple[int, ...]:
+        """The concepts that the task blinds; those that an expression of its outcome gives, only with an ontology."""
+        return self.task.blinded.concepts if self.ontology is None else self.task.blinded_in(self.ontology)
+
+    @property
+    def needs_ontology(self) -> bool:
+        """Whether the task blinds concepts, so that what means one is only known with an ontology."""
+        outcome = self.task.outcome
+        return bool(self.task.blinded.concepts) or (outcome is not None and outcome.asks_ontology)
+
+    @cached_property
     def blinded(self) -> dict[str, Any]:
         """What the collector of evidence says of blinding; empty without an ontology."""
         if self.ontology is None:
@@ -103,7 +114,7 @@ class Material:
         from graph_builders.collect import collect_evidence
 
         once = self.window.unique("code").with_columns(pl.lit(None, pl.String).alias("text_value"))
-        found = collect_evidence(once, self.ontology, blinded=self.task.blinded.concepts).report["blinded"]
+        found = collect_evidence(once, self.ontology, blinded=self.hidden).report["blinded"]
         return dict(found)
 
     @cached_property

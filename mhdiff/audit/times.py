@@ -119,7 +119,7 @@ def _happened(material: Material) -> list[Finding]:
         told = "whether the outcome had happened before: give --ontology"
         return [Finding("not_checked", WARNING, told)]
     try:
-        found, _ = outcomes(material.cohort, outcome, material.ontology)
+        found, _ = outcomes(material.cohort, outcome, material.ontology, material.task.path)
     except InputError as error:
         return [Finding("not_checked", WARNING, f"whether the outcome had happened before: {error.problem}")]
     first = found.sort("e").group_by("subject_id").agg(first=pl.col("e").first(), code=pl.col("code").first())

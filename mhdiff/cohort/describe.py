@@ -130,6 +130,16 @@ def _describe_task(cohort: Cohort, task: Task) -> dict[str, Any]:
         **patterns,
         "events": {m: n if isinstance(with_it[m], int) else with_it[m] for m, n in report["events"].items()},
         "left_out": {reason: cell(n) for reason, n in report["left_out"].items()},
+        **(
+            {"no_image_fits": {m: cell(n) for m, n in report["no_image_fits"].items()}}
+            if task.choices
+            else {}
+        ),
+        **(
+            {"not_included": {r: cell(n) for r, n in task.not_included(cohort).items()}}
+            if task.include
+            else {}
+        ),
         "blinded": {
             "notes": cell(report["blinded"]["notes"]),
             "words": ordered({word: cell(n) for word, n in report["blinded"]["words"].items()}),
@@ -228,8 +238,10 @@ def text(document: dict[str, Any]) -> str:
             ("Samples with", "samples_with"),
             ("Events", "events"),
             ("Left out", "left_out"),
+            ("Samples with images of which none fits", "no_image_fits"),
+            ("Predictions", "not_included"),
         ):
-            lines.append(f"  {title}: {_join(task[key])}")
+            lines += [f"  {title}: {_join(task[key])}"] if key in task else []
         blinded = task["blinded"]
         lines.append(f"  Blinded: {blinded['notes']} notes; {_join(blinded['words'])}")
     if {FEW, HIDDEN} & set(chain.from_iterable(_cells(document))):

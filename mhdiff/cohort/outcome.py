@@ -2,32 +2,38 @@
 
     outcome:
       concepts: [444814009]        # what is predicted, with all descendants in the ontology; blinded by themselves
+                                   # and, or, united with them, ecl, concept_set, codes, answers: outcome_classes
       index: {every_days: 730, since: 2004-01-01}  # when is predicted; `since` is optional; or
                                    # {event: [VISIT//END], nth: 3, after_days: 1}; or {date: 2015-01-01}
       history_days: 365            # at least so long under observation before it
       washout_days: 365            # no outcome so long before it; null: none ever before; 0: it may come again
       gap_days: 0                  # what happens so soon after it is no prediction
       horizon_days: 730            # and so long after that it is looked for
+      complete_at: [HOSPITAL_DISCHARGE] # optional: who leaves by one of these in the horizon was observed to its end
 
-With t the prediction_time, an outcome at time e gives the second class of the task if t + gap < e <= t + gap +
-horizon. Without one the label is the first class if the subject was under observation to the end of the horizon, and
-no label if not: who left or died cannot be known to have stayed well. Under observation is between
-OBSERVATION_PERIOD//START and //END, or, in a cohort without them, between a subject's first and last event.
+Days may be fractions: .25 is six hours. With t the prediction_time, an outcome at time e gives the second class of the
+task if t + gap < e <= t + gap + horizon. Without one the label is the first class if the subject was under observation
+to the end of the horizon, and no label if not: who left or died cannot be known to have stayed well. Under observation
+is between OBSERVATION_PERIOD//START and //END, or, in a cohort without them, between a subject's first and last event.
 
 In the place of `concepts`, `classes` may say what records each class (`mhdiff.cohort.outcome_classes`). Then any number
-of classes is possible, and who has none of them in the horizon gets no label.
+of classes is possible, and who has none of them in the horizon gets no label, unless one is `otherwise: true`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from mhdiff.cohort import meds
-from mhdiff.cohort.outcome_classes import recorded
+from mhdiff.cohort.inclusion import REASONS as NOT_INCLUDED
+from mhdiff.cohort.inclusion import judge
+from mhdiff.cohort.outcome_classes import Recorded, not_cut_short, recorded
+from mhdiff.cohort.outcome_concepts import codes_of
 from mhdiff.cohort.outcome_question import Outcome
 from mhdiff.cohort.suppress import cell
 from ontology.errors import InputError
@@ -82,12 +88,18 @@ def label(cohort: Cohort, task: Task, ontology: Ontology) -> Labelled:
             remedy="Add an outcome to the task file: see docs/omop.md",
         )
     events = cohort.scan().filter(pl.col("time").is_not_null())
-    happened, codes = outcomes(cohort, outcome, ontology)
+    happened, codes = outcomes(cohort, outcome, ontology, task.path)
     seen = _observed(events)
     asked = _asked(outcome, events, seen)
-    rows = _judge(outcome, asked, seen, happened, _deaths(events))
+    rows = _judge(outcome, asked, seen, happened, _deaths(events), _over(outcome, events))
+    if task.include is not None:
+        left = judge(task.include, task, cohort, rows.rename({"t": "prediction_time"}))["not_included"]
+        rows = rows.with_columns(reason=pl.coalesce(left.alias("reason"), "reason"))
     kept = rows.filter(pl.col("reason").is_null())
-    names = pl.col("rank").fill_null(0).replace_strict(dict(enumerate(task.classes)), return_dtype=pl.String)
+    others = outcome.otherwise or 0
+    names = (
+        pl.col("rank").fill_null(others).replace_strict(dict(enumerate(task.classes)), return_dtype=pl.String)
+    )
     labels = kept.select("subject_id", pl.col("t").alias("prediction_time"), names.alias("categorical_value"))
     report = _report(task, rows, labels, codes, happened)
     if empty := [name for name, n in report["classes"].items() if not n["samples"]]:
@@ -102,7 +114,7 @@ def label(cohort: Cohort, task: Task, ontology: Ontology) -> Labelled:
 
 
 def outcomes(
-    cohort: Cohort, outcome: Outcome, ontology: Ontology
+    cohort: Cohort, outcome: Outcome, ontology: Ontology, path: Path | None = None
 ) -> tuple[pl.DataFrame, dict[str, str | None]]:
     """Find the events that are the outcome, or a class of it.
 
@@ -110,18 +122,29 @@ def outcomes(
         cohort: The cohort.
         outcome: What is predicted.
         ontology: The ontology.
+        path: The task's file, for messages.
 
     Returns:
         subject_id, code, e (its time) and rank (place of the class); and code -> description of the codes.
 
     Raises:
-        InputError: If no event can be one.
+        InputError: If no event can be one, or an expression cannot be evaluated.
     """
+
+    def find(name: str, own: Recorded) -> dict[str, str | None]:
+        return codes_of(cohort, own, ontology, f"outcome.classes.{name}" if name else "outcome", path)
+
     if outcome.classes:
-        return recorded(cohort, outcome.classes, lambda concepts: _codes_of(cohort, concepts, ontology))
+        return recorded(cohort, outcome.classes, find)
+    if outcome.own is not None:
+        if outcome.concepts:
+            _held(ontology, outcome.concepts)
+        not_cut_short(cohort, outcome.own, path)
+        events, codes = recorded(cohort, {"": outcome.own}, find)
+        return events.with_columns(rank=pl.lit(1, pl.Int64)), codes
     codes = outcome_codes(cohort, outcome.concepts, ontology)
-    events = cohort.scan().filter(pl.col("time").is_not_null(), pl.col("code").is_in(list(codes)))
-    return events.select("subject_id", "code", e="time", rank=pl.lit(1, pl.Int64)).collect(), codes
+    events = cohort.scan().filter(pl.col("time").is_not_null(), pl.col("code").is_in(list(codes))).collect()
+    return events.select("subject_id", "code", e="time", rank=pl.lit(1, pl.Int64)), codes
 
 
 def outcome_codes(cohort: Cohort, concepts: tuple[int, ...], ontology: Ontology) -> dict[str, str | None]:
@@ -135,6 +158,19 @@ def outcome_codes(cohort: Cohort, concepts: tuple[int, ...], ontology: Ontology)
     Raises:
         InputError: If the ontology holds none of the concepts, or no code stands for one.
     """
+    n = _held(ontology, concepts)
+    found = codes_of(cohort, Recorded(concepts), ontology, "outcome")
+    if not found:
+        raise InputError(
+            f"no code of the cohort is one of the outcome's {n} concepts",
+            path=cohort.path,
+            remedy="See `mhdiff cohort info` and the concepts of the task's outcome",
+        )
+    return found
+
+
+def _held(ontology: Ontology, concepts: tuple[int, ...]) -> int:
+    """Give how many concepts of an ontology are meant; none is an error."""
     from graph_builders.collect import blinded_closure
 
     closure, unknown = blinded_closure(ontology, concepts)
@@ -143,27 +179,7 @@ def outcome_codes(cohort: Cohort, concepts: tuple[int, ...], ontology: Ontology)
             f"'{ontology.name}' holds none of the outcome's concepts: {', '.join(map(str, unknown))}",
             remedy="Find them with: mhdiff ontology search",
         )
-    found = _codes_of(cohort, concepts, ontology)
-    if not found:
-        raise InputError(
-            f"no code of the cohort is one of the outcome's {len(closure)} concepts",
-            path=cohort.path,
-            remedy="See `mhdiff cohort info` and the concepts of the task's outcome",
-        )
-    return found
-
-
-def _codes_of(cohort: Cohort, concepts: tuple[int, ...], ontology: Ontology) -> dict[str, str | None]:
-    from graph_builders.collect import blinded_closure, vocabulary_code
-
-    wanted = set(blinded_closure(ontology, concepts)[0].tolist())
-    found: dict[str, str | None] = {}
-    for code, description, parents in cohort.codes.select("code", "description", "parent_codes").iter_rows():
-        references = [vocabulary_code(reference) for reference in (*(parents or ()), code)]
-        meant = {c for r in references if r is not None for c in ontology.concepts_of(r[1], r[0])}
-        if meant & wanted:
-            found[code] = description
-    return found
+    return len(closure)
 
 
 def _observed(events: pl.LazyFrame) -> pl.DataFrame:
@@ -185,6 +201,14 @@ def _observed(events: pl.LazyFrame) -> pl.DataFrame:
 def _deaths(events: pl.LazyFrame) -> pl.DataFrame:
     dead = events.filter(pl.col("code") == DEATH).group_by("subject_id")
     return dead.agg(died=pl.col("time").min()).collect()
+
+
+def _over(outcome: Outcome, events: pl.LazyFrame) -> pl.DataFrame:
+    """Give subject_id and over, the times after which nothing is to be waited for."""
+    ends = pl.any_horizontal(
+        pl.lit(False), *(pl.col("code").str.starts_with(prefix) for prefix in outcome.complete_at)
+    )
+    return events.filter(ends).select("subject_id", over="time").collect()
 
 
 def _asked(outcome: Outcome, events: pl.LazyFrame, seen: pl.DataFrame) -> pl.DataFrame:
@@ -213,7 +237,12 @@ def _asked(outcome: Outcome, events: pl.LazyFrame, seen: pl.DataFrame) -> pl.Dat
 
 
 def _judge(
-    outcome: Outcome, asked: pl.DataFrame, seen: pl.DataFrame, happened: pl.DataFrame, deaths: pl.DataFrame
+    outcome: Outcome,
+    asked: pl.DataFrame,
+    seen: pl.DataFrame,
+    happened: pl.DataFrame,
+    deaths: pl.DataFrame,
+    over: pl.DataFrame,
 ) -> pl.DataFrame:
     """Give subject_id, t, the rank of the class, null for none, and the reason of `REASONS` why there is no label."""
     asked = asked.sort("subject_id", "t")
@@ -240,15 +269,23 @@ def _judge(
         asked.join(within, on=keys, how="left")
         .join(near, on=keys, how="left")
         .join(deaths, on="subject_id", how="left")
+        .join(
+            asked.join(over, on="subject_id")
+            .filter(pl.col("over") > pl.col("t"), pl.col("over") <= closed)
+            .select(*keys, complete=True)
+            .unique(),
+            on=keys,
+            how="left",
+        )
     )
-    rows = rows.with_columns(pl.col("prior", "soon").fill_null(False))
+    rows = rows.with_columns(pl.col("prior", "soon", "complete").fill_null(False))
     short = pl.col("t") - pl.col("start") < timedelta(days=outcome.history_days)
     none = pl.col("rank").is_null()
-    open_end = none & (pl.col("end") < closed)
+    open_end = none & (pl.col("end") < closed) & ~pl.col("complete")
     dies = none & (pl.col("died") <= closed).fill_null(False)
     conditions = (
         pl.col("start").is_null(), (pl.col("died") <= pl.col("t")).fill_null(False), short, pl.col("prior"),
-        pl.col("soon"), dies, open_end, none & pl.lit(bool(outcome.classes)),
+        pl.col("soon"), dies, open_end, none & pl.lit(outcome.otherwise is None),
     )  # fmt: skip
     reason = pl.coalesce(pl.when(c).then(pl.lit(r)) for c, r in zip(conditions, REASONS, strict=True))
     return rows.with_columns(reason=reason).select("subject_id", "t", "rank", "reason")
@@ -272,6 +309,6 @@ def _report(
             "patients": rows["subject_id"].n_unique(),
             "labelled": labels.height,
         },
-        "excluded": {reason: counted[reason] for reason in REASONS if reason in counted},
+        "excluded": {reason: counted[reason] for reason in (*NOT_INCLUDED, *REASONS) if reason in counted},
         "classes": classes,
     }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import Any, Final
 
-from mhdiff.cohort.outcome_classes import Recorded
+from mhdiff.cohort.outcome_classes import KEYS, Recorded
 
 _MOST_DAYS: Final = 100_000  # 273 years; beyond the calendar nothing can be added
 _INDEX: Final = (
@@ -39,6 +40,8 @@ class Outcome:
         washout_days: Time before in which there may be no outcome; None for ever.
         gap_days: Time after in which there may be none.
         classes: Class -> what records it, the least severe first; empty where the outcome happens or does not.
+        own: What the outcome is recorded by where it happens or does not, and that is more than `concepts`.
+        complete_at: Beginnings of codes; after such an event in the horizon nothing more is to be waited for.
     """
 
     concepts: tuple[int, ...]
@@ -53,33 +56,63 @@ class Outcome:
     washout_days: float | None = None
     gap_days: float = 0
     classes: Mapping[str, Recorded] = field(default_factory=dict)
+    own: Recorded | None = field(default=None, metadata={"later": True})
+    complete_at: tuple[str, ...] = field(default=(), metadata={"later": True})
+
+    @property
+    def places(self) -> dict[str, Recorded]:
+        """Where the task says what records the outcome or a class -> what does."""
+        if self.own is not None:
+            return {"outcome": self.own}
+        return {f"outcome.classes.{name}": own for name, own in self.classes.items()}
+
+    @property
+    def asks_ontology(self) -> bool:
+        """Whether an expression or a concept set says what is meant, so that only an ontology knows."""
+        return any(own.ecl or own.concept_set for own in self.places.values())
+
+    @property
+    def otherwise(self) -> int | None:
+        """Place of the class of those of whom nothing is recorded; None where they get no label."""
+        if not self.classes:
+            return 0
+        return next((place for place, own in enumerate(self.classes.values()) if own.otherwise), None)
 
     @property
     def hidden(self) -> tuple[str, ...]:
         """Codes whose events are blinded besides those of the concepts."""
-        return tuple(dict.fromkeys(code for own in self.classes.values() for code in own.hidden))
+        return tuple(dict.fromkeys(code for own in self.places.values() for code in own.hidden))
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> Outcome:
+    def from_dict(cls, content: dict[str, Any], beside: Callable[[str], Path] = Path) -> Outcome:
         """Make an outcome of plain data.
 
         Args:
             content: The mapping as in the YAML file.
+            beside: Gives the file that the task names.
 
         Raises:
             ValueError: If a key is unknown, missing or of the wrong kind; the message says which.
+            InputError: If the file of a concept set cannot be read.
         """
-        known = ("concepts", "classes", "index", "horizon_days", "history_days", "washout_days", "gap_days")
+        days = ("horizon_days", "history_days", "washout_days", "gap_days")
+        known = (*KEYS, "classes", "index", *days, "complete_at")
         if not isinstance(content, dict):
             raise ValueError("'outcome' must be a mapping")
         if unknown := [str(key) for key in content if key not in known]:
             raise ValueError(f"'outcome' has the unknown key '{unknown[0]}'; it knows {', '.join(known)}")
-        classes = _classes(content)
-        concepts = content.get("concepts")
+        classes, more, concepts = _classes(content, beside), None, content.get("concepts")
+        given = {key: content[key] for key in KEYS if content.get(key) is not None}
         if classes:
             concepts = [concept for own in classes.values() for concept in own.concepts]
-        elif not isinstance(concepts, list) or not concepts or not all(type(c) is int for c in concepts):
+        elif not given:
+            raise ValueError(f"'outcome' must say what is predicted: {', '.join(KEYS)}, or classes")
+        elif "concepts" in given and (
+            not isinstance(concepts, list) or not concepts or not all(type(c) is int for c in concepts)
+        ):
             raise ValueError("'outcome.concepts' must list SCTIDs as whole numbers")
+        elif set(given) != {"concepts"}:
+            more = Recorded.from_dict(given, "outcome", beside)
         index = content.get("index")
         if not isinstance(index, dict) or set(index) not in _INDEX:
             raise ValueError(
@@ -95,6 +128,9 @@ class Outcome:
         for key in ("date", "since"):
             if key in index and type(index[key]) is not date:
                 raise ValueError(f"'outcome.index.{key}' must be a day such as 2015-01-01")
+        complete = content.get("complete_at", [])
+        if not isinstance(complete, list) or not all(isinstance(p, str) and p for p in complete):
+            raise ValueError("'outcome.complete_at' must list prefixes of codes")
         washout = content.get("washout_days")
         return cls(
             tuple(concepts or ()),
@@ -111,18 +147,26 @@ class Outcome:
             washout_days=None if washout is None else _days(washout, "washout_days"),
             gap_days=_days(content.get("gap_days", 0), "gap_days"),
             classes=classes,
+            own=more,
+            complete_at=tuple(complete),
         )
 
 
-def _classes(content: dict[str, Any]) -> dict[str, Recorded]:
+def _classes(content: dict[str, Any], beside: Callable[[str], Path]) -> dict[str, Recorded]:
     given = content.get("classes")
     if given is None:
         return {}
-    if "concepts" in content:
-        raise ValueError("'outcome' has 'concepts' or 'classes', not both")
+    if both := [key for key in KEYS if key in content]:
+        raise ValueError(f"'outcome' has '{both[0]}' or 'classes', not both")
     if not isinstance(given, dict) or len(given) < 2:
         raise ValueError("'outcome.classes' must map two or more classes to what records them")
-    return {str(name): Recorded.from_dict(own, str(name)) for name, own in given.items()}
+    made = {
+        str(name): Recorded.from_dict(own, f"outcome.classes.{name}", beside) for name, own in given.items()
+    }
+    others = [name for name, own in made.items() if own.otherwise]
+    if len(others) > 1 or len(others) == len(made):
+        raise ValueError(f"'outcome.classes' has several classes 'otherwise': {', '.join(others)}")
+    return made
 
 
 def _days(value: Any, name: str, *, positive: bool = False) -> float:

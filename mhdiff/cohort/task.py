@@ -14,9 +14,10 @@
     deidentify: {names: names.txt}  # dates, names and other identifiers are replaced in notes: mhdiff.cohort.deidentify
 
 Optional: `description`; `merge`, a mapping of label values that are not classes to classes; `exclude`, label values
-that make no sample; `outcome`, from which `mhdiff cohort label` makes the labels (`mhdiff.cohort.outcome`), and
-whose concepts are blinded without being listed; and `analytes`, a table of units and limits of measurements of one's
-own in the form of `configs/analytes.yaml`, beside the task file.
+that make no sample; `include`, who is asked about (`mhdiff.cohort.inclusion`); which image of a modality is taken
+(`mhdiff.cohort.image_choice`); `outcome`, from which `mhdiff cohort label` makes the labels
+(`mhdiff.cohort.outcome`), and whose concepts are blinded without being listed; and `analytes`, a table of units and
+limits of measurements of one's own in the form of `configs/analytes.yaml`, beside the task file.
 """
 
 from __future__ import annotations
@@ -30,18 +31,23 @@ import polars as pl
 import yaml
 
 from mhdiff.cohort.deidentify import Rules
+from mhdiff.cohort.image_choice import KEYS as CHOICE
+from mhdiff.cohort.image_choice import Choice
+from mhdiff.cohort.inclusion import Include, counts, judge
 from mhdiff.cohort.measurements.analytes import Analyte, Analytes, read_analytes, shipped
 from mhdiff.cohort.outcome_question import Outcome
+from mhdiff.cohort.task_check import Check
 from mhdiff.config import find
 from ontology.errors import InputError
 
 if TYPE_CHECKING:
     from mhdiff.cohort.cohort import Cohort
     from mhdiff.cohort.window import Window
+    from ontology import Ontology
 
 _REQUIRED = ("name", "labels", "classes", "modalities")
 _OPTIONAL = (
-    "description", "window_days", "blinded", "merge", "exclude", "outcome", "deidentify", "analytes"
+    "description", "window_days", "blinded", "merge", "exclude", "include", "outcome", "deidentify", "analytes"
 )  # fmt: skip
 
 
@@ -77,6 +83,9 @@ class Task:
         outcome: How labels are made from later events; None where the cohort brings them.
         deidentify: What is taken out of notes before anything reads them; None for nothing.
         analytes: Units and limits of measurements, of the user's own; they stand before the shipped ones.
+        path: The file that it was read from, for messages.
+        choices: Modality -> which of its images is taken; all that are not named keep all of theirs.
+        include: Who is asked about; None for everybody who has a label.
     """
 
     name: str
@@ -91,6 +100,9 @@ class Task:
     outcome: Outcome | None = None
     deidentify: Rules | None = None
     analytes: tuple[Analyte, ...] = ()
+    path: Path | None = field(default=None, compare=False)
+    choices: Mapping[str, Choice] = field(default_factory=dict, metadata={"later": True})
+    include: Include | None = field(default=None, metadata={"later": True})
 
     @property
     def measures(self) -> Analytes:
@@ -128,17 +140,20 @@ class Task:
         Raises:
             InputError: If a key is unknown, missing or of the wrong kind.
         """
-        check = _Check(path)
+        check = Check(path)
         check.keys(content, "the task", _REQUIRED, _OPTIONAL)
         classes = check.strings(content["classes"], "classes")
         if len(classes) < 2 or len(set(classes)) < len(classes):
             check.fail("'classes' must list two or more different classes")
         if not isinstance(content["modalities"], dict) or not content["modalities"]:
             check.fail("'modalities' must map names to {prefixes: [...]}")
-        modalities = {}
+        modalities, choices = {}, {}
         for name, entry in content["modalities"].items():
-            check.keys(entry, f"modality '{name}'", ("prefixes",), ())
+            check.keys(entry, f"modality '{name}'", ("prefixes",), CHOICE)
             modalities[str(name)] = check.strings(entry["prefixes"], f"modalities.{name}.prefixes")
+            with check.said("See docs/cohorts.md"):
+                if choice := Choice.from_dict(entry, str(name), modalities[str(name)]):
+                    choices[str(name)] = choice
         blinded = content.get("blinded") or {}
         check.keys(blinded, "'blinded'", (), ("concepts", "words", "codes"))
         concepts = blinded.get("concepts") or []
@@ -155,10 +170,8 @@ class Task:
             check.fail(f"'exclude' names '{twice[0]}', which is a class or in 'merge'")
         outcome = None
         if content.get("outcome") is not None:
-            try:
-                outcome = Outcome.from_dict(content["outcome"])
-            except ValueError as error:
-                check.fail(str(error), "See docs/omop.md")
+            with check.said("See docs/omop.md"):
+                outcome = Outcome.from_dict(content["outcome"], lambda name: _beside(name, path))
             own = tuple(outcome.classes) if outcome else ()
             if not own and len(classes) != 2:
                 check.fail("a task with an 'outcome' has two classes: without it and with it")
@@ -166,6 +179,10 @@ class Task:
                 check.fail(
                     "'outcome.classes' must name the classes of the task, in their order", "See docs/omop.md"
                 )
+        include = None
+        if content.get("include") is not None:
+            with check.said("See docs/cohorts.md"):
+                include = Include.from_dict(content["include"], list(modalities))
         hidden = dict.fromkeys([*concepts, *(outcome.concepts if outcome else ())])
         return cls(
             name=str(content["name"]),
@@ -191,7 +208,23 @@ class Task:
             analytes=()
             if content.get("analytes") is None
             else read_analytes(_beside(content["analytes"], path)),
+            path=path,
+            choices=choices,
+            include=include,
         )
+
+    def blinded_in(self, ontology: Ontology) -> tuple[int, ...]:
+        """Give the concepts that are blinded: those listed, and those that the outcome means in an ontology.
+
+        Args:
+            ontology: The ontology.
+
+        Raises:
+            InputError: If an expression of the outcome cannot be evaluated in it, or gives nothing.
+        """
+        from mhdiff.cohort.outcome_concepts import blinded_in
+
+        return blinded_in(self, ontology)
 
     def samples(self, cohort: Cohort) -> pl.DataFrame:
         """Give one row per prediction: sample_id, subject_id, prediction_time, label, site, split.
@@ -207,14 +240,7 @@ class Task:
                 two labels at one time or two splits.
         """
         path = cohort.path / "labels" / f"{self.labels}.parquet"
-        labels = cohort.labels(self.labels).with_columns(
-            pl.coalesce(
-                "categorical_value",
-                pl.col("integer_value").cast(pl.String),
-                pl.col("boolean_value").cast(pl.String),
-            ).alias("value")
-        )
-        labels = labels.filter(~pl.col("value").is_in(self.exclude).fill_null(False))
+        labels = self._labels(cohort)
         known = {
             **{c: i for i, c in enumerate(self.classes)},
             **{v: self.classes.index(c) for v, c in self.merge.items()},
@@ -233,6 +259,15 @@ class Task:
             raise InputError("a subject has two labels at one prediction_time", path=path)
         if cohort.splits["subject_id"].is_duplicated().any():
             raise InputError("a subject stands twice in the stored splits", path=cohort.path)
+        if self.include is not None:
+            judged = judge(self.include, self, cohort, labels)
+            labels = labels.filter(judged["not_included"].is_null())
+            if labels.is_empty():
+                raise InputError(
+                    f"nobody of the cohort is included in task '{self.name}'",
+                    path=self.path,
+                    remedy="Change its 'include'; `mhdiff cohort info` says who is in the cohort",
+                )
         return (
             labels.sort("subject_id", "prediction_time")
             .with_row_index("sample_id")
@@ -247,6 +282,31 @@ class Task:
                 "split",
             )
         )
+
+    def not_included(self, cohort: Cohort) -> dict[str, int]:
+        """Count the labelled predictions that `include` leaves out, by reason.
+
+        Args:
+            cohort: The cohort.
+
+        Raises:
+            InputError: If the cohort has no such labels.
+        """
+        if self.include is None:
+            return {}
+        labels = self._labels(cohort)
+        return counts(judge(self.include, self, cohort, labels))
+
+    def _labels(self, cohort: Cohort) -> pl.DataFrame:
+        """The labels with their `value`, without those that are excluded by it."""
+        labels = cohort.labels(self.labels).with_columns(
+            pl.coalesce(
+                "categorical_value",
+                pl.col("integer_value").cast(pl.String),
+                pl.col("boolean_value").cast(pl.String),
+            ).alias("value")
+        )
+        return labels.filter(~pl.col("value").is_in(self.exclude).fill_null(False))
 
     def window(self, cohort: Cohort) -> Window:
         """Give the events that the model may see, one row per sample and event; see `mhdiff.cohort.window`.
@@ -277,27 +337,3 @@ def _beside(name: Any, task: Path | None) -> Path:
     """Give the file that a task names: beside the task's own, or from the working directory."""
     near = task.parent / str(name) if task is not None else Path(str(name))
     return near if near.is_file() else Path(str(name))
-
-
-class _Check:
-    """Refuses what is wrong in a task file, naming the file."""
-
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
-
-    def fail(self, problem: str, remedy: str = "") -> None:
-        raise InputError(problem, path=self.path, remedy=remedy or "See configs/tasks for examples")
-
-    def keys(self, content: Any, what: str, required: tuple[str, ...], optional: tuple[str, ...]) -> None:
-        known = required + optional
-        if not isinstance(content, dict):
-            self.fail(f"{what} must be a mapping", f"Keys: {', '.join(known)}")
-        if unknown := [str(key) for key in content if key not in known]:
-            self.fail(f"{what} has the unknown key '{unknown[0]}'", f"Known keys: {', '.join(known)}")
-        if missing := [key for key in required if key not in content]:
-            self.fail(f"{what} has no key '{missing[0]}'", f"Known keys: {', '.join(known)}")
-
-    def strings(self, value: Any, what: str) -> tuple[str, ...]:
-        if not isinstance(value, list) or not all(isinstance(v, (str, int, bool)) for v in value):
-            self.fail(f"'{what}' must be a list of texts")
-        return tuple(("true" if v else "false") if isinstance(v, bool) else str(v) for v in value)

@@ -2,6 +2,7 @@
 
 Nothing after prediction_time passes, events without a time (static facts) always do, and only events whose
 code belongs to a modality of the task. What was left out is counted by reason, per pair of sample and event.
+Of images one is taken where the task says which (`mhdiff.cohort.image_choice`).
 Notes are de-identified, where the task says so, and then blinded; whatever reads notes reads them from here.
 Numbers come in one unit an analyte, without those that cannot be (`mhdiff.cohort.measurements`).
 """
@@ -19,6 +20,7 @@ import polars as pl
 from graph_builders.collect import FILE_CODES
 from mhdiff.cohort.blind import Blinder, BlindingReport
 from mhdiff.cohort.deidentify import Deidentification, Deidentifier
+from mhdiff.cohort.image_choice import choose
 from mhdiff.cohort.measurements import Analytes, harmonise
 
 if TYPE_CHECKING:
@@ -63,19 +65,7 @@ def look_back(
         first, last = samples["subject_id"].min(), samples["subject_id"].max()
         events = events.filter(pl.col("subject_id").is_between(first, last))
     samples = samples.select("sample_id", "subject_id", "prediction_time")
-    modality: Any = pl.when(False).then(pl.lit(None, dtype=pl.String))
-    for name, prefixes in task.modalities.items():
-        modality = modality.when(
-            pl.any_horizontal(pl.col("code").str.starts_with(prefix) for prefix in prefixes)
-            if prefixes
-            else pl.lit(False)
-        ).then(pl.lit(name))
-    rows = (
-        events.with_columns(modality.otherwise(None).alias("modality"))
-        .join(samples.lazy(), on="subject_id", how="inner", maintain_order="left")
-        .with_columns(_reason(task).alias("reason"))
-        .collect()
-    )
+    rows, none_fits = choose(_placed(task, events, samples).collect(), task.choices)
     left_out = {
         reason: n for reason, n in rows["reason"].drop_nulls().value_counts().sort("reason").iter_rows()
     }
@@ -112,7 +102,43 @@ def look_back(
         "blinded": {"notes": blinding.notes, "words": _descending(blinding.words)},
         "measurements": read.report,
     }
+    if task.choices:
+        report["no_image_fits"] = none_fits
     return Window(shown, report)
+
+
+def present(task: Task, cohort: Cohort, samples: pl.DataFrame, modalities: Sequence[str]) -> pl.Series:
+    """Give the sample_ids that have an event of each of some modalities in the window.
+
+    Args:
+        task: The task.
+        cohort: The cohort.
+        samples: Columns sample_id, subject_id and prediction_time.
+        modalities: Those that are asked for.
+    """
+    columns = ("sample_id", "prediction_time", "time", "modality", "code", "reason")
+    placed = _placed(task, cohort.scan(), samples).filter(pl.col("modality").is_in(modalities))
+    wanted = {m: choice for m, choice in task.choices.items() if m in modalities}
+    rows, _ = choose(placed.select(columns).collect(), wanted)
+    held = rows.filter(pl.col("reason").is_null())
+    each = held.group_by("sample_id").agg(pl.col("modality").n_unique().alias("n")).sort("sample_id")
+    return each.filter(pl.col("n") == len(set(modalities)))["sample_id"]
+
+
+def _placed(task: Task, events: pl.LazyFrame, samples: pl.DataFrame) -> pl.LazyFrame:
+    """Give the pairs of sample and event with the event's modality and the reason why it is left out."""
+    modality: Any = pl.when(False).then(pl.lit(None, dtype=pl.String))
+    for name, prefixes in task.modalities.items():
+        modality = modality.when(
+            pl.any_horizontal(pl.col("code").str.starts_with(prefix) for prefix in prefixes)
+            if prefixes
+            else pl.lit(False)
+        ).then(pl.lit(name))
+    return (
+        events.with_columns(modality.otherwise(None).alias("modality"))
+        .join(samples.lazy(), on="subject_id", how="inner", maintain_order="left")
+        .with_columns(_reason(task).alias("reason"))
+    )
 
 
 def joined_reports(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -144,6 +170,7 @@ def joined_reports(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "measurements": {
             name: dict(sorted(total("measurements", name).items())) for name in reports[0]["measurements"]
         },
+        **({"no_image_fits": dict(total("no_image_fits"))} if "no_image_fits" in reports[0] else {}),
     }
 
 

@@ -29,7 +29,7 @@ from mhdiff.encoders.specs import EmbeddingSpec
 from mhdiff.image_cache.cache import ImageCache
 from mhdiff.training.dataset import Files, Outlines, SampleDataset
 from mhdiff.training.embeddings import Embeddings, reads
-from mhdiff.training.graph_in_use import open_graph
+from mhdiff.training.graph_in_use import check_samples, open_graph
 from mhdiff.training.sampler import EpochShuffle, SharedBatches
 from mhdiff.training.spec import DataSpec
 from ontology.errors import InputError
@@ -167,6 +167,7 @@ class MultimodalData(LightningDataModule):
         gib = self.image_cache_gib
         self.kept = None if self.image_cache is None else ImageCache(self.image_cache, gib, places)
         samples = self.task.samples(self.cohort)
+        check_samples(self.graph, samples, self.graph_path)
         self.samples = assign(samples, self.split, self.split_seed, groups=self._groups())
         learns = (
             self.fitted is None or self.null != "none"

@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -57,17 +57,42 @@ def reads(cohort: str, task: Task, label_codes: Iterable[str]) -> dict[str, str]
     Returns:
         `cohort`, `task`, its name, and SHA-256 of its content and of the codes.
     """
-    content = asdict(replace(task, deidentify=None))
-    del content["description"], content["deidentify"]
-    content["analytes"] = task.measures.digest
-    if task.deidentify is not None:
-        content["deidentify"] = task.deidentify.describe()
     return {
         "cohort": cohort,
         "task": task.name,
-        "task_content": _digest(content),
+        "task_content": _digest(task_content(task)),
         "label_codes": _digest(sorted(label_codes)),
     }
+
+
+def task_content(task: Task) -> dict[str, Any]:
+    """Give what of a task decides what is read, as plain data.
+
+    Args:
+        task: The task.
+    """
+    content: dict[str, Any] = _plain(task)
+    for name in ("description", "deidentify", "path"):
+        del content[name]
+    content["analytes"] = task.measures.digest
+    if task.deidentify is not None:
+        content["deidentify"] = task.deidentify.describe()
+    return content
+
+
+def _plain(value: Any) -> Any:
+    """Give a task as plain data; what tasks came to have later is left out where it is not said.
+
+    So embeddings of older tasks stay theirs.
+    """
+    if is_dataclass(value):
+        said = [f for f in fields(value) if getattr(value, f.name) or not f.metadata.get("later")]
+        return {f.name: _plain(getattr(value, f.name)) for f in said}
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return value
 
 
 def _digest(content: Any) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from graph_builders import PatientGraph
 from ontology.errors import InputError
 
@@ -39,3 +41,27 @@ def open_graph(
     if ontology is not None:
         graph.check_ontology(ontology())
     return graph
+
+
+def check_samples(graph: PatientGraph, samples: pl.DataFrame, path: str) -> None:
+    """Refuse a graph whose samples are numbered otherwise: evidence would go to other patients.
+
+    Args:
+        graph: The graph in use.
+        samples: The task's samples: sample_id, subject_id and prediction_time.
+        path: The graph's folder, for messages.
+
+    Raises:
+        InputError: If a sample is not the graph's of its number, as after a change of whom the task includes.
+    """
+    keys = ["sample_id", "subject_id", "prediction_time"]
+    known, asked = (
+        table.select(*keys[:2], pl.col(keys[2]).cast(pl.Datetime("us"))) for table in (graph.samples, samples)
+    )
+    strangers = asked.join(known, on=keys, how="anti").height
+    if strangers:
+        raise InputError(
+            f"{strangers} samples of the task are not those of the graph: the task was another one when it was built",
+            path=path,
+            remedy="Build it again: mhdiff graph build --ontology ... --cohort ... --task ... --out ...",
+        )

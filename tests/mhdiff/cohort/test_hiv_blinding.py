@@ -48,6 +48,8 @@ def edition(tmp_path_factory) -> Ontology:
 def material(write_cohort, edition):
     def made(codes, parents=None):
         events = [(s, NOW - timedelta(days=s), code, None, None) for s in (1, 2) for code in [*codes, *KEPT]]
+        born = [(s, NOW - timedelta(days=2000), meds.BIRTH, None, None) for s in (1, 2)]
+        events = sorted(born + events, key=lambda row: row[:2])
         labels = {"hiv_severity": [(1, NOW, "stage_1"), (2, NOW, "stage_4")]}
         folder = write_cohort(events, labels, {1: "train", 2: "held_out"})
         place = folder / meds.CODES_FILE

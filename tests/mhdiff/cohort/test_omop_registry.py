@@ -11,6 +11,8 @@ from mhdiff.cli import main
 from mhdiff.cohort import Cohort, Task, meds
 from mhdiff.cohort.blind import MASK
 from mhdiff.cohort.omop import import_omop
+from mhdiff.cohort.outcome import label
+from ontology import Ontology
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,20 @@ def test_the_labels_are_the_stages_that_were_recorded(registry, cohort):
         "died before the horizon's end, without the outcome": 2,
         "no class recorded within the horizon": 2,
     }
+
+
+def test_adults_are_not_asked_about_and_counted(small_data, tmp_path):
+    registry = Registry()
+    for row in registry.rows["person"]:
+        row["year_of_birth"] -= 30 * (row["person_id"] <= 6)
+    import_omop(registry.write(tmp_path / "cdm"), tmp_path / "cohort")
+    made = label(
+        Cohort.open(tmp_path / "cohort"),
+        Task.load("hiv_severity"),
+        Ontology.open(small_data / "ontology"),
+    )
+    assert set(made.labels["subject_id"]) == set(registry.stages) - set(range(1, 7))
+    assert made.report["excluded"]["not included: as old as is not asked for, or older"] == 6
 
 
 def test_no_input_tells_the_stage(registry, cohort):

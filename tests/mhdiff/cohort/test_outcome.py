@@ -38,7 +38,10 @@ def day(n):
 
 
 def task(**outcome):
-    content = {"concepts": [36971009], "index": {"every_days": 100}, "horizon_days": 100, **outcome}
+    return asked({"concepts": [36971009], "index": {"every_days": 100}, "horizon_days": 100, **outcome})
+
+
+def asked(content):
     return Task.from_dict(
         {
             "name": "t", "labels": "t", "classes": ["no", "yes"], "modalities": {"codes": {"prefixes": ["SNOMED/"]}},
@@ -186,6 +189,29 @@ def test_labels_agree_with_plain_loops(ontology, people, every, horizon, history
         key: value for key, value in wanted.items() if value in ("no", "yes")
     }
     assert made.report["excluded"] == {r: counts[r] for r in REASONS if r in counts}
+
+
+@settings(
+    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(PERSONS, st.integers(1, 90), st.sampled_from([None, 0, 40]), st.integers(0, 20))
+def test_yes_and_otherwise_no_is_the_outcome_that_happens_or_does_not(
+    ontology, people, horizon, washout, gap
+):
+    rows = [row for i, person in enumerate(people) for row in events_of(i + 1, *person)]
+    rows += events_of(99, 0, 500, [(450, VIRAL)])
+    same = {"horizon_days": horizon, "washout_days": washout, "gap_days": gap}
+    codes = ["SNOMED/444814009", "SNOMED/36971009", "ICD10CM/J01*"]
+    index = {"index": {"every_days": 100}}
+    own = {"no": {"otherwise": True}, "yes": {"codes": codes}}
+    made = []
+    for outcome in ({"concepts": [36971009]}, {"codes": codes}, {"classes": own}):
+        try:
+            found = label(Plain(rows), asked(outcome | index | same), ontology)
+            made.append((found.labels.rows(), found.report["excluded"]))
+        except InputError as error:
+            made.append(error.problem)
+    assert made[0] == made[1] == made[2]
 
 
 def test_prediction_at_an_event_or_a_day_and_without_periods(write_cohort, ontology):

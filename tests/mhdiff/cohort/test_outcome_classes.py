@@ -129,3 +129,57 @@ def test_classes_are_those_of_the_task_in_their_order():
         task(concepts=[36971009])
     with pytest.raises(InputError, match=r"index.after_days"):
         task(index={"event": ["ICU"], "after_days": -1})
+
+
+OTHERS = {"one": {"codes": ["LOCAL/1"]}, "none": {"otherwise": True}, "two": {"codes": ["LOCAL/2"]}}
+
+
+def test_otherwise_takes_whom_no_class_takes(write_cohort, ontology):
+    found = cohort(
+        write_cohort,
+        one=[(3, "LOCAL/1", None)],
+        both=[(3, "LOCAL/1", None), (4, "LOCAL/2", None)],
+        neither=[(3, "LOCAL/3", None)],
+        before=[(0.5, "LOCAL/2", None)],
+        too_late=[(12, "LOCAL/2", None)],
+    )
+    made = label(found, task(OTHERS), ontology)
+    assert made.labels["categorical_value"].to_list() == ["one", "two", "none", "none", "none"]
+    assert made.report["excluded"] == {}
+
+
+def test_otherwise_is_only_said_of_those_observed_to_the_end(write_cohort, ontology):
+    rows = [(subject, ZERO, "ICU", None, None) for subject in range(1, 6)]
+    rows += [(1, ZERO + timedelta(days=2), "LOCAL/1", None, None)]
+    rows += [(1, ZERO + timedelta(days=3), "LOCAL/2", None, None)]
+    rows += [(2, ZERO + timedelta(days=5), "SEEN", None, None)]
+    rows += [(3, ZERO + timedelta(days=20), "SEEN", None, None)]
+    rows += [(4, ZERO + timedelta(days=2), "OUT//HOME", None, None)]
+    rows += [(5, ZERO + timedelta(days=2), "OUT//HOME", None, None), (5, ZERO + timedelta(days=3), "MEDS_DEATH", None, None)]  # fmt: skip  # noqa: E501
+    folder = write_cohort(sorted(rows, key=lambda r: r[:2]), {}, dict.fromkeys(range(1, 6), "train"))
+    classes = {"none": {"otherwise": True}, "some": {"codes": ["LOCAL/*"]}}
+    made = label(Cohort.open(folder), task(classes), ontology)
+    assert dict(made.labels.select("subject_id", "categorical_value").iter_rows()) == {1: "some", 3: "none"}
+    assert made.report["excluded"] == {
+        "died before the horizon's end, without the outcome": 1,
+        "observation ends before the horizon's end, without the outcome": 2,
+    }
+    made = label(Cohort.open(folder), task(classes, complete_at=["OUT//"]), ontology)
+    assert dict(made.labels.select("subject_id", "categorical_value").iter_rows()) == {
+        1: "some", 3: "none", 4: "none"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ({"a": {"otherwise": True}, "b": {"otherwise": True}}, "several classes 'otherwise': a, b"),
+        ({"a": {"otherwise": False}, "b": {"codes": ["X"]}}, "'outcome.classes.a.otherwise' must be true"),
+        ({"a": {"otherwise": True, "codes": ["X"]}, "b": {"codes": ["Y"]}}, "with nothing beside it"),
+    ],
+)
+def test_otherwise_that_is_not_understood_is_refused(classes, message):
+    with pytest.raises(InputError, match=message):
+        task(classes)
+    with pytest.raises(InputError, match=r"'outcome.complete_at' must list prefixes"):
+        task(OTHERS, complete_at="HOME")
