@@ -24,7 +24,7 @@ from mhdiff.cohort.refused import DEFAULT, MaxBad, Refused
 from mhdiff.cohort.resumed import Parts, resumed, stamps
 from mhdiff.cohort.shards import from_birth
 from mhdiff.cohort.typed import TIME
-from mhdiff.cohort.uk_biobank import dementia, events, finish, longer, volumes, withdrawn
+from mhdiff.cohort.uk_biobank import dementia, events, finish, longer, people, volumes, withdrawn
 from mhdiff.cohort.uk_biobank import fields as f
 from mhdiff.cohort.uk_biobank.columns import Column
 from ontology.errors import InputError
@@ -119,6 +119,7 @@ class _Work:
         self.subjects = pl.Series("subject_id", [], dtype=pl.Int64)
         self.ends: datetime | None = None
         self.held: tuple[int, pl.DataFrame] | None = None  # the first participant of a shard, and its values
+        self.differing = 0  # values of that shard that a later basket states differently
 
     def _staged(self) -> list[tuple[str, Path, list[Column]]]:
         return [
@@ -190,7 +191,10 @@ class _Work:
         ]
         keys = ["subject_id", "field", "instance", "index"]
         every = pl.concat(found).filter(pl.col("subject_id").is_in(subjects.implode()))
-        return every.unique(keys, keep="first", maintain_order=True).sort(keys)
+        first = every.unique(keys, keep="first", maintain_order=True)
+        both = every.join(first.select(*keys, taken="value"), on=keys)
+        self.differing = both.filter(pl.col("value") != pl.col("taken")).height
+        return first.sort(keys)
 
     def _scans(self, number: int, subjects: pl.Series, target: Path, account: Account) -> None:
         """Take the scans out of their zips."""
@@ -227,8 +231,13 @@ class _Work:
         values = self._values(subjects)
         scans = pl.read_parquet(self.parts.path(f"scans/{number}.parquet"))
         seen = events.visits(values)
+        events.refuse_dates(values, self.main, account)
+        events.count_visits(values, account)
+        if self.differing:
+            reason = "value: another main dataset states another one, the first one's is taken"
+            account.dropped.add(reason, n=self.differing)
         made = [
-            events.people(values, subjects),
+            people.people(values, subjects, self.main, account),
             seen.select(
                 "subject_id",
                 "time",

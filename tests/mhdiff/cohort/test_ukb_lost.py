@@ -1,11 +1,13 @@
 """UK Biobank: whoever withdrew is not in the cohort, and nothing is left out without being counted."""
 
+import polars as pl
 import pytest
 import ukb_source
 
 from mhdiff.cli import main
 from mhdiff.cohort import Cohort
-from mhdiff.cohort.uk_biobank import import_uk_biobank
+from mhdiff.cohort.refused import MaxBad
+from mhdiff.cohort.uk_biobank import import_uk_biobank, importing
 from ontology.errors import InputError
 
 GONE, STAYS = 1_234_567, 2_000_001
@@ -91,3 +93,72 @@ def test_a_list_of_nobody_is_no_fault(tmp_path, source):
     assert report.read["eids in lists of who withdrew"] == 0
     assert WITHDREW not in report.dropped.counts
     assert Cohort.open(tmp_path / "cohort").splits.height == 3
+
+
+#: What a participant says -> what is refused, dropped, changed, and how many events are missing of those of `plain`.
+LOST = {
+    "sex": ({"f31_0_0": "MARKEDTEXT"}, "refused", "the value is no sex", 1, {"GENDER//F"}),
+    "year": ({"f34_0_0": "19500"}, "refused", "the value is no year of birth", 1, {"MEDS_BIRTH"}),
+    "no birth": ({"f34_0_0": ""}, "changed", "participant: without a birth, so no event is held against it", 1,
+                 {"MEDS_BIRTH"}),
+    "month": ({"f52_0_0": "13"}, "refused", "the value is no month", 1, set()),
+    "no month": ({"f52_0_0": ""}, "changed", "birth: its month is not known, put at the beginning of the year", 1,
+                 set()),
+    "visit": ({"f53_2_0": "2015-06-77"}, "refused", "the value is no date", 1, {"UKB_VISIT//2"}),
+    "unknown visit": ({"f53_2_0": "1900-01-01"}, "dropped", "visit: its date stands for an unknown one", 1,
+                      {"UKB_VISIT//2"}),
+    "centre": ({"f54_2_0": "99999"}, "changed", "site: the centre is not known, site 'unknown'", 1,
+               {"SITE//Cheadle (imaging)"}),
+    "no centre": ({"f54_0_0": "", "f54_2_0": ""}, "changed", "site: no centre is stated, site 'unknown'", 1,
+                  {"SITE//Cheadle (imaging)"}),
+    "cause": ({"f40001_0_0": "C349"}, "dropped", "cause of death: the death has no date", 1, set()),
+    "cause of an unknown day": ({"f40001_0_0": "C349", "f40000_0_0": "1900-01-01"}, "dropped",
+                                "cause of death: the death has no date", 1, set()),
+    "no cause": ({"f40001_0_0": "MARKEDTEXT", "f40000_0_0": "2021-01-05"}, "refused", "the value is no ICD-10 code", 1,
+                 set()),
+    "death": ({"f40000_0_0": "in spring"}, "refused", "the value is no date", 1, set()),
+    "outcome": ({"f42020_0_0": "2020"}, "refused", "the value is no date", 1, set()),
+    "unknown outcome": ({"f42020_0_0": "1900-01-01"}, "dropped", "outcome: its date stands for an unknown one", 1,
+                        set()),
+}  # fmt: skip
+
+
+def codes_of(folder, subject):
+    events = Cohort.open(folder).events
+    return set(events.filter(pl.col("subject_id") == subject)["code"])
+
+
+@pytest.mark.parametrize("case", LOST)
+def test_what_is_left_out_of_a_participant_is_counted(tmp_path, case):
+    said, kind, reason, n, missing = LOST[case]
+    made = ukb_source.Source(tmp_path / "ukb")
+    made.person(STAYS)
+    made.person(GONE, (("I10", "2010-01-02"),), **said)
+    report = import_uk_biobank(made.write(), tmp_path / "cohort", max_bad=MaxBad(9))
+    assert getattr(report, kind).counts[reason] == n
+    if kind == "refused":
+        assert [(place.file, place.line) for place in report.refused.places[reason]] == [("ukb12345.csv", 3)]
+    assert "MARKEDTEXT" not in report.text()
+    plain = codes_of(tmp_path / "cohort", STAYS)
+    assert plain - codes_of(tmp_path / "cohort", GONE) == missing
+
+
+def test_whoever_is_whole_loses_nothing(tmp_path):
+    made = ukb_source.Source(tmp_path / "ukb")
+    made.person(STAYS, f40000_0_0="2021-01-05", f40001_0_0="C349")
+    report = import_uk_biobank(made.write(), tmp_path / "cohort", max_bad=MaxBad(0))
+    assert [c for c in (report.refused.counts, report.dropped.counts, report.changed.counts) if c] == []
+    assert {"MEDS_DEATH", "ICD10/C34.9"} <= codes_of(tmp_path / "cohort", STAYS)
+
+
+def test_two_baskets_that_disagree_are_counted(tmp_path, source, monkeypatch):
+    monkeypatch.setattr(importing, "SUBJECTS_A_SHARD", 2)
+    folder = source.write()
+    frame = pl.read_csv(folder / "ukb12345.csv", infer_schema=False)
+    other = frame.select("eid", pl.Series("34-0.0", ["1951", "1950", "1952"]), "31-0.0")
+    other.write_csv(folder / "ukb2.csv")
+    report = import_uk_biobank(folder, tmp_path / "cohort")
+    reason = "value: another main dataset states another one, the first one's is taken"
+    assert report.dropped.counts[reason] == 2
+    births = Cohort.open(tmp_path / "cohort").events.filter(pl.col("code") == "MEDS_BIRTH")
+    assert births["time"].dt.year().to_list() == [1950] * 3
