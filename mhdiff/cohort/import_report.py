@@ -19,6 +19,7 @@ _MOST_SITES = 30
 _UNKNOWN_SITE, _OTHERS = "unknown", "all others"
 _KIND = r"[A-Za-z][A-Za-z0-9_.-]{0,39}"
 #: A table or a folder, without a number as long as an id's; images and notes are called after patients.
+_MOST_FILES = 60
 _FILE = r"(?!.*\d{6})[A-Za-z][A-Za-z0-9_-]*(?:\.[0-9_-][A-Za-z0-9_-]*)*(?:\.(?:csv|tsv|parquet)(?:\.gz)?)?"
 
 
@@ -53,7 +54,9 @@ def told_files(names: Sequence[str]) -> list[str]:
     Args:
         names: The names.
     """
-    shown = [name for name in names if all(re.fullmatch(_FILE, part) for part in name.split("/"))]
+    shown = [name for name in names if all(re.fullmatch(_FILE, part) for part in name.split("/"))][
+        :_MOST_FILES
+    ]
     if rest := len(names) - len(shown):
         shown.append(f"({rest} more, whose names are not shown)")
     return shown

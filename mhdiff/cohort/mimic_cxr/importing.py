@@ -75,7 +75,10 @@ def import_mimic_cxr(
     if split == "official" and "split" not in sources.tables:
         raise InputError("there is no mimic-cxr-...-split.csv", path=sources.root, remedy="Leave --split out")
     own = None if loinc is None else Path(loinc)
-    items = read_items(sources.tables.get("d_labitems"), own)
+    account, dictionary = Account(), "d_labitems"
+    held = dictionary in sources.tables
+    name = sources.name(dictionary) if held else dictionary
+    items = read_items(sources.tables.get(dictionary), own, name, account)
     files = [*sources.tables.values()]
     key = {
         "kind": KIND,
@@ -84,7 +87,8 @@ def import_mimic_cxr(
         "loinc": items.table.rows(),
         "split": split,
     }
-    report = ImportReport(KIND, refused=Refused(max_bad, sources.root))
+    report = ImportReport(KIND, refused=Refused(max_bad, sources.root), not_read=sorted(sources.passed))
+    account.into(report, sources.root)
     with resumed(out, key) as parts:
         work = _Work(sources, parts, items, report)
         shards = work.prepare()

@@ -9,6 +9,7 @@ labels/<n>.parquet      what `dementia` says of their scans
 from __future__ import annotations
 
 import os
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -78,6 +79,10 @@ def import_uk_biobank(
     gone = withdrawn.read_lists(lists)
     if lists:
         report.read["eids in lists of who withdrew"] = len(gone)
+    fields, others = volumes.find_others(root)
+    report.name("bulk files of fields that are not read", fields)
+    read = Counter(place.name for place in (*tables, *lists))
+    report.not_read = sorted((Counter(others) - read).elements())
     files = [*tables, *lists, *(scan.file for scan in bulk)]
     key = {"kind": KIND, "source": str(root.resolve()), "files": stamps(files, root), "volume": volume}
     if ranges is not None:

@@ -162,3 +162,21 @@ def test_two_baskets_that_disagree_are_counted(tmp_path, source, monkeypatch):
     assert report.dropped.counts[reason] == 2
     births = Cohort.open(tmp_path / "cohort").events.filter(pl.col("code") == "MEDS_BIRTH")
     assert births["time"].dt.year().to_list() == [1950] * 3
+
+
+def test_files_and_columns_that_are_not_read_are_named_or_counted(tmp_path, source):
+    folder = source.write()
+    (folder / "bulk/more").mkdir(parents=True)
+    for eid in (GONE, STAYS):
+        (folder / f"bulk/{eid}_20227_2_0.zip").write_bytes(b"")
+        (folder / f"bulk/more/{eid}_20252_2_0.nii.gz").write_bytes(b"")
+        (folder / f"bulk/{eid}.bulk").write_bytes(b"")
+    (folder / "bulk/more/hesin.csv").write_text("eid,ins_index\n1234567,0\n")
+    (folder / "encodings.csv").write_text("a,b\n1,2\n")
+    (folder / LIST).write_text("")
+    report = import_uk_biobank(folder, tmp_path / "cohort")
+    assert report.named["bulk files of fields that are not read"] == {"20227.zip": 2, "20252.nii": 2}
+    told = report.to_dict()["not_read"]
+    assert told == ["encodings.csv", "hesin.csv", "(2 more, whose names are not shown)"]
+    assert str(GONE) not in report.text()
+    assert report.read["columns of fields that are not read"] == 1  # 20002
