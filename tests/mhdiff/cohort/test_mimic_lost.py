@@ -13,6 +13,7 @@ from mhdiff.cohort.refused import MaxBad
 from ontology.errors import InputError
 
 FEW = MaxBad(9)
+NO_NUMBER = "the value is missing or no number without a fraction"
 
 
 @pytest.fixture
@@ -54,11 +55,11 @@ def test_tables_that_are_passed_over_are_named(tmp_path, source):
 ROWS = {
     "no split": ("split", {"split": ""}, "the value is missing or no text", "split"),
     "an unknown split": ("split", {"split": "MARKEDTEXT"}, "the split is none of train, validate, test", "split"),
-    "a split of nobody": ("split", {"subject_id": "MARKEDTEXT"}, "the value is missing or no number without a fraction",
+    "a split of nobody": ("split", {"subject_id": "MARKEDTEXT"}, NO_NUMBER,
                           "subject_id"),
-    "an item": ("d_labitems", {"itemid": "MARKEDTEXT"}, "the value is missing or no number without a fraction", "itemid"),
+    "an item": ("d_labitems", {"itemid": "MARKEDTEXT"}, NO_NUMBER, "itemid"),
     "an item twice": ("d_labitems", {"itemid": "51301"}, "itemid is there twice", "itemid"),
-    "a title": ("d_icd_diagnoses", {"icd_version": "MARKEDTEXT"}, "the value is missing or no number without a fraction",
+    "a title": ("d_icd_diagnoses", {"icd_version": "MARKEDTEXT"}, NO_NUMBER,
                 "icd_version"),
 }  # fmt: skip
 
