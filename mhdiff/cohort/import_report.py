@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from mhdiff.cohort.refused import Refused
-from mhdiff.cohort.suppress import Told, one_way
+from mhdiff.cohort.suppress import SMALL, Told, cell, one_way, ordered
 
 SMALL_CLASS = 10  # a class with fewer patients than this is pointed out
 _LINES = 5
 _CODE_LIKE = r"^[A-Za-z0-9%][A-Za-z0-9%._:+/*^()-]{0,19}$"  # no words: free text is never repeated
 _SEEN = 5  # what stands in fewer rows is not shown: it may be a patient's
+_MOST_SITES = 30
+_UNKNOWN_SITE, _OTHERS = "unknown", "all others"
+_KIND = r"[A-Za-z][A-Za-z0-9_.-]{0,39}"
+#: A table or a folder, without a number as long as an id's; images and notes are called after patients.
+_MOST_FILES = 60
+_FILE = r"(?!.*\d{6})[A-Za-z][A-Za-z0-9_-]*(?:\.[0-9_-][A-Za-z0-9_-]*)*(?:\.(?:csv|tsv|parquet)(?:\.gz)?)?"
 
 
 def presentable(counts: Mapping[str, int], pattern: str = _CODE_LIKE, *, most: int = 20) -> dict[str, int]:
@@ -29,6 +35,31 @@ def presentable(counts: Mapping[str, int], pattern: str = _CODE_LIKE, *, most: i
     shown = [(word, n) for word, n in ordered if n >= _SEEN and re.fullmatch(pattern, word)][:most]
     rest = sum(counts.values()) - sum(n for _, n in shown)
     return dict(shown) | ({"(rare or no codes, not shown)": rest} if rest else {})
+
+
+def told_kinds(kinds: Mapping[str, int]) -> dict[str, int]:
+    """Give kinds of events, the beginnings of codes of which nothing is known, as they may be shown, by name.
+
+    Args:
+        kinds: Kind -> events.
+    """
+    return dict(
+        sorted(presentable(kinds, _KIND, most=60).items(), key=lambda item: (item[0].startswith("("), item))
+    )
+
+
+def told_files(names: Sequence[str]) -> list[str]:
+    """Give the names of tables and folders as they may be shown; of other files it is only said how many there are.
+
+    Args:
+        names: The names.
+    """
+    shown = [name for name in names if all(re.fullmatch(_FILE, part) for part in name.split("/"))][
+        :_MOST_FILES
+    ]
+    if rest := len(names) - len(shown):
+        shown.append(f"({rest} more, whose names are not shown)")
+    return shown
 
 
 @dataclass
@@ -74,11 +105,12 @@ class ImportReport:
         dropped: What was left out, by reason.
         changed: What was read differently than it stands there, by reason.
         labels: Task -> class -> {samples, patients}; told without those that would name somebody, see `told_labels`.
+        worded: Tasks whose classes are what the source says, and not words of ours or of a declaration.
         licences: Licence -> number of images.
-        sites: Site -> number of patients.
+        sites: Site -> number of patients; told without those of few, see `told_sites`.
         choices: Decisions that a reader of results must know.
         named: What could not be used, by name: title -> item -> how often.
-        not_read: Files of the source that no adapter reads.
+        not_read: Files of the source that no adapter reads; told as `told_files` gives them.
     """
 
     kind: str
@@ -88,6 +120,7 @@ class ImportReport:
     dropped: Tally = field(default_factory=Tally)
     changed: Tally = field(default_factory=Tally)
     labels: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
+    worded: set[str] = field(default_factory=set)
     licences: dict[str, int] = field(default_factory=dict)
     sites: dict[str, int] = field(default_factory=dict)
     choices: list[str] = field(default_factory=list)
@@ -105,8 +138,29 @@ class ImportReport:
             self.named[title] = items
 
     def told_labels(self) -> dict[str, dict[str, dict[str, Told]]]:
-        """Give the labels as they may be shown: classes of fewer than five patients, and others with them, hidden."""
-        return {name: _told(classes) for name, classes in self.labels.items()}
+        """Give the labels as they may be shown: classes of fewer than five patients, and others with them, hidden.
+
+        A class that is the source's own word may be a patient's: of fewer than five they are told together.
+        """
+        return {
+            name: _told(_together(classes) if name in self.worded else classes)
+            for name, classes in self.labels.items()
+        }
+
+    def told_sites(self) -> dict[str, Told]:
+        """Give the sites as they may be shown: those of fewer than five patients together, and without names.
+
+        How many patients have no known site is said elsewhere too, so nothing is hidden behind that number.
+        """
+        known = {site: n for site, n in self.sites.items() if site != _UNKNOWN_SITE}
+        largest = sorted(known, key=lambda site: (-known[site], site))[: _MOST_SITES - 1]
+        shown = {site: known[site] for site in largest if known[site] >= SMALL}
+        if rest := sum(known.values()) - sum(shown.values()):
+            shown[_OTHERS] = rest
+        told = ordered(one_way(shown)) if shown else {}
+        if _UNKNOWN_SITE in self.sites:
+            told[_UNKNOWN_SITE] = cell(self.sites[_UNKNOWN_SITE])
+        return told
 
     def small_classes(self) -> list[str]:
         """Give the classes with fewer than ten patients, as "task: class (n)", and those that are hidden."""
@@ -129,10 +183,10 @@ class ImportReport:
             "labels": self.told_labels(),
             "small_classes": self.small_classes(),
             "licences": self.licences,
-            "sites": self.sites,
+            "sites": self.told_sites(),
             "choices": self.choices,
             "named": self.named,
-            "not_read": self.not_read,
+            "not_read": told_files(self.not_read),
         }
 
     def text(self) -> str:
@@ -152,7 +206,7 @@ class ImportReport:
         for title, items in self.named.items():
             lines.append(f"{title[0].upper()}{title[1:]}: " + ", ".join(f"{k} {n}" for k, n in items.items()))
         if self.not_read:
-            lines.append("Files not read: " + ", ".join(self.not_read))
+            lines.append("Files not read: " + ", ".join(told_files(self.not_read)))
         for task, classes in self.told_labels().items():
             parts = [f"{c} {n['samples']} samples of {n['patients']} patients" for c, n in classes.items()]
             lines.append(f"Labels {task}: " + "; ".join(parts))
@@ -160,9 +214,18 @@ class ImportReport:
             lines.append(f"Classes with fewer than {SMALL_CLASS} patients, or not shown: " + ", ".join(small))
         if self.licences:
             lines.append("Licences of the images: " + ", ".join(f"{n} {k}" for k, n in self.licences.items()))
-        lines.append("Patients by site: " + ", ".join(f"{k} {n}" for k, n in self.sites.items()))
+        lines.append("Patients by site: " + ", ".join(f"{k} {n}" for k, n in self.told_sites().items()))
         lines += ["Choices:", *(f"  - {choice}" for choice in self.choices)]
         return "\n".join(lines)
+
+
+def _together(classes: Mapping[str, Mapping[str, int]]) -> dict[str, Mapping[str, int]]:
+    """Put the classes of fewer than five patients together."""
+    made: dict[str, Mapping[str, int]] = {v: n for v, n in classes.items() if n["patients"] >= SMALL}
+    rest = [n for n in classes.values() if n["patients"] < SMALL]
+    if rest:
+        made[_OTHERS] = {what: sum(n[what] for n in rest) for what in ("samples", "patients")}
+    return made
 
 
 def _told(classes: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, Told]]:

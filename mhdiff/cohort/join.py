@@ -18,7 +18,7 @@ import polars as pl
 from graph_builders.collect import names_a_file
 from mhdiff.cohort import meds
 from mhdiff.cohort.cohort import Cohort
-from mhdiff.cohort.import_report import ImportReport
+from mhdiff.cohort.import_report import ImportReport, told_kinds
 from mhdiff.cohort.splits import unite
 from ontology.errors import InputError
 from ontology.files import atomic_directory, sha256
@@ -83,7 +83,7 @@ def join(sources: Sequence[str | Path], out: str | Path) -> ImportReport:
         people.select("subject_id", "cohort", "source_subject_id").write_parquet(folder / JOINED_FILE)
         labels = _labels(cohorts, people, report)
         report.read = {f"patients of {n} ({c.name})": len(c.splits) for n, c in enumerate(cohorts, start=1)}
-        report.written = {"patients": len(people), **{f"{k} events": n for k, n in sorted(kinds.items())}}
+        report.written = {"patients": len(people), **{f"{k} events": n for k, n in told_kinds(kinds).items()}}
         sites = Counter(site for cohort in cohorts for site in cohort.sites["site"])
         report.sites = dict(sites.most_common())
         text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n"
@@ -234,5 +234,6 @@ def _labels(cohorts: list[Cohort], people: pl.DataFrame, report: ImportReport) -
         united[name] = frame = pl.concat(frames)
         value = pl.coalesce(pl.col(c).cast(pl.String) for c in _VALUES).fill_null("none").alias("value")
         counts = frame.group_by(value).agg(pl.len(), pl.col("subject_id").n_unique()).sort("value")
+        report.worded.add(name)
         report.labels[name] = {v: {"samples": n, "patients": p} for v, n, p in counts.iter_rows()}
     return united

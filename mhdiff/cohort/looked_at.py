@@ -111,7 +111,7 @@ def forget_changed(parts: Parts, part: str, root: Path, paths: Sequence[str] | N
         return False
     told = pl.read_parquet(file).select("path", "size", "changed")
     others = paths is not None and told["path"].to_list() != list(paths)
-    changed = others or any((size, time) != _stamp(path, root) for path, size, time in told.iter_rows())
+    changed = others or any((size, time) != stamp(path, root) for path, size, time in told.iter_rows())
     if changed:
         file.unlink()
     return changed
@@ -126,7 +126,7 @@ def _look(
 
     def one(numbered: tuple[int, str]) -> tuple[str, int | None, int | None, str, str, str]:
         place, path = numbered
-        size, time = _stamp(path, root)  # before it is read: a change while it is read is noticed, too
+        size, time = stamp(path, root)  # before it is read: a change while it is read is noticed, too
         reason, remedy = check(path, root)
         if reason:
             return path, size, time, reason, remedy, ""
@@ -141,7 +141,13 @@ def _look(
     pl.DataFrame(rows, schema=_SCHEMA, orient="row").write_parquet(target)
 
 
-def _stamp(path: str, root: Path) -> tuple[int | None, int | None]:
+def stamp(path: str, root: Path) -> tuple[int | None, int | None]:
+    """Give size and time of change of a file, by which a change is noticed; twice None where there is none.
+
+    Args:
+        path: The file, relative to the folder.
+        root: The folder.
+    """
     try:
         told = (root / path).stat()
     except (OSError, ValueError):

@@ -11,10 +11,12 @@ from typing import Final
 
 import polars as pl
 
-from mhdiff.cohort.import_report import ImportReport
+from mhdiff.cohort.import_report import ImportReport, presentable
 from mhdiff.cohort.omop_tables import TABLES, Table
 
 _LISTED, _LINES = 20, 5
+_BY_SOURCE_VALUE = "by source value"
+_WORDS, _NONE = "(words, not shown)", "(no source value)"
 _CODE_LIKE = r"^[A-Za-z0-9][A-Za-z0-9._:+/-]{0,19}$"  # a code and no words: free text is never repeated
 _UNCODED = "no concept: concept_id and source concept_id are 0 or empty"
 #: kind is read, dropped, changed, written or named (then `item` is what is named); lines are the first few.
@@ -99,12 +101,12 @@ def _unknown(kept: pl.DataFrame, without: pl.DataFrame, table: Table) -> list[pl
         item=pl.when(pl.col("source_value").str.contains(_CODE_LIKE))
         .then("source_value")
         .when(pl.col("source_value").is_not_null())
-        .then(pl.lit("(words, not shown)"))
-        .otherwise(pl.lit("(no source value)"))
+        .then(pl.lit(_WORDS))
+        .otherwise(pl.lit(_NONE))
     )
     missing = kept.select(item="base").filter(pl.col("item").str.starts_with("OMOP/"))
     titles = (
-        f"{table.what}s without a concept, by source value",
+        f"{table.what}s without a concept, {_BY_SOURCE_VALUE}",
         f"{table.what}s whose concept is not in CONCEPT",
     )
     return [
@@ -148,8 +150,17 @@ def told(counts: Sequence[pl.DataFrame], report: ImportReport) -> dict[str, int]
     for (title,), rows in (
         of.get("named", none).partition_by("what", as_dict=True, maintain_order=True).items()
     ):
-        items = dict(rows.head(_LISTED).select("item", "n").iter_rows())
-        if rows.height > _LISTED:
-            items["(others)"] = int(rows["n"][_LISTED:].sum())
-        report.name(str(title), items)
+        report.name(str(title), _shown(rows, by_source_value=str(title).endswith(_BY_SOURCE_VALUE)))
     return dict(of.get("written", none).sort("what").select("what", "n").iter_rows())
+
+
+def _shown(rows: pl.DataFrame, *, by_source_value: bool) -> dict[str, int]:
+    """The most frequent items; a source value that stands in few rows may be a name or a record's number."""
+    if by_source_value:
+        counts = dict(rows.select("item", "n").iter_rows())
+        plain = {item: counts.pop(item) for item in (_WORDS, _NONE) if item in counts}
+        return presentable(counts, _CODE_LIKE, most=_LISTED) | plain
+    items = dict(rows.head(_LISTED).select("item", "n").iter_rows())
+    if rows.height > _LISTED:
+        items["(others)"] = int(rows["n"][_LISTED:].sum())
+    return items

@@ -9,6 +9,7 @@ import polars as pl
 
 from mhdiff.cohort import meds
 from mhdiff.cohort.account import Account
+from mhdiff.cohort.import_report import told_kinds
 
 
 def from_birth(events: pl.DataFrame, born: pl.DataFrame, table: str, account: Account) -> pl.DataFrame:
@@ -37,14 +38,16 @@ def used_codes(folder: Path) -> list[str]:
     return rows.collect(engine="streaming")["code"].sort().to_list()
 
 
-def kinds_of_events(folder: Path) -> dict[str, int]:
+def kinds_of_events(folder: Path, *, ours: bool = True) -> dict[str, int]:
     """Count the events by what stands before the first slash of their codes.
 
     Args:
         folder: The cohort's folder.
+        ours: Whether an adapter of ours made the codes; others may be any words, and are told by `told_kinds`.
     """
     kinds: Counter[str] = Counter()
     rows = meds.scan_shards(folder, "code").group_by("code").len()
     for code, n in rows.collect(engine="streaming").iter_rows():
         kinds[code.split("/")[0]] += n
-    return {f"{kind} events": n for kind, n in sorted(kinds.items())}
+    told = sorted(kinds.items()) if ours else told_kinds(kinds).items()
+    return {f"{kind} events": n for kind, n in told}

@@ -59,43 +59,6 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):
         assert "mhdiff" in capsys.readouterr().err
 
 
-@pytest.mark.slow  # the verbs as in test_evaluate_explain_and_report_a_run, the cohort's import as in docs/sites.md
-def test_the_real_cohort_goes_the_whole_way(shared, tmp_path, capsys):
-    data, out = shared / "data", tmp_path
-    assert main(["ontology", "build", str(data / "rf2" / "disease-ontology"), "--out", str(out / "D")]) == 0
-    assert (
-        main(["cohort", "import", "covid-chestxray", str(data / "covid-chestxray"), "--out", str(out / "C")])
-        == 0
-    )
-    graph = [
-        "--ontology",
-        str(out / "D"),
-        "--cohort",
-        str(out / "C"),
-        "--task",
-        "covid_pneumonia",
-        "--out",
-        str(out / "G"),
-    ]
-    assert main(["graph", "build", *graph]) == 0
-    fit = [
-        "-c", "configs/covid_chestxray.yaml", "--out", str(out / "R"), "--trainer.max_epochs=2",
-        "--trainer.accelerator=cpu",
-        f"--data.ontology={out / 'D'}", f"--data.cohort={out / 'C'}", f"--data.graph={out / 'G'}",
-        "--data.image.size=48", "--model.encoders.image.width=4",
-    ]  # fmt: skip
-    assert main(["fit", *fit]) == 0
-    capsys.readouterr()
-    assert main(["evaluate", str(out / "R"), "--replicates", "50", "--json"]) == 0
-    metrics = one_document(capsys)
-    assert metrics["held_out"] == "fold:0/5"
-    assert metrics["n_subjects"] >= 12
-    auroc = metrics["patterns"]["image+note"]["metrics"]["auroc"]
-    assert auroc["low"] <= auroc["value"] <= auroc["high"]
-    assert main(["report", str(out / "R")]) == 0
-    assert main(["explain", str(out / "R"), "--json"]) == 0
-
-
 def test_doctor_finds_nothing_wrong_here(capsys):
     assert main(["doctor", "--json"]) == 0
     found = one_document(capsys)

@@ -97,8 +97,9 @@ def import_meds(
         table.write_parquet(folder / "metadata/images.parquet")
         groups = splits.unite(sorted(sites), _pairs(table, set(sites), root))
         groups.write_parquet(folder / meds.GROUPS_FILE)
-        report.written = {"patients": len(sites), **kinds_of_events(folder)}
+        report.written = {"patients": len(sites), **kinds_of_events(folder, ours=False)}
         report.sites = dict(Counter(sites.values()).most_common())
+        report.worded = set(labels)
         count_labels(report, labels)
         dealt = read_splits(root, sites, groups, labels, report)
         known = read_codes(root, set(used_codes(folder)), report)

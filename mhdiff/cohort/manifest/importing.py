@@ -80,6 +80,7 @@ def import_manifest(
         static, sites = static_events(rows, declared, report)
         tables = [values.labs(), values.coded(), values.notes()]
         labels = values.labels()
+        report.worded = {entry.what for entry in declared.labels if entry.values is None}
         report.refused.check()  # before the images, which take longest
         images, files = values.images(parts, folder)
         report.refused.check()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ import polars as pl
 
 from mhdiff.cohort import imported, meds
 from mhdiff.cohort import splits as dealing
+from mhdiff.cohort.account import Account
 from mhdiff.cohort.import_report import ImportReport
 from mhdiff.cohort.mimic_cxr import labels, radiographs, reports, stays
 from mhdiff.cohort.mimic_cxr.hospital import icd
@@ -19,7 +21,7 @@ from mhdiff.cohort.mimic_cxr.sources import Sources
 from mhdiff.cohort.resumed import Parts
 from mhdiff.cohort.shards import kinds_of_events, used_codes
 from mhdiff.cohort.source_files import bring
-from mhdiff.cohort.typed import typed
+from mhdiff.cohort.typed import refused, typed
 from ontology.files import atomic_directory, sha256
 from ontology.progress import step
 
@@ -78,7 +80,8 @@ def finish(
     subjects = pl.read_parquet(parts.path("radiographs.parquet"))["subject_id"].unique().sort().to_list()
     tables = _labels(parts, sources, placed, report)
     groups = _groups(parts.folder, placed, subjects, report)
-    official = _official(sources)
+    official = _official(sources, report)
+    titles = _titles(sources, report)
     with atomic_directory(out, marker=meds.MARKER) as folder:
         for name in ("data", "metadata"):
             (folder / name).mkdir()
@@ -93,7 +96,7 @@ def finish(
         if official is not None:
             official.write_parquet(folder / _OFFICIAL_FILE)
         stored = _stored(subjects, tables, groups, official if split == "official" else None, report)
-        codes = _codes(folder, sources, items)
+        codes = _codes(folder, titles, items)
         _count(folder, subjects, items, report, sources)
         text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n"
         (folder / meds.REPORT_FILE).write_text(text, encoding="utf-8")
@@ -134,18 +137,36 @@ def _groups(folder: Path, placed: pl.DataFrame, subjects: list[int], report: Imp
     return groups
 
 
-def _official(sources: Sources) -> pl.DataFrame | None:
-    """The published split of each subject."""
+def _official(sources: Sources, report: ImportReport) -> pl.DataFrame | None:
+    """The published split of each subject; rows that name none are refused."""
     if "split" not in sources.tables:
         return None
     columns = {"subject_id": pl.Int64(), "split": pl.String()}
-    rows = typed(sources.tables["split"], columns, tuple(columns), ("subject_id",)).collect()
-    known = rows.filter(pl.col("bad").is_null(), pl.col("split").is_in(list(OFFICIAL)))
+    rows = typed(sources.tables["split"], columns, tuple(columns), tuple(columns)).collect()
+    sound = _sound(rows, sources, "split", columns, report)
+    known = sound.filter(pl.col("split").is_in(list(OFFICIAL)))
+    strange = sound.filter(~pl.col("split").is_in(list(OFFICIAL)))
+    if strange.height:
+        account = Account()
+        reason = f"the split is none of {', '.join(OFFICIAL)}"
+        account.refuse(reason, sources.name("split"), strange["row"][0], "split", strange.height)
+        account.into(report, sources.root)
     return (
         known.select("subject_id", pl.col("split").replace_strict(OFFICIAL, return_dtype=pl.String))
         .unique()
         .sort("subject_id")
     )
+
+
+def _sound(
+    rows: pl.DataFrame, sources: Sources, name: str, columns: Mapping[str, pl.DataType], report: ImportReport
+) -> pl.DataFrame:
+    """Refuse the rows of a small table that `typed` found broken; give the others."""
+    account, table = Account(), sources.name(name)
+    account.rows[table] += rows.height
+    refused(rows.lazy(), table, account, columns)
+    account.into(report, sources.root)
+    return rows.filter(pl.col("bad").is_null())
 
 
 def _stored(
@@ -168,9 +189,8 @@ def _stored(
     return imported.deal(first, dict.fromkeys(subjects, stays.SITE), groups)
 
 
-def _codes(folder: Path, sources: Sources, items: Items) -> pl.DataFrame:
+def _codes(folder: Path, titles: Mapping[str, str], items: Items) -> pl.DataFrame:
     """Describe every code of the events."""
-    titles = _titles(sources)
     named = dict(items.table.select("base", "description").unique("base", keep="first").iter_rows())
     rows = []
     for code in used_codes(folder):
@@ -186,14 +206,16 @@ def _codes(folder: Path, sources: Sources, items: Items) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _titles(sources: Sources) -> dict[str, str]:
+def _titles(sources: Sources, report: ImportReport) -> dict[str, str]:
+    """The titles of the dictionaries of ICD codes."""
     made: dict[str, str] = {}
     columns = {"icd_code": pl.String(), "icd_version": pl.Int64(), "long_title": pl.String()}
     for name, procedure in _DICTIONARIES.items():
         if name in sources.tables:
-            rows = typed(sources.tables[name], columns, tuple(columns)).filter(pl.col("bad").is_null())
+            every = typed(sources.tables[name], columns, tuple(columns)).collect()
+            rows = _sound(every, sources, name, columns, report)
             code = icd(pl.col("icd_code"), pl.col("icd_version"), procedure=procedure)
-            made |= dict(rows.select(code.alias("code"), "long_title").drop_nulls().collect().iter_rows())
+            made |= dict(rows.select(code.alias("code"), "long_title").drop_nulls().iter_rows())
     return made
 
 

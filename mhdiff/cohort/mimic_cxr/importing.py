@@ -1,6 +1,7 @@
 """MIMIC-CXR (JPG or DICOM and reports) with MIMIC-IV -> MEDS, in shards of subjects; a killed import goes on.
 
     radiographs.parquet, staged/<table>.parquet     one pass over each table
+    files/<n>.parquet                               which images and reports there are of a shard's subjects
     placed/<n>.parquet                              the images of a shard's subjects, looked at and put into place
     data/<n>.parquet                                all events of a shard's subjects
 
@@ -20,7 +21,7 @@ import polars as pl
 from mhdiff.cohort import meds
 from mhdiff.cohort.account import Account
 from mhdiff.cohort.import_report import ImportReport
-from mhdiff.cohort.mimic_cxr import finish, hospital, labels, pictures, radiographs, reports, stays
+from mhdiff.cohort.mimic_cxr import finish, hospital, labels, on_disk, pictures, radiographs, reports, stays
 from mhdiff.cohort.mimic_cxr.labitems import Items, read_items
 from mhdiff.cohort.mimic_cxr.sources import Sources, find_sources
 from mhdiff.cohort.refused import DEFAULT, MaxBad, Refused
@@ -74,7 +75,10 @@ def import_mimic_cxr(
     if split == "official" and "split" not in sources.tables:
         raise InputError("there is no mimic-cxr-...-split.csv", path=sources.root, remedy="Leave --split out")
     own = None if loinc is None else Path(loinc)
-    items = read_items(sources.tables.get("d_labitems"), own)
+    account, dictionary = Account(), "d_labitems"
+    held = dictionary in sources.tables
+    name = sources.name(dictionary) if held else dictionary
+    items = read_items(sources.tables.get(dictionary), own, name, account)
     files = [*sources.tables.values()]
     key = {
         "kind": KIND,
@@ -83,7 +87,8 @@ def import_mimic_cxr(
         "loinc": items.table.rows(),
         "split": split,
     }
-    report = ImportReport(KIND, refused=Refused(max_bad, sources.root))
+    report = ImportReport(KIND, refused=Refused(max_bad, sources.root), not_read=sorted(sources.passed))
+    account.into(report, sources.root)
     with resumed(out, key) as parts:
         work = _Work(sources, parts, items, report)
         shards = work.prepare()
@@ -147,6 +152,7 @@ class _Work:
         """Make the parts of a shard."""
         first, last = int(subjects[0]), int(subjects[-1])
         own = self.images.filter(pl.col("subject_id").is_between(first, last))
+        on_disk.forget_changed(self.parts, number, self.sources, own)
         self._told(
             self.parts.make(f"placed/{number}.parquet", lambda target, told: self._place(own, target, told))
         )
@@ -162,8 +168,7 @@ class _Work:
 
         def one(row: tuple[int, str, int, int]) -> pictures.Placed:
             _, image, subject, study = row
-            found = (self.sources.find(subject, study, image + suffix) for suffix in pictures.SUFFIXES)
-            file = next((place for place in found if place is not None), None)
+            file = on_disk.find_image(self.sources, image, subject, study)
             name = f"images/p{subject}/s{study}/{image}"
             return pictures.place(file, self.sources.root, self.parts.folder, name)
 

@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 
 import polars as pl
 
-from mhdiff.cohort.typed import typed
+from mhdiff.cohort.account import Account
+from mhdiff.cohort.typed import refused, typed
 from ontology.errors import InputError
 
 #: (label, fluid) of d_labitems -> LOINC, for the items that are measured most.
@@ -88,12 +89,14 @@ class Items(NamedTuple):
     by_code: int
 
 
-def read_items(file: Path | None, own: Path | None = None) -> Items:
+def read_items(file: Path | None, own: Path | None, table: str, account: Account) -> Items:
     """Read d_labitems.
 
     Args:
         file: The table; None where there is none, and then items are their numbers.
         own: The user's own table of LOINC codes.
+        table: What it is called in accounts.
+        account: Filled.
 
     Raises:
         InputError: If a table lacks a column, or the user's holds no LOINC code.
@@ -102,7 +105,13 @@ def read_items(file: Path | None, own: Path | None = None) -> Items:
     known = pl.DataFrame(schema=_COLUMNS)
     if file is not None:
         rows = typed(file, _COLUMNS, ("itemid", "label"), ("itemid",)).collect()
-        known = rows.filter(pl.col("bad").is_null()).unique("itemid", keep="first", maintain_order=True)
+        account.rows[table] += rows.height
+        refused(rows.lazy(), table, account, _COLUMNS)
+        sound = rows.filter(pl.col("bad").is_null())
+        known = sound.unique("itemid", keep="first", maintain_order=True)
+        if again := sound.height - known.height:
+            line = sound.filter(~pl.col("itemid").is_first_distinct())["row"][0]
+            account.refuse("itemid is there twice", table, line, "itemid", again)
     made = []
     for item, label, fluid, stated in known.select(*_COLUMNS).iter_rows():
         code = theirs.get(item) or stated or LOINC.get((label, fluid))

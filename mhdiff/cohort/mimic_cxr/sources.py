@@ -27,6 +27,7 @@ HOSPITAL: Final = (
     "d_icd_procedures", "icustays",
 )  # fmt: skip
 _RECORDS = "cxr-record-list"
+_MODULES: Final = ("hosp", "icu", "ed", "note")  # of MIMIC-IV: a folder each
 _DEPTH = 6
 _REMEDY = (
     "Give the folder that holds mimic-cxr-jpg (with mimic-cxr-2.0.0-metadata.csv and files/), or mimic-cxr with "
@@ -42,11 +43,13 @@ class Sources:
         root: The folder that was given.
         tables: Name -> file: metadata, split, chexpert, negbio, cxr-record-list, and those of `HOSPITAL`.
         images: The folders that are called `files` and hold p10, p11 ...
+        passed: Files of other folders that nothing here reads, by the name of their module and their own.
     """
 
     root: Path
     tables: dict[str, Path] = field(default_factory=dict)
     images: list[Path] = field(default_factory=list)
+    passed: list[str] = field(default_factory=list)
 
     def name(self, table: str) -> str:
         """Give a table's file relative to the folder.
@@ -96,6 +99,8 @@ def find_sources(root: Path) -> Sources:
         for file in sorted(files):
             table = _table(file)
             if table is None:
+                if not any(part.startswith(".") for part in place.relative_to(root).parts):
+                    found.passed.append(f"{place.name}/{file}" if place.name in _MODULES else file)
                 continue
             if table in found.tables:
                 raise InputError(
@@ -110,6 +115,8 @@ def find_sources(root: Path) -> Sources:
             path=root,
             remedy=_REMEDY,
         )
+    if "metadata" in found.tables and _RECORDS in found.tables:  # says no more
+        found.passed.append(found.tables.pop(_RECORDS).name)
     if not found.images:
         raise InputError("the folder holds no files/p10, files/p11 ...", path=root, remedy=_REMEDY)
     return found

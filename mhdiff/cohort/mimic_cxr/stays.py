@@ -50,7 +50,12 @@ def person_events(tables: Tables, subjects: pl.Series, account: Account) -> pl.D
             account.changed.add("patients: gender neither F nor M, none is written", n=n)
         if n := people.filter(pl.col("anchor_age") >= _OLDEST).height:
             account.changed.add("patients: over 89, the age is a nominal one", n=n)
-        made.append(births(people).select("subject_id", time="born", code=pl.lit(meds.BIRTH)))
+        born = births(people)
+        if n := people.height - born.height:
+            account.changed.add(
+                "patients: no age from 0 to 120, so no birth, and no event is held against it", n=n
+            )
+        made.append(born.select("subject_id", time="born", code=pl.lit(meds.BIRTH)))
     stays = tables.get("admissions")
     died = _deaths(people, stays)
     made.append(died.select("subject_id", "time", code=pl.lit("MEDS_DEATH")))
@@ -99,13 +104,13 @@ def stay_events(tables: Tables, account: Account) -> pl.DataFrame:
     stays, icu = tables.get("admissions"), tables.get("icustays")
     if stays is not None:
         made += [
-            _coded(stays, "admittime", "HOSPITAL_ADMISSION", "admission_type"),
-            _coded(stays, "dischtime", "HOSPITAL_DISCHARGE", "discharge_location"),
+            _coded(stays, "admittime", "HOSPITAL_ADMISSION", "admission_type", account),
+            _coded(stays, "dischtime", "HOSPITAL_DISCHARGE", "discharge_location", account),
         ]
     if icu is not None:
         made += [
-            _coded(icu, "intime", "ICU_ADMISSION", "first_careunit"),
-            _coded(icu, "outtime", "ICU_DISCHARGE", "last_careunit"),
+            _coded(icu, "intime", "ICU_ADMISSION", "first_careunit", account),
+            _coded(icu, "outtime", "ICU_DISCHARGE", "last_careunit", account),
         ]
     found = tables.get("diagnoses_icd")
     if found is not None:
@@ -131,7 +136,11 @@ def stay_events(tables: Tables, account: Account) -> pl.DataFrame:
     return pl.concat(made, how="diagonal")
 
 
-def _coded(rows: pl.DataFrame, time: str, kind: str, place: str) -> pl.DataFrame:
+def _coded(rows: pl.DataFrame, time: str, kind: str, place: str, account: Account) -> pl.DataFrame:
+    lost = rows.filter(pl.col(time).is_null())
+    if lost.height:
+        what = kind.lower().replace("_", " ")
+        account.dropped.add(f"{what}: no time", lost["row"].sort()[0], n=lost.height)
     name = pl.col(place).str.to_uppercase().fill_null("UNKNOWN")
     return rows.drop_nulls(time).select(
         "subject_id", time=time, code=pl.concat_str(pl.lit(f"{kind}//"), name)

@@ -1,4 +1,4 @@
-"""From values of fields to MEDS events: who a participant is, visits, measurements, choices, diagnoses, death.
+"""From values of fields to MEDS events: visits, measurements, choices, diagnoses, death.
 
 UK Biobank states days and no times of day, so everything is at the end of its day: of the visit for what was measured
 or asked there, of the episode's first day for a diagnosis. Dates that stand for "unknown" (1900-01-01 and others up to
@@ -12,9 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from mhdiff.cohort import meds
 from mhdiff.cohort.account import Account
-from mhdiff.cohort.cohort import UNKNOWN_SITE
 from mhdiff.cohort.measurements.harmonise import BASE, OWN
 from mhdiff.cohort.reference_ranges import fill_ranges
 from mhdiff.cohort.typed import TIME
@@ -22,8 +20,7 @@ from mhdiff.cohort.uk_biobank import fields as f
 
 _LAST = pl.duration(days=1) - pl.duration(microseconds=1)
 _FIRST_REAL, _FUTURE = date(1910, 1, 1), date(2037, 1, 1)
-_SEXES: Final = {"0": "F", "1": "M", "Female": "F", "Male": "M"}
-_IMAGED = 2  # the first visit with imaging; 3 is its repeat
+_DATES: Final = (f.VISITED, f.ICD10_DATES, f.DIED, *f.OUTCOMES)
 _ICD = r"^[A-Z]\d{2}[0-9X]?\d*$"
 
 
@@ -33,62 +30,51 @@ def day(text: pl.Expr) -> pl.Expr:
     Args:
         text: The value.
     """
-    found = text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+    found = _date(text)
     real = (found >= _FIRST_REAL) & (found < _FUTURE)
     return pl.when(real).then(found).cast(TIME) + _LAST
 
 
-def people(values: pl.DataFrame, subjects: pl.Series) -> pl.DataFrame:
-    """Give sex, birth and site of participants: the centre of the first visit with imaging, else of the first visit.
+def _date(text: pl.Expr) -> pl.Expr:
+    return text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+
+
+def refuse_dates(values: pl.DataFrame, table: str, account: Account) -> None:
+    """Count the values that are no dates and should be; what they were to date is left out, and counted by itself.
 
     Args:
-        values: Their values.
-        subjects: Their eids.
+        values: Values of participants.
+        table: The main dataset's name in accounts.
+        account: Filled.
     """
-    first = values.filter(pl.col("index") == 0).unique(["subject_id", "field", "instance"], keep="first")
-    sex = _of(first, f.SEX).with_columns(
-        sex=pl.col("value").replace_strict(_SEXES, default=None, return_dtype=pl.String)
-    )
-    year, month = (
-        _of(first, field).select("subject_id", pl.col("value").cast(pl.Int32, strict=False).alias(name))
-        for field, name in ((f.YEAR, "year"), (f.MONTH, "month"))
-    )
-    known = pl.col("month").is_between(1, 12)
-    born = (
-        year.filter(pl.col("year").is_between(1900, 2030))
-        .join(month, on="subject_id", how="left")
-        .select(
-            "subject_id",
-            time=pl.datetime("year", pl.when(known).then("month").otherwise(1), 1).cast(TIME),
-            code=pl.lit(meds.BIRTH),
-        )
-    )
-    centre = (
-        first.filter(pl.col("field") == f.CENTRE)
-        .with_columns(imaged=pl.col("instance") == _IMAGED)
-        .sort("subject_id", "imaged", pl.col("instance"), descending=[False, True, False])
-        .unique("subject_id", keep="first", maintain_order=True)
-    )
-    names = {str(number): name for number, name in f.CENTRES.items()}
-    site = pl.col("value").replace_strict(names, default=None, return_dtype=pl.String).fill_null(UNKNOWN_SITE)
-    sites = pl.DataFrame({"subject_id": subjects}).join(
-        centre.select("subject_id", site=site), on="subject_id", how="left"
-    )
-    return pl.concat(
-        [
-            sites.select(
-                "subject_id", code=pl.concat_str(pl.lit("SITE//"), pl.col("site").fill_null(UNKNOWN_SITE))
-            ),
-            sex.drop_nulls("sex").select("subject_id", code=pl.concat_str(pl.lit("GENDER//"), "sex")),
-            born,
-        ],
-        how="diagonal",
-    )
+    wrong = values.filter(pl.col("field").is_in(_DATES), _date(pl.col("value")).is_null())
+    refuse(wrong, "the value is no date", table, account)
 
 
-def _of(values: pl.DataFrame, field: int) -> pl.DataFrame:
-    own = values.filter(pl.col("field") == field)
-    return own.unique("subject_id", keep="first", maintain_order=True)
+def refuse(values: pl.DataFrame, reason: str, table: str, account: Account) -> None:
+    """Refuse values, field by field.
+
+    Args:
+        values: Those that are broken.
+        reason: What is wrong.
+        table: The main dataset's name in accounts.
+        account: Filled.
+    """
+    counted = values.group_by("field").agg(pl.len(), pl.col("row").min()).sort("field")
+    for field, n, line in counted.iter_rows():
+        account.refuse(reason, table, line, f"field {field}", n)
+
+
+def drop(values: pl.DataFrame, reason: str, account: Account) -> None:
+    """Count values that are left out, with the first line.
+
+    Args:
+        values: The values.
+        reason: Why.
+        account: Filled.
+    """
+    if values.height:
+        account.dropped.add(reason, values["row"].min(), n=values.height)  # type: ignore[arg-type]
 
 
 def visits(values: pl.DataFrame) -> pl.DataFrame:
@@ -100,6 +86,22 @@ def visits(values: pl.DataFrame) -> pl.DataFrame:
     found = values.filter(pl.col("field") == f.VISITED, pl.col("index") == 0)
     made = found.select("subject_id", "instance", line="row", time=day(pl.col("value")))
     return made.drop_nulls("time").unique(["subject_id", "instance"], keep="first", maintain_order=True)
+
+
+def count_visits(values: pl.DataFrame, account: Account) -> None:
+    """Count the visits whose day stands for an unknown one, which `visits` leaves out.
+
+    Args:
+        values: Values of participants.
+        account: Filled.
+    """
+    stated = values.filter(pl.col("field") == f.VISITED, pl.col("index") == 0)
+    drop(stated.filter(_unknown()), "visit: its date stands for an unknown one", account)
+
+
+def _unknown() -> pl.Expr:
+    """A date that stands for an unknown one."""
+    return _date(pl.col("value")).is_not_null() & day(pl.col("value")).is_null()
 
 
 def measured(values: pl.DataFrame, seen: pl.DataFrame, table: str, account: Account) -> pl.DataFrame:
@@ -117,14 +119,10 @@ def measured(values: pl.DataFrame, seen: pl.DataFrame, table: str, account: Acco
     )
     number = pl.col("value").cast(pl.Float64, strict=False)
     numeric = pl.col("field").is_in(list(f.NUMBERS))
-    wrong = rows.filter(numeric & ~number.is_finite().fill_null(False))
-    for field, n, line in (
-        wrong.group_by("field").agg(pl.len(), pl.col("row").min()).sort("field").iter_rows()
-    ):
-        account.refuse("the value is no number", table, line, f"field {field}", n)
-    timeless = rows.filter(pl.col("time").is_null())
-    if timeless.height:
-        account.dropped.add("value: its visit has no date", timeless["row"].sort()[0], n=timeless.height)
+    refuse(
+        rows.filter(numeric & ~number.is_finite().fill_null(False)), "the value is no number", table, account
+    )
+    drop(rows.filter(pl.col("time").is_null()), "value: its visit has no date", account)
     rows = rows.filter(pl.col("time").is_not_null())
     codes = {field: f"{f.code_of(field)}//{kind.unit}" for field, kind in f.NUMBERS.items()}
     numbers = rows.filter(numeric & number.is_finite().fill_null(False)).select(
@@ -161,18 +159,10 @@ def diagnoses(values: pl.DataFrame, table: str, account: Account) -> pl.DataFram
     )
     rows = codes.join(dates, on=["subject_id", "instance", "index"], how="left")
     wrong = ~pl.col("value").str.contains(_ICD)
-    if (bad := rows.filter(wrong)).height:
-        account.refuse(
-            "the value is no ICD-10 code", table, bad["row"].sort()[0], f"field {f.ICD10}", bad.height
-        )
+    refuse(rows.filter(wrong), "the value is no ICD-10 code", table, account)
     rows = rows.filter(~wrong)
     undated = rows.filter(pl.col("time").is_null())
-    if undated.height:
-        account.dropped.add(
-            "diagnosis: no date, or one that stands for an unknown one",
-            undated["row"].sort()[0],
-            n=undated.height,
-        )
+    drop(undated, "diagnosis: no date, or one that stands for an unknown one", account)
     return rows.drop_nulls("time").select("subject_id", "time", code=icd10(pl.col("value")))
 
 
@@ -205,18 +195,19 @@ def later(values: pl.DataFrame, table: str, account: Account) -> pl.DataFrame:
         table: The main dataset's name in accounts.
         account: Filled.
     """
-    dated = values.filter(pl.col("field").is_in([f.DIED, *f.OUTCOMES])).with_columns(
-        time=day(pl.col("value"))
-    )
-    unknown = dated.filter(pl.col("time").is_null())
-    if unknown.height:
-        account.dropped.add(
-            "outcome: its date stands for an unknown one", unknown["row"].sort()[0], n=unknown.height
-        )
-    dated = dated.drop_nulls("time")
-    dead = dated.filter(pl.col("field") == f.DIED).unique("subject_id", keep="first", maintain_order=True)
-    causes = values.filter(pl.col("field").is_in([f.CAUSE, f.CAUSES]), pl.col("value").str.contains(_ICD))
-    named = causes.join(dead.select("subject_id", "time"), on="subject_id")
+    stated = values.filter(pl.col("field").is_in([f.DIED, *f.OUTCOMES]))
+    drop(stated.filter(_unknown()), "outcome: its date stands for an unknown one", account)
+    dated = stated.with_columns(time=day(pl.col("value"))).drop_nulls("time")
+    deaths = dated.filter(pl.col("field") == f.DIED)
+    dead = deaths.unique("subject_id", keep="first", maintain_order=True)
+    first = deaths.join(dead.select("subject_id", at="time"), on="subject_id")
+    drop(first.filter(pl.col("time") != pl.col("at")), "death: a second record has another date", account)
+    causes = values.filter(pl.col("field").is_in([f.CAUSE, f.CAUSES]))
+    sound = pl.col("value").str.contains(_ICD)
+    refuse(causes.filter(~sound), "the value is no ICD-10 code", table, account)
+    alive = causes.filter(sound).join(dead, on="subject_id", how="anti")
+    drop(alive, "cause of death: the death has no date", account)
+    named = causes.filter(sound).join(dead.select("subject_id", "time"), on="subject_id")
     outcomes = dated.filter(pl.col("field") != f.DIED)
     return pl.concat(
         [

@@ -9,7 +9,7 @@ labels/<n>.parquet      what `dementia` says of their scans
 from __future__ import annotations
 
 import os
-import re
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from mhdiff.cohort.refused import DEFAULT, MaxBad, Refused
 from mhdiff.cohort.resumed import Parts, resumed, stamps
 from mhdiff.cohort.shards import from_birth
 from mhdiff.cohort.typed import TIME
-from mhdiff.cohort.uk_biobank import dementia, events, finish, longer, volumes
+from mhdiff.cohort.uk_biobank import dementia, events, finish, longer, people, volumes, withdrawn
 from mhdiff.cohort.uk_biobank import fields as f
 from mhdiff.cohort.uk_biobank.columns import Column
 from ontology.errors import InputError
@@ -34,7 +34,6 @@ from ontology.progress import step
 
 KIND: Final = "uk-biobank"
 SUBJECTS_A_SHARD: Final = 10_000
-_WITHDRAWN = re.compile(r"w\d+_\d+\S*\.(csv|txt)")
 _SCANS: Final[dict[str, pl.DataType]] = {
     "subject_id": pl.Int64(),
     "instance": pl.Int64(),
@@ -67,7 +66,7 @@ def import_uk_biobank(
 
     Raises:
         InputError: If there is no main dataset, it is not readable, too many rows are refused, there is no such
-            volume, or the table of ranges is wrong.
+            volume, a list of who withdrew holds anything but eids, or the table of ranges is wrong.
     """
     if volume not in volumes.MEMBERS:
         raise InputError(f"there is no volume '{volume}'", remedy=f"Use {' or '.join(volumes.MEMBERS)}")
@@ -76,14 +75,21 @@ def import_uk_biobank(
     report = ImportReport(KIND, refused=Refused(max_bad, root))
     tables = longer.find_tables(root)
     bulk = list(volumes.find_bulk(root))
-    lists = [p for p in sorted(root.iterdir()) if _WITHDRAWN.fullmatch(p.name)]
+    lists = withdrawn.find_lists(root)
+    gone = withdrawn.read_lists(lists)
+    if lists:
+        report.read["eids in lists of who withdrew"] = len(gone)
+    fields, others = volumes.find_others(root)
+    report.name("bulk files of fields that are not read", fields)
+    read = Counter(place.name for place in (*tables, *lists))
+    report.not_read = sorted((Counter(others) - read).elements())
     files = [*tables, *lists, *(scan.file for scan in bulk)]
     key = {"kind": KIND, "source": str(root.resolve()), "files": stamps(files, root), "volume": volume}
     if ranges is not None:
         key["ranges"] = sha256(ranges)
     with resumed(out, key) as parts:
         work = _Work(root, tables, bulk, volume, own, parts, report)
-        shards = work.prepare(_withdrawn(lists))
+        shards = work.prepare(gone)
         for number, subjects in enumerate(shards):
             step(f"shard {number + 1} of {len(shards)}", number / max(1, len(shards)))
             work.shard(number, subjects)
@@ -94,13 +100,6 @@ def import_uk_biobank(
 def _path(scan: volumes.Bulk) -> str:
     """The place of a scan in the cohort's folder."""
     return f"images/{scan.subject}_{f.T1}_{scan.instance}.nii.gz"
-
-
-def _withdrawn(lists: list[Path]) -> list[int]:
-    """The participants who withdrew, one eid a line."""
-    return [
-        int(word) for file in lists for word in file.read_text(errors="replace").split() if word.isdigit()
-    ]
 
 
 class _Work:
@@ -125,6 +124,7 @@ class _Work:
         self.subjects = pl.Series("subject_id", [], dtype=pl.Int64)
         self.ends: datetime | None = None
         self.held: tuple[int, pl.DataFrame] | None = None  # the first participant of a shard, and its values
+        self.differing = 0  # values of that shard that a later basket states differently
 
     def _staged(self) -> list[tuple[str, Path, list[Column]]]:
         return [
@@ -132,7 +132,7 @@ class _Work:
             for number, (file, columns) in enumerate(self.tables.items())
         ]
 
-    def prepare(self, withdrawn: list[int]) -> list[pl.Series]:
+    def prepare(self, gone: list[int]) -> list[pl.Series]:
         """Stage the main datasets; give the participants of each shard."""
         for number, (file, columns) in enumerate(self.tables.items()):
             step(f"reading {file.name}")
@@ -146,8 +146,8 @@ class _Work:
             pl.read_parquet(place, columns=["subject_id"])["subject_id"] for _, place, _ in self._staged()
         ]
         every = pl.concat(found).drop_nulls().unique().sort()
-        self.subjects = every.filter((every >= 0) & ~every.is_in(withdrawn))
-        if n := int(every.is_in(withdrawn).sum()):
+        self.subjects = every.filter((every >= 0) & ~every.is_in(gone))
+        if n := int(every.is_in(gone).sum()):
             self.report.dropped.add("participant: withdrawn (in a list w..._....csv)", n=n)
         if self.subjects.is_empty():
             raise InputError("the main dataset has no participant", path=next(iter(self.tables)))
@@ -155,7 +155,9 @@ class _Work:
             scan for eid, scans in self.bulk.items() if eid not in set(self.subjects) for scan in scans
         ]
         if strangers:
-            self.report.dropped.add("brain MRI: its participant is not in the main dataset", n=len(strangers))
+            self.report.dropped.add(
+                "brain MRI: its participant withdrew or is not in the main dataset", n=len(strangers)
+            )
         self.ends = self._end()
         size = SUBJECTS_A_SHARD
         return [self.subjects.slice(start, size) for start in range(0, len(self.subjects), size)]
@@ -194,7 +196,10 @@ class _Work:
         ]
         keys = ["subject_id", "field", "instance", "index"]
         every = pl.concat(found).filter(pl.col("subject_id").is_in(subjects.implode()))
-        return every.unique(keys, keep="first", maintain_order=True).sort(keys)
+        first = every.unique(keys, keep="first", maintain_order=True)
+        both = every.join(first.select(*keys, taken="value"), on=keys)
+        self.differing = both.filter(pl.col("value") != pl.col("taken")).height
+        return first.sort(keys)
 
     def _scans(self, number: int, subjects: pl.Series, target: Path, account: Account) -> None:
         """Take the scans out of their zips."""
@@ -231,8 +236,13 @@ class _Work:
         values = self._values(subjects)
         scans = pl.read_parquet(self.parts.path(f"scans/{number}.parquet"))
         seen = events.visits(values)
+        events.refuse_dates(values, self.main, account)
+        events.count_visits(values, account)
+        if self.differing:
+            reason = "value: another main dataset states another one, the first one's is taken"
+            account.dropped.add(reason, n=self.differing)
         made = [
-            events.people(values, subjects),
+            people.people(values, subjects, self.main, account),
             seen.select(
                 "subject_id",
                 "time",

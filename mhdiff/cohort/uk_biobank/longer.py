@@ -84,6 +84,7 @@ def stage(file: Path, table: str, columns: Sequence[Column], target: Path, accou
     keys = pl.read_parquet(target, columns=["row", "subject_id"])
     account.rows[table] += keys.height
     account.read["rows of main datasets"] += keys.height
+    account.read["columns of fields that are not read"] += len(held) - len(columns) - 2  # eid, and `row`
     wrong = keys.filter(pl.col("subject_id").is_null())
     if wrong.height:
         account.refuse("the eid is missing or no number", table, wrong["row"][0], "eid", wrong.height)

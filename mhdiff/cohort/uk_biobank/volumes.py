@@ -12,6 +12,7 @@ import math
 import os
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +28,7 @@ from ontology.rf2_source import entries
 MEMBERS: Final = {"T1": "IMAGE//MRI//T1", "T1_brain": "IMAGE//MRI//T1_BRAIN"}
 MOST_BYTES: Final = 2**30  # 208 x 256 x 256 voxels of 8 bytes are a tenth of it
 _ZIP = re.compile(rf"(\d{{1,9}})_{T1}_(\d{{1,3}})_\d{{1,4}}\.zip")
+_BULK = re.compile(r"\d{1,9}_(\d{3,6})_\d{1,3}_\d{1,4}\.(\w{1,5})(?:\.\w{1,5})?")
 _DAMAGED = "the volume is truncated or not readable"
 
 
@@ -55,6 +57,27 @@ def find_bulk(root: Path) -> Iterator[Bulk]:
         for name in sorted(files):
             if match := _ZIP.fullmatch(name):
                 yield Bulk(int(match[1]), int(match[2]), Path(folder) / name)
+
+
+def find_others(root: Path) -> tuple[dict[str, int], list[str]]:
+    """Give how many bulk files there are of each field that is not read, and the names of all other files.
+
+    Args:
+        root: The folder; tables and lists in it are among the others.
+    """
+    fields: Counter[str] = Counter()
+    others: list[str] = []
+    for _, below, files in os.walk(root):
+        below[:] = (
+            name for name in below if not name.startswith(".")
+        )  # such as that of an import that goes on
+        for name in files:
+            if match := _BULK.fullmatch(name):
+                if not _ZIP.fullmatch(name):
+                    fields[f"{match[1]}.{match[2]}"] += 1
+            else:
+                others.append(name)
+    return dict(sorted(fields.items())), sorted(others)
 
 
 def extract(bulk: Bulk, root: Path, member: str, target: Path) -> str:

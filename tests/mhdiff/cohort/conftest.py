@@ -8,7 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import meds as standard
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -74,13 +76,27 @@ def write_source(tmp_path: Path) -> Write:
     return write
 
 
+def published(cohort: Path) -> None:
+    """Hold every table against the schema of the package `meds`."""
+    tables = [(file, standard.DataSchema) for file in (cohort / "data").rglob("*.parquet")]
+    tables += [(file, standard.LabelSchema) for file in (cohort / "labels").rglob("*.parquet")]
+    tables += [(cohort / standard.code_metadata_filepath, standard.CodeMetadataSchema)]
+    tables += [(cohort / standard.subject_splits_filepath, standard.SubjectSplitSchema)]
+    for file, schema in tables:
+        schema.validate(schema.align(pq.read_table(file)))
+    standard.DatasetMetadataSchema.validate(
+        json.loads((cohort / standard.dataset_metadata_filepath).read_text())
+    )
+
+
 @pytest.fixture
 def whole_way(
     small_data: Path, small_config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., dict[str, Any]]:
     """Take a cohort from validation over its audit to an evaluated model by the command line; gives metrics.json.
 
-    `leaks` names what the audit is known to find in the cohort, and no other failure may be there.
+    `leaks` names what the audit is known to find in the cohort, and no other failure may be there. `config` is trained
+    on where it is given, and small networks otherwise; the package `meds` has the last word on the tables.
     """
 
     def go(
@@ -90,10 +106,13 @@ def whole_way(
         *more: str,
         ontology: str = "",
         leaks: Collection[str] = (),
+        config: str = "",
+        split: str = "fold:0/3",
     ) -> dict[str, Any]:
         ontology = ontology or str(small_data / "ontology")
         graph, run = str(tmp_path / "graph"), str(tmp_path / "run")
         assert main(["cohort", "validate", str(cohort)]) == 0
+        published(cohort)
         assert main(["cohort", "info", str(cohort), "--task", str(task)]) == 0
         command = ["graph", "build", "--ontology", ontology, "--cohort", str(cohort), "--task", str(task)]
         assert main([*command, "--out", graph]) == 0
@@ -109,7 +128,7 @@ def whole_way(
             "--graph",
             graph,
         ]
-        exit_code = main([*asked, "--split", "fold:0/3", "--html", str(tmp_path / "audit.html"), "--json"])
+        exit_code = main([*asked, "--split", split, "--html", str(tmp_path / "audit.html"), "--json"])
         audit = capsys.readouterr()
         sys.stdout.write(before.out + audit.out)  # for a test that looks at all that was said
         sys.stderr.write(before.err + audit.err)
@@ -122,21 +141,32 @@ def whole_way(
             "single_features",
             "graph",
         }
-        config = yaml.safe_load(small_config.read_text())
-        config["data"] |= {"ontology": ontology, "cohort": str(cohort), "graph": graph, "task": str(task)}
-        config["data"] |= {"modalities": modalities, "split": "fold:0/3"}
-        model = config["model"]
-        for part in ("encoders", "hide_latents"):
-            model[part] = {name: how for name, how in model[part].items() if name in modalities}
-        file = tmp_path / "whole.yaml"
-        file.write_text(yaml.safe_dump(config))
-        assert main(["fit", "-c", str(file), "--out", run, *more]) == 0
+        places = {
+            "ontology": ontology,
+            "cohort": str(cohort),
+            "graph": graph,
+            "task": str(task),
+            "split": split,
+        }
+        command = ["fit", "-c", config, *(f"--data.{name}={value}" for name, value in places.items())]
+        if not config:
+            small = yaml.safe_load(small_config.read_text())
+            small["data"] |= {**places, "modalities": modalities}
+            model = small["model"]
+            for part in ("encoders", "hide_latents"):
+                model[part] = {name: how for name, how in model[part].items() if name in modalities}
+            file = tmp_path / "whole.yaml"
+            file.write_text(yaml.safe_dump(small))
+            command = ["fit", "-c", str(file)]
+        assert main([*command, "--out", run, *more]) == 0
         assert main(["evaluate", run, "--replicates", "20"]) == 0
         found: dict[str, Any] = json.loads((Path(run) / "metrics.json").read_text())
         predictions = pl.read_parquet(Path(run) / "predictions.parquet")
         assert set(predictions["subject_id"]) <= set(pl.read_parquet(cohort / meds.SPLITS_FILE)["subject_id"])
         held = predictions.filter(pl.col("split") == "held_out")["subject_id"].n_unique()
         assert found["n_subjects"] == held > 0
+        trained = yaml.safe_load((Path(run) / "config.yaml").read_text())
+        assert trained["trainer"]["max_epochs"] == 2
         full = next(p for p in found["patterns"] if set(p.split("+")) == set(modalities))
         assert 0 <= found["patterns"][full]["metrics"]["auroc"]["value"] <= 1
         return found

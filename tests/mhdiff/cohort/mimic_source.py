@@ -210,7 +210,7 @@ def _table(file: Path, columns: tuple[str, ...], rows: list[dict[str, object]], 
 
 
 def many(folder: Path, subjects: int = 60, seed: int = 0) -> Source:
-    """Subjects with one or two studies each; whoever has pneumonia has a bright square and many white cells."""
+    """Subjects with one or two studies each; whoever has pneumonia has a bright square and often many white cells."""
     draw, source = random.Random(seed), Source(folder)
     for i in range(subjects):
         subject, start = 10_000_000 + 37 * i, datetime(2150, 1, 3, 8, 30) + timedelta(days=11 * i)
@@ -227,7 +227,7 @@ def many(folder: Path, subjects: int = 60, seed: int = 0) -> Source:
             source.study(
                 subject, 50_000_000 + 10 * i + k, time, values=value, report=report, grey=220 if ill else 60
             )
-            cells = draw.gauss(15, 2) if ill else draw.gauss(8, 2)
+            cells = draw.gauss(11, 3) if ill else draw.gauss(8, 3)  # a value alone is not the answer
             source.lab(
                 1000 * i + k, subject, 51301, time - timedelta(hours=4), f"{cells:.1f}",
                 valueuom="K/uL", ref_range_lower="4.0", ref_range_upper="11.0",

@@ -7,6 +7,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from mhdiff.cli import main
 from mhdiff.cohort import Cohort, Task, covid_fields
 from mhdiff.cohort.blind import Blinder
 from mhdiff.cohort.covid_chestxray import import_covid_chestxray
@@ -222,3 +223,25 @@ def test_import_is_deterministic(write_source, tmp_path):
     for name in ("a", "b"):
         import_covid_chestxray(source, tmp_path / name)
     assert Cohort.open(tmp_path / "a").fingerprint == Cohort.open(tmp_path / "b").fingerprint
+
+
+@pytest.mark.slow  # the import itself stays; manifest goes the whole way in make test
+def test_the_real_cohort_goes_the_whole_way(shared, real, tmp_path, whole_way, capsys):
+    ontology, run = str(tmp_path / "ontology"), str(tmp_path / "run")
+    assert main(["ontology", "build", str(shared / "data/rf2/disease-ontology"), "--out", ontology]) == 0
+    small = (
+        "--trainer.max_epochs=2",
+        "--trainer.accelerator=cpu",
+        "--data.image.size=48",
+        "--model.encoders.image.width=4",
+    )
+    metrics = whole_way(
+        real[0].path, "covid_pneumonia", ["image", "note"], *small, ontology=ontology, split="fold:0/5",
+        config="configs/covid_chestxray.yaml", leaks={"shortcut_calendar"},  # COVID-19 is of 2020 and nothing else is
+    )  # fmt: skip
+    assert metrics["held_out"] == "fold:0/5"
+    assert metrics["n_subjects"] >= 12
+    auroc = metrics["patterns"]["image+note"]["metrics"]["auroc"]
+    assert auroc["low"] <= auroc["value"] <= auroc["high"]
+    assert main(["report", run]) == 0
+    assert main(["explain", run, "--json"]) == 0

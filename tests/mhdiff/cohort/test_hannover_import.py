@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from mhdiff.cli import main
 from mhdiff.cohort import Cohort, Task
 from mhdiff.cohort.hannover import import_hannover
 from mhdiff.cohort.hannover_rows import COLUMNS, TABLE
@@ -156,3 +157,11 @@ def test_wrong_source_is_named_and_nothing_is_written(write_hannover, tmp_path, 
     with pytest.raises(InputError, match=message):
         import_hannover(source, tmp_path / "out")
     assert [p.name for p in tmp_path.iterdir()] == ["source"]
+
+
+@pytest.mark.slow  # the import itself stays; manifest goes the whole way in make test
+def test_the_real_cohort_goes_the_whole_way(real, whole_way):
+    """With the built-in terminology, which knows LOINC: there are laboratory values and no notes."""
+    metrics = whole_way(real[0].path, "covid_icu", ["image", "labs"])
+    assert metrics["task"] == "covid_icu"
+    assert metrics["n_samples"] >= metrics["n_subjects"] >= 9  # a third of 35

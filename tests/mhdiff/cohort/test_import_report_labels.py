@@ -56,3 +56,12 @@ def test_small_and_hidden_classes_are_pointed_out(report):
     assert "alone: b (hidden)" in small
     assert not any(entry.startswith("seen: true") for entry in small)
     assert "Classes with fewer than 10 patients, or not shown: " in report.text()
+
+
+def test_a_class_that_is_the_source_s_own_word_is_named_from_five_patients_on(report):
+    report.worded = {"course", "seen"}
+    told = report.to_dict()["labels"]
+    assert list(told["course"]) == ["well", "all others"]
+    assert told["course"]["all others"] == {"samples": 7, "patients": 6}
+    assert list(told["seen"]) == ["false", "true"]
+    assert "worse" not in report.text()

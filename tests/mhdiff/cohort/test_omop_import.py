@@ -54,16 +54,32 @@ def test_every_row_is_an_event_or_dropped_for_a_reason(imported):
         "note: no text": (1, [3]),
     }
     assert report.named == {
-        "conditions without a concept, by source value": {"(words, not shown)": 1, "LOCAL-7": 1},
+        "conditions without a concept, by source value": {
+            "(rare or no codes, not shown)": 1,
+            "(words, not shown)": 1,
+        },
         "conditions whose concept is not in CONCEPT": {"OMOP/999": 1},
         "persons whose race or ethnicity is not in CONCEPT": {"OMOP/777": 1},
     }
-    assert "Jane" not in report.text() + json.dumps(report.to_dict())
+    said = report.text() + json.dumps(report.to_dict())
+    assert "Jane" not in said
+    assert "LOCAL-7" not in said  # it stands in one row, and could be a record's number
     assert report.read["condition rows"] == 10
     conditions = cohort.events.filter(
         pl.col("code").str.contains("^(SNOMED/(444814009|36971009)|ICD9CM|OMOP/999)")
     )
     assert conditions.height == 10 - 6 + 1  # and the cause of the death
+
+
+def test_a_source_value_of_few_rows_is_not_named(tmp_path, content):
+    row = next(r for r in content["CONDITION_OCCURRENCE"] if r["condition_source_value"] == "LOCAL-7")
+    for n, value in enumerate(["LOCAL-7"] * 4 + ["Haversham"] * 4 + ["MRN8812345"]):
+        new = {"condition_occurrence_id": 500 + n, "condition_source_value": value}
+        content["CONDITION_OCCURRENCE"].append(row | new)
+    report = import_omop(omop_source.write(tmp_path / "cdm", content), tmp_path / "cohort")
+    assert report.named["conditions without a concept, by source value"] == {
+        "LOCAL-7": 5, "(rare or no codes, not shown)": 5, "(words, not shown)": 1,
+    }  # fmt: skip
 
 
 def test_codes_units_and_times(imported):

@@ -1,7 +1,5 @@
 """UK Biobank from invented files to an evaluated model of volumes, through the command line alone."""
 
-import json
-
 import pytest
 import ukb_source
 
@@ -17,22 +15,16 @@ SMALL = (
 
 
 @pytest.mark.slow  # the import itself stays; manifest goes the whole way in make test
-def test_from_files_to_an_evaluated_model(tmp_path, capsys):
+def test_from_files_to_an_evaluated_model(tmp_path, whole_way, capsys):
     needs.module("nibabel")
     source = ukb_source.many(tmp_path / "ukb", 30).write()
-    cohort, graph, onto, model = (str(tmp_path / name) for name in ("cohort", "graph", "ontology", "model"))
-    folders = [f"--data.{name}={place}" for name, place in
-               (("ontology", onto), ("cohort", cohort), ("graph", graph))]  # fmt: skip
-    for call in (
-        ["ontology", "build", "builtin", "--out", onto],
-        ["cohort", "import", "uk-biobank", str(source), "--out", cohort],
-        ["cohort", "validate", cohort],
-        ["cohort", "info", cohort, "--task", "ukb_dementia"],
-        ["graph", "build", "--ontology", onto, "--cohort", cohort, "--task", "ukb_dementia", "--out", graph],
-        ["fit", "-c", "configs/uk_biobank.yaml", *folders, *SMALL, "--out", model],
-        ["evaluate", model, "--replicates", "20"],
-    ):
-        assert main(call) == 0, call
+    cohort, onto = tmp_path / "cohort", str(tmp_path / "ontology")
+    assert main(["ontology", "build", "builtin", "--out", onto]) == 0
+    assert main(["cohort", "import", "uk-biobank", str(source), "--out", str(cohort)]) == 0
+    modalities = ["image", "labs", "codes"]
+    metrics = whole_way(
+        cohort, "ukb_dementia", modalities, *SMALL, ontology=onto, config="configs/uk_biobank.yaml"
+    )
+    assert metrics["task"] == "ukb_dementia"
     said = capsys.readouterr()
     assert "1000000" not in said.out + said.err  # no eid
-    assert json.loads((tmp_path / "model/metrics.json").read_text())["task"] == "ukb_dementia"

@@ -112,7 +112,7 @@ def many(folder: Path, people: int = 36, seed: int = 0) -> Source:
         eid = 1_000_000 + 7 * i
         source.person(
             eid, tuple(codes), f31_0_0=i % 2, f53_2_0=seen, f42020_0_0=onset, f42018_0_0=onset,
-            f30000_0_0=f"{draw.gauss(7, 1):.2f}", f30710_0_0=f"{draw.gauss(4 if kind == 'ad' else 2, 0.5):.2f}",
+            f30000_0_0=f"{draw.gauss(7, 1):.2f}", f30710_0_0=f"{draw.gauss(2.6 if kind == 'ad' else 2, 0.6):.2f}",
         )  # fmt: skip
         source.scan(eid, bright={"ad": 120, "mci_like": 60}.get(kind, 0))
     return source
