@@ -17,6 +17,7 @@ import polars as pl
 
 from mhdiff.cohort import meds, splits
 from mhdiff.cohort.from_meds.images import FILES, read_images
+from mhdiff.cohort.gzip_files import check_gzip
 from mhdiff.cohort.import_report import ImportReport
 from mhdiff.cohort.omop_account import told
 from mhdiff.cohort.omop_events import code_of
@@ -24,24 +25,12 @@ from mhdiff.cohort.omop_export import Exported, exported
 from mhdiff.cohort.omop_people import describe_static, name_unknown, read_people
 from mhdiff.cohort.omop_shards import BAD, NOBODY, Deal, Make, deal, make
 from mhdiff.cohort.omop_sql import is_url
-from mhdiff.cohort.omop_tables import (
-    OTHERS,
-    STAGED,
-    TABLES,
-    VOCABULARY,
-    find,
-    need,
-    reading,
-    refuse_bad,
-    scan,
-    stage,
-    table_name,
-    whole,
-)  # fmt: skip
+from mhdiff.cohort.omop_tables import OTHERS, STAGED, TABLES, VOCABULARY, refuse_bad, stage, whole
 from mhdiff.cohort.reference_ranges import read_ranges
 from mhdiff.cohort.refused import DEFAULT, MaxBad, Refused
 from mhdiff.cohort.resumed import Parts, resumed
 from mhdiff.cohort.source_files import bring
+from mhdiff.cohort.table_files import find, need, reading, scan, table_name
 from mhdiff.mapped import Mapper, here
 from ontology.errors import InputError
 from ontology.files import atomic_directory
@@ -225,6 +214,8 @@ def _images(
 def _files(root: Path, work: Path) -> list[Deal]:
     """Give every file of every table that is there, in the order of `TABLES`."""
     found = [(rank, file) for rank, table in enumerate(TABLES) for file in find([root], table.name)]
+    packed = [file for file in dict.fromkeys(file for _, file in found) if file.suffix.lower() == ".gz"]
+    list(TWO_AT_ONCE(check_gzip, packed))
     deals = [Deal(number, rank, file, work) for number, (rank, file) in enumerate(found)]
     if all(TABLES[one.rank].fixed for one in deals):
         raise InputError(

@@ -15,8 +15,9 @@ import polars as pl
 from mhdiff.cohort import meds
 from mhdiff.cohort.cohort import UNKNOWN_SITE
 from mhdiff.cohort.import_report import ImportReport
-from mhdiff.cohort.omop_tables import Table, find, need, reading, refuse_bad, scan, stage
+from mhdiff.cohort.omop_tables import Table, refuse_bad, stage
 from mhdiff.cohort.refused import Refused
+from mhdiff.cohort.table_files import find, need, reading, scan
 from ontology.errors import InputError
 
 #: Persons who share their day of birth and sex, and at least this much of what the one with less was diagnosed,

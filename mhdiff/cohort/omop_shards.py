@@ -25,8 +25,9 @@ from mhdiff.cohort import meds
 from mhdiff.cohort.omop_account import COUNTS, account, counted
 from mhdiff.cohort.omop_events import events
 from mhdiff.cohort.omop_people import same_person, static_events
-from mhdiff.cohort.omop_tables import STAGED, TABLES, reading, stage
+from mhdiff.cohort.omop_tables import STAGED, TABLES, stage
 from mhdiff.cohort.reference_ranges import fill_ranges
+from mhdiff.cohort.table_files import reading
 
 NOBODY, BAD = -1, -2  # shards of rows of nobody in PERSON, and of rows with a value of the wrong type
 #: Columns by which a code is described.
@@ -103,7 +104,7 @@ def deal(task: Deal) -> None:
         return
     table = TABLES[task.rank]
     people = pl.read_parquet(task.work / "people.parquet", columns=["subject_id", "shard"])
-    rows = _placed(stage(task.file, table), people).with_columns(
+    rows = _placed(stage(task.file, table, looked_at=True), people).with_columns(
         shard=pl.when(pl.col("bad").is_not_null()).then(BAD).otherwise(pl.col("shard").fill_null(NOBODY))
     )
     rows = rows.drop(cs.by_dtype(pl.Null))  # each column is moved a second time, whatever it holds
