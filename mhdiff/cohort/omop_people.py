@@ -119,7 +119,8 @@ def _person(file: Path, refused: Refused) -> pl.DataFrame:
     refused.check()
     return rows.filter(~pl.col("row").is_in(wrong["row"].implode())).with_columns(
         born=pl.coalesce(pl.col("time").dt.truncate("1d"), "made"),
-        exact=pl.col("time").is_not_null() | (pl.col("month").is_not_null() & pl.col("day").is_not_null()),
+        exact=pl.col("time").is_not_null()
+        | (pl.col("made").is_not_null() & pl.col("month").is_not_null() & pl.col("day").is_not_null()),
         gender=pl.col("concept").replace_strict(_GENDERS, default=None, return_dtype=pl.String),
     ).select(
         "row", "subject_id", "born", "exact", "gender", "care_site", "location",

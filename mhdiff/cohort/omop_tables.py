@@ -111,7 +111,7 @@ _VALUE = {"number": "value_as_number", "value_concept": "value_as_concept_id", "
 #: In the order in which rows of one time are written: a visit comes before what was found in it.
 TABLES: Final = (
     Table("observation_period", "observation period start", "observation_period_start_date",
-          fixed="OBSERVATION_PERIOD//START", begins=True),
+          {"id": "observation_period_id"}, fixed="OBSERVATION_PERIOD//START", begins=True),
     _coded("visit_occurrence", "visit", "visit_start"),
     _coded("visit_detail", "visit_detail", "visit_detail_start"),
     _coded("condition_occurrence", "condition", "condition_start"),
@@ -132,7 +132,7 @@ TABLES: Final = (
           optional=True),
     Table("death", "death", "death_date", {}, "death_datetime", fixed="MEDS_DEATH"),
     Table("observation_period", "observation period end", "observation_period_end_date",
-          fixed="OBSERVATION_PERIOD//END"),
+          {"id": "observation_period_id"}, fixed="OBSERVATION_PERIOD//END"),
 )  # fmt: skip
 #: Read for who somebody is and where, not for events.
 OTHERS: Final = ("person", "care_site", "location")
@@ -141,6 +141,8 @@ VOCABULARY: Final = ("concept", "concept_relationship")
 
 def stage(file: Path, table: Table, *, looked_at: bool = False) -> pl.LazyFrame:
     """Bring a file of a table to the columns of `STAGED` and `bad`, the first column with a value of no such type.
+
+    A row is refused as a whole: a visit whose end is no date has no beginning either, and the other way round.
 
     A text that the file has no column for, and `bad` where all values are of their type, are of polars' type Null.
 
@@ -166,16 +168,19 @@ def stage(file: Path, table: Table, *, looked_at: bool = False) -> pl.LazyFrame:
         .otherwise(kept),
         "dated": midnight & kept.is_not_null(),
     }
-    wrong = [(table.date, day_bad), (table.datetime, moment_bad)]
+    wrong = {table.date: day_bad, table.datetime: moment_bad}
     for name, dtype in STAGED.items():
         if name not in made:
             column = "person_id" if name == "subject_id" else table.columns.get(name, "")
             made[name], bad = _read(held, column, dtype)
-            wrong.append((column, bad))
+            wrong[column] = bad
+    for column, dtype in _beside(table):
+        if column not in wrong:
+            wrong[column] = _read(held, column, dtype)[1]
     zero = [name for name in made if name.endswith("concept")]
     made |= {name: made[name].fill_null(0) for name in zero}
     possible: list[pl.Expr] = [
-        pl.when(where).then(pl.lit(name)) for name, where in wrong if where is not None
+        pl.when(where).then(pl.lit(name)) for name, where in wrong.items() if where is not None
     ]
     bad = pl.coalesce(possible or [pl.lit(None)])
     rows = frame.select(*(made[name].alias(name) for name in STAGED), bad.alias("bad"))
@@ -189,6 +194,14 @@ def stage(file: Path, table: Table, *, looked_at: bool = False) -> pl.LazyFrame:
         .with_columns(pl.col(texts).str.strip_chars())
         .with_columns(pl.when(pl.col(name) != "").then(name).alias(name) for name in texts)
     )
+
+
+def _beside(table: Table) -> Iterator[tuple[str, pl.DataType]]:
+    """Give the columns that other kinds of rows of the same table read, and as what."""
+    for other in TABLES:
+        if other.name == table.name and other is not table:
+            yield from ((column, pl.Datetime("us")) for column in (other.date, other.datetime))
+            yield from ((column, STAGED[name]) for name, column in other.columns.items())
 
 
 def refuse_bad(staged: pl.LazyFrame, file: Path, refused: Refused) -> int:
