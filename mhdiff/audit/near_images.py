@@ -14,6 +14,7 @@ with the square of their number. Of more, those are compared that meet in a buck
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64, Real
@@ -23,6 +24,8 @@ from mhdiff import console
 from mhdiff.audit.finding import FAILURE, WARNING, Check, Finding, cases
 from mhdiff.audit.hash_buckets import close_in_buckets, met
 from mhdiff.audit.material import Material
+from mhdiff.cohort.image_files import suffix
+from mhdiff.cohort.volume_files import array_of
 from ontology.errors import InputError
 
 SIDE, LOWEST = 96, 32
@@ -46,12 +49,13 @@ def check(material: Material) -> Check:
     places = list(material.files.iter_rows())
     for subject, relative in console.progress(places, f"comparing {len(places)} images") if places else ():
         try:
-            pixels = reader.read(material.cohort.image_path(relative))[0].numpy()
+            place = material.cohort.image_path(relative)
+            pixels = reader.read(place)[0].numpy() if _flat(place) else None
         except InputError:  # counted below, and named one by one by `mhdiff cohort validate`
             unread += 1
             continue
-        if pixels.min() == pixels.max():
-            unread += 1  # one grey value everywhere looks like nothing
+        if pixels is None or pixels.min() == pixels.max():
+            unread += 1  # a volume, or one grey value everywhere, which looks like nothing
             continue
         hashes.append(perceptual_hash(pixels).astype(np.int8))
         subjects.append(subject)
@@ -84,6 +88,15 @@ def check(material: Material) -> Check:
         f"{len(hashes):,} images; at most {limit:.2f} of {BITS:,} bits of a perceptual hash differ; {how}",
         found,
     )
+
+
+def _flat(place: Path) -> bool:
+    """Whether a file may be a picture, by its name and an array's header: a volume would be read whole for nothing."""
+    kind = suffix(place.name)
+    if kind == ".npy":
+        found = array_of(place)
+        return found is not None and found.ndim == 2
+    return kind not in (".nii", ".nii.gz")
 
 
 def _parts(material: Material, subjects: list[int]) -> Int64[np.ndarray, " n"]:

@@ -9,6 +9,7 @@ from typing import Final
 
 from mhdiff.cohort.dicom import pydicom_for, read_grey
 from mhdiff.cohort.source_files import unusable_image
+from mhdiff.cohort.volume_files import unusable_volume
 from ontology.errors import InputError
 
 PICTURES: Final = (".png", ".jpg", ".jpeg")
@@ -48,7 +49,7 @@ def absent(path: str, root: Path) -> tuple[str, str]:
 def unusable(path: str, root: Path) -> tuple[str, str]:
     """Give the reason why a file is refused and the remedy, twice "" if it can be taken.
 
-    A picture is decoded, a DICOM too; of a volume the first bytes are looked at, so that no bomb is inflated.
+    A picture is decoded, a DICOM too; a volume must hold what its header says, see `volume_files`.
 
     Args:
         path: What the row says, relative to the folder.
@@ -73,7 +74,9 @@ def unusable(path: str, root: Path) -> tuple[str, str]:
             read_grey(place)
         except InputError:
             return "the DICOM image is cut short, or nothing here decodes it", _AGAIN
-    return "", ""
+        return "", ""
+    reason = unusable_volume(place)
+    return reason, _AGAIN if reason else ""
 
 
 def _begins_well(place: Path, kind: str) -> bool:

@@ -17,31 +17,23 @@ import polars as pl
 
 from mhdiff.cohort import meds, splits
 from mhdiff.cohort.from_meds.images import FILES, read_images
+from mhdiff.cohort.gzip_files import check_gzip
 from mhdiff.cohort.import_report import ImportReport
 from mhdiff.cohort.omop_account import told
+from mhdiff.cohort.omop_dealt import BAD, NOBODY, Deal, deal
 from mhdiff.cohort.omop_events import code_of
 from mhdiff.cohort.omop_export import Exported, exported
 from mhdiff.cohort.omop_people import describe_static, name_unknown, read_people
-from mhdiff.cohort.omop_shards import BAD, NOBODY, Deal, Make, deal, make
+from mhdiff.cohort.omop_places import placed
+from mhdiff.cohort.omop_refused import refuse, shared_keys
+from mhdiff.cohort.omop_shards import Make, make
 from mhdiff.cohort.omop_sql import is_url
-from mhdiff.cohort.omop_tables import (
-    OTHERS,
-    STAGED,
-    TABLES,
-    VOCABULARY,
-    find,
-    need,
-    reading,
-    refuse_bad,
-    scan,
-    stage,
-    table_name,
-    whole,
-)  # fmt: skip
+from mhdiff.cohort.omop_tables import OTHERS, STAGED, TABLES, VOCABULARY, refuse_bad, stage, whole
 from mhdiff.cohort.reference_ranges import read_ranges
 from mhdiff.cohort.refused import DEFAULT, MaxBad, Refused
 from mhdiff.cohort.resumed import Parts, resumed
 from mhdiff.cohort.source_files import bring
+from mhdiff.cohort.table_files import find, need, reading, scan, table_name
 from mhdiff.mapped import Mapper, here
 from ontology.errors import InputError
 from ontology.files import atomic_directory
@@ -157,13 +149,16 @@ def _import(
         folder, work = parts.path("made"), parts.path("made/.work")
         work.mkdir(parents=True, exist_ok=True)
         deals = _files(root, work)
-        table = _shard(people.table, deals)
+        table = placed(people.table, deals, ROWS_A_SHARD)
         # In the order of the shards, so that each of them reads its own.
         by_shard = table.sort("shard", maintain_order=True)
         by_shard.write_parquet(work / "people.parquet", row_group_size=PEOPLE_AT_ONCE)
         if own is not None:
             own.write_parquet(work / "ranges.parquet")
         _deal_all(deals, report.refused, on)
+        step("looking for keys that are there twice")
+        shared = shared_keys(deals)
+        shared.write_parquet(work / "shared.parquet")
         concepts = _concepts(root, _used(deals) | people.concepts)
         concepts.write_parquet(work / "concepts.parquet")
         name_unknown(table, concepts, report)
@@ -185,7 +180,9 @@ def _import(
         groups.write_parquet(folder / meds.GROUPS_FILE)
         seen = meds.Seen(*(_told(made, name).to_series().unique() for name in ("used", "subjects")))
         codes = _codes(seen.codes, root, _told(made, "codes").unique(), concepts, deals)
-        kinds = told([pl.read_parquet(one.told / "counts.parquet") for one in made], report)
+        counts = _told(made, "counts")
+        refuse(counts, shared, deals, report.refused)
+        kinds = told([counts], report)
         report.written = {"persons": table.height, "shards": int(table["shard"].max() or 0) + 1, **kinds}  # type: ignore[arg-type]
         text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n"
         (folder / meds.REPORT_FILE).write_text(text, encoding="utf-8")
@@ -225,6 +222,8 @@ def _images(
 def _files(root: Path, work: Path) -> list[Deal]:
     """Give every file of every table that is there, in the order of `TABLES`."""
     found = [(rank, file) for rank, table in enumerate(TABLES) for file in find([root], table.name)]
+    packed = [file for file in dict.fromkeys(file for _, file in found) if file.suffix.lower() == ".gz"]
+    list(TWO_AT_ONCE(check_gzip, packed))
     deals = [Deal(number, rank, file, work) for number, (rank, file) in enumerate(found)]
     if all(TABLES[one.rank].fixed for one in deals):
         raise InputError(
@@ -234,31 +233,13 @@ def _files(root: Path, work: Path) -> list[Deal]:
     return deals
 
 
-def _shard(people: pl.DataFrame, deals: list[Deal]) -> pl.DataFrame:
-    """Give the persons their shard: by day of birth and sex, so that two ids of one person meet in it."""
-    total, died = 0, [pl.DataFrame(schema={"subject_id": pl.Int64, "died": pl.Datetime("us")})]
-    for one in deals:
-        with reading(one.file):
-            total += scan(one.file).select(pl.len()).collect(engine="streaming").item()
-            if TABLES[one.rank].fixed == "MEDS_DEATH":
-                rows = stage(one.file, TABLES[one.rank]).filter(pl.col("bad").is_null())
-                died.append(rows.select("subject_id", died="time").drop_nulls().collect(engine="streaming"))
-    shards = max(1, -(-total // ROWS_A_SHARD))
-    first = pl.concat(died).group_by("subject_id").agg(pl.col("died").min())
-    day = pl.col("born").dt.timestamp("ms").fill_null(0) // 86_400_000
-    sex = pl.when(pl.col("gender") == "F").then(1).when(pl.col("gender") == "M").then(2).otherwise(0)
-    place = 3 * day + sex
-    return people.join(first, on="subject_id", how="left", maintain_order="left").with_columns(
-        shard=(place % shards).cast(pl.Int64)
-    )
-
-
 def _deal_all(deals: list[Deal], refused: Refused, on: Mapper) -> None:
     """Deal every file; refuse rows with a bad value."""
     step("reading the tables")
     for done, _ in enumerate(on(deal, deals), 1):
         step(f"read {done} of {len(deals)} files", done / len(deals))
-    for one in deals:
+    first = {one.file: one for one in reversed(deals)}  # once a file, whatever kinds of rows it has
+    for one in sorted(first.values(), key=lambda one: one.number):
         every = pl.concat(
             [one.rows().select("row", bad=pl.lit(None, pl.String)), one.rows(BAD).select("row", "bad")]
         )

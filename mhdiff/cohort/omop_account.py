@@ -12,6 +12,7 @@ from typing import Final
 import polars as pl
 
 from mhdiff.cohort.import_report import ImportReport, presentable
+from mhdiff.cohort.omop_events import LEFT_OUT
 from mhdiff.cohort.omop_tables import TABLES, Table
 
 _LISTED, _LINES = 20, 5
@@ -19,7 +20,8 @@ _BY_SOURCE_VALUE = "by source value"
 _WORDS, _NONE = "(words, not shown)", "(no source value)"
 _CODE_LIKE = r"^[A-Za-z0-9][A-Za-z0-9._:+/-]{0,19}$"  # a code and no words: free text is never repeated
 _UNCODED = "no concept: concept_id and source concept_id are 0 or empty"
-#: kind is read, dropped, changed, written or named (then `item` is what is named); lines are the first few.
+#: kind is read, dropped, changed, written, named (then `item` is what is named) or refused (`item` is the number of the
+#: deal); lines are the first few.
 COUNTS: Final[dict[str, pl.DataType]] = {
     "kind": pl.String(),
     "what": pl.String(),
@@ -63,7 +65,7 @@ def account(made: pl.DataFrame, kept: pl.DataFrame, staged: pl.DataFrame, table:
     found = []
     if not table.fixed or table.name == "observation_period":
         found.append(counted("read", {f"{table.what} rows": staged.height}))
-    silent = ("no date", _UNCODED) if table.optional else ()
+    silent = (LEFT_OUT, *(("no date", _UNCODED) if table.optional else ()))
     dropped = made.select("row", "reason").filter(pl.col("reason").is_not_null())
     dropped = dropped.filter(~pl.col("reason").is_in(list(silent)))
     found.append(

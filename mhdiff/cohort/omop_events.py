@@ -23,6 +23,7 @@ _NOT_AFFIRMED = (
     r"not (detected|present|found|done|known|asked))\b"
 )
 _TAG = r"\s*\((qualifier value|finding|disorder|situation|observable entity|procedure|substance)\)\s*$"
+LEFT_OUT: Final = "left out"
 _LIMITS: Final = {4171756: "<", 4171754: "<=", 4171755: ">=", 4172704: ">"}
 #: What an event is before the shards are written; `base` is its code without the unit.
 COLUMNS: Final = (
@@ -42,19 +43,25 @@ def code_of(vocabulary: pl.Expr, code: pl.Expr) -> pl.Expr:
     return pl.concat_str(name, pl.lit("/"), code.str.strip_chars().str.replace_all("/+", "/"))
 
 
-def events(staged: pl.DataFrame, table: Table, concepts: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
+def events(
+    staged: pl.DataFrame,
+    table: Table,
+    concepts: pl.DataFrame,
+    people: pl.DataFrame,
+    out: pl.Series | None = None,
+) -> pl.DataFrame:
     """Give a table's rows the columns of `COLUMNS`, in their order; a row with a `reason` is to be dropped.
 
     Args:
         staged: Rows in the shape of `omop_tables.STAGED`.
         table: What it is.
         concepts: concept_id, code, name of every concept that is in use and in CONCEPT.
-        people: subject_id, born, died of the shard's persons; none where the rows are nobody's.
+        people: subject_id and died of the shard's persons; none where the rows are nobody's.
+        out: Where a row is left out for the reason `LEFT_OUT`, which is counted elsewhere; None for nowhere.
     """
     # A look-up by `replace_strict` takes a fraction of a join, which moves all columns.
     bare = concepts.select("concept_id", unit=_slashed(pl.col("code").str.replace(r"^[^/]*/", "")))
     rows = staged.lazy().with_columns(
-        born=_looked_up("subject_id", people, "subject_id", "born"),
         died=_looked_up("subject_id", people, "subject_id", "died"),
         concept_code=_held(staged["concept"], concepts),
         source_concept_code=_held(staged["source_concept"], concepts),
@@ -86,7 +93,10 @@ def events(staged: pl.DataFrame, table: Table, concepts: pl.DataFrame, people: p
         posthumous=(pl.col("time") > pl.col("died")).fill_null(False),
         reason=_reason(table, nobody=people.is_empty()),
     )
-    return made.select(COLUMNS).collect()
+    found = made.select(COLUMNS).collect()
+    if out is None:
+        return found
+    return found.with_columns(reason=pl.when(out).then(pl.lit(LEFT_OUT)).otherwise("reason"))
 
 
 def _slashed(text: pl.Expr) -> pl.Expr:
@@ -157,6 +167,4 @@ def _reason(table: Table, *, nobody: bool) -> pl.Expr:
         .then(pl.lit("no concept: concept_id and source concept_id are 0 or empty"))
         .when(wordless)
         .then(pl.lit("no text"))
-        .when(pl.col("time") < pl.col("born"))
-        .then(pl.lit("before birth"))
     )

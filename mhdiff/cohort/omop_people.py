@@ -15,8 +15,9 @@ import polars as pl
 from mhdiff.cohort import meds
 from mhdiff.cohort.cohort import UNKNOWN_SITE
 from mhdiff.cohort.import_report import ImportReport
-from mhdiff.cohort.omop_tables import Table, find, need, reading, refuse_bad, scan, stage
+from mhdiff.cohort.omop_tables import Table, refuse_bad, stage
 from mhdiff.cohort.refused import Refused
+from mhdiff.cohort.table_files import find, need, reading, scan
 from ontology.errors import InputError
 
 #: Persons who share their day of birth and sex, and at least this much of what the one with less was diagnosed,
@@ -118,7 +119,8 @@ def _person(file: Path, refused: Refused) -> pl.DataFrame:
     refused.check()
     return rows.filter(~pl.col("row").is_in(wrong["row"].implode())).with_columns(
         born=pl.coalesce(pl.col("time").dt.truncate("1d"), "made"),
-        exact=pl.col("time").is_not_null() | (pl.col("month").is_not_null() & pl.col("day").is_not_null()),
+        exact=pl.col("time").is_not_null()
+        | (pl.col("made").is_not_null() & pl.col("month").is_not_null() & pl.col("day").is_not_null()),
         gender=pl.col("concept").replace_strict(_GENDERS, default=None, return_dtype=pl.String),
     ).select(
         "row", "subject_id", "born", "exact", "gender", "care_site", "location",

@@ -1,4 +1,4 @@
-"""Tables of the OMOP common data model, CDM 5.3 and 5.4, as folders of CSV or Parquet hold them.
+"""Tables of the OMOP common data model, CDM 5.3 and 5.4, as files of CSV or Parquet hold them.
 
 A table is a file `person.csv`, `PERSON.csv.gz`, `person.parquet`, or a folder `person/` of such parts; names of files
 and columns in any case. Every table is brought to one shape (`STAGED`) in one streaming pass and written as Parquet, so
@@ -13,9 +13,7 @@ See the Common Data Model's specification, https://ohdsi.github.io/CommonDataMod
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -23,9 +21,8 @@ from typing import Final
 import polars as pl
 
 from mhdiff.cohort.refused import Refused
-from ontology.errors import InputError
+from mhdiff.cohort.table_files import need, reading, scan
 
-_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".parquet")
 _FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M")
 _DATES = ("%Y-%m-%d", "%Y%m%d")
 _NAMED = 5  # rows whose lines are told
@@ -114,7 +111,7 @@ _VALUE = {"number": "value_as_number", "value_concept": "value_as_concept_id", "
 #: In the order in which rows of one time are written: a visit comes before what was found in it.
 TABLES: Final = (
     Table("observation_period", "observation period start", "observation_period_start_date",
-          fixed="OBSERVATION_PERIOD//START", begins=True),
+          {"id": "observation_period_id"}, fixed="OBSERVATION_PERIOD//START", begins=True),
     _coded("visit_occurrence", "visit", "visit_start"),
     _coded("visit_detail", "visit_detail", "visit_detail_start"),
     _coded("condition_occurrence", "condition", "condition_start"),
@@ -135,103 +132,29 @@ TABLES: Final = (
           optional=True),
     Table("death", "death", "death_date", {}, "death_datetime", fixed="MEDS_DEATH"),
     Table("observation_period", "observation period end", "observation_period_end_date",
-          fixed="OBSERVATION_PERIOD//END"),
+          {"id": "observation_period_id"}, fixed="OBSERVATION_PERIOD//END"),
 )  # fmt: skip
 #: Read for who somebody is and where, not for events.
 OTHERS: Final = ("person", "care_site", "location")
 VOCABULARY: Final = ("concept", "concept_relationship")
 
 
-def find(folders: list[Path], name: str) -> list[Path]:
-    """Give the files of a table: one, or the parts of a folder of that name; none if it is not there.
-
-    Args:
-        folders: Where to look, in this order.
-        name: Name of the table.
-
-    Raises:
-        InputError: If two files of one folder are the same table.
-    """
-    for folder in folders:
-        here = [p for p in sorted(folder.iterdir()) if table_name(p) == name]
-        if len(here) > 1:
-            raise InputError(
-                f"the table '{name}' is there twice: {', '.join(p.name for p in here)}",
-                path=folder,
-                remedy="Leave one of them",
-            )
-        if here and here[0].is_dir():
-            parts = sorted(p for p in here[0].iterdir() if p.name.lower().endswith(_SUFFIXES))
-            if not parts:
-                raise InputError(
-                    "the folder of the table holds no CSV or Parquet",
-                    path=here[0],
-                    remedy="Put its parts there, or remove the folder",
-                )
-            return parts
-        if here:
-            return here
-    return []
-
-
-def table_name(path: Path) -> str:
-    """Give the table that a file or folder is by its name, "" for a file that is no table.
-
-    Args:
-        path: The file or folder.
-    """
-    name = path.name.lower()
-    if path.is_dir():
-        return name
-    suffix = next((s for s in sorted(_SUFFIXES, key=len, reverse=True) if name.endswith(s)), None)
-    return name[: -len(suffix)] if suffix else ""
-
-
-def scan(file: Path, *, plain: bool = False) -> pl.LazyFrame:
-    """Give a file's rows lazily, columns in lower case, and `row`: its line where no value holds a line break.
-
-    Args:
-        file: A CSV or Parquet file.
-        plain: Whether quotes are letters where tabs separate: so Athena writes vocabularies.
-
-    Raises:
-        InputError: If the file has no header or is not what its name says.
-    """
-    with reading(file):
-        if file.suffix.lower() == ".parquet":
-            frame = pl.scan_parquet(file).with_row_index("row", offset=2)
-        else:
-            tabs = "\t" in _first_line(file)
-            frame = pl.scan_csv(
-                file,
-                separator="\t" if tabs else ",",
-                quote_char=None if tabs and plain else '"',
-                infer_schema=False,
-                row_index_name="row",
-                row_index_offset=2,
-            )
-        names = frame.collect_schema().names()
-    small = [name.strip().strip("\ufeff").lower() for name in names]
-    if doubled := sorted({name for name in small if small.count(name) > 1}):
-        raise InputError(
-            "the column is there twice", path=file, row=1, column=doubled[0], remedy="Leave one of them"
-        )
-    return frame.rename(dict(zip(names, small, strict=True)))
-
-
-def stage(file: Path, table: Table) -> pl.LazyFrame:
+def stage(file: Path, table: Table, *, looked_at: bool = False) -> pl.LazyFrame:
     """Bring a file of a table to the columns of `STAGED` and `bad`, the first column with a value of no such type.
+
+    A row is refused as a whole: a visit whose end is no date has no beginning either, and the other way round.
 
     A text that the file has no column for, and `bad` where all values are of their type, are of polars' type Null.
 
     Args:
         file: The file.
         table: What it is.
+        looked_at: See `table_files.scan`.
 
     Raises:
         InputError: If it lacks a column.
     """
-    frame = scan(file)
+    frame = scan(file, looked_at=looked_at)
     held = frame.collect_schema()
     need(file, held.names(), table.needed)
     day, day_bad = _read(held, table.date, pl.Datetime("us"))
@@ -245,16 +168,19 @@ def stage(file: Path, table: Table) -> pl.LazyFrame:
         .otherwise(kept),
         "dated": midnight & kept.is_not_null(),
     }
-    wrong = [(table.date, day_bad), (table.datetime, moment_bad)]
+    wrong = {table.date: day_bad, table.datetime: moment_bad}
     for name, dtype in STAGED.items():
         if name not in made:
             column = "person_id" if name == "subject_id" else table.columns.get(name, "")
             made[name], bad = _read(held, column, dtype)
-            wrong.append((column, bad))
+            wrong[column] = bad
+    for column, dtype in _beside(table):
+        if column not in wrong:
+            wrong[column] = _read(held, column, dtype)[1]
     zero = [name for name in made if name.endswith("concept")]
     made |= {name: made[name].fill_null(0) for name in zero}
     possible: list[pl.Expr] = [
-        pl.when(where).then(pl.lit(name)) for name, where in wrong if where is not None
+        pl.when(where).then(pl.lit(name)) for name, where in wrong.items() if where is not None
     ]
     bad = pl.coalesce(possible or [pl.lit(None)])
     rows = frame.select(*(made[name].alias(name) for name in STAGED), bad.alias("bad"))
@@ -270,26 +196,12 @@ def stage(file: Path, table: Table) -> pl.LazyFrame:
     )
 
 
-def need(file: Path, held: list[str], columns: tuple[str, ...]) -> None:
-    """Refuse a table that lacks a column.
-
-    Args:
-        file: Its file.
-        held: The columns that it has.
-        columns: Those that it must have.
-
-    Raises:
-        InputError: If one is missing.
-    """
-    for column in columns:
-        if column not in held:
-            raise InputError(
-                "the table lacks the column",
-                path=file,
-                row=1,
-                column=column,
-                remedy=f"It needs: {', '.join(columns)}. Export it again as CDM 5.3 or 5.4",
-            )
+def _beside(table: Table) -> Iterator[tuple[str, pl.DataType]]:
+    """Give the columns that other kinds of rows of the same table read, and as what."""
+    for other in TABLES:
+        if other.name == table.name and other is not table:
+            yield from ((column, pl.Datetime("us")) for column in (other.date, other.datetime))
+            yield from ((column, STAGED[name]) for name, column in other.columns.items())
 
 
 def refuse_bad(staged: pl.LazyFrame, file: Path, refused: Refused) -> int:
@@ -328,67 +240,6 @@ def refuse_bad(staged: pl.LazyFrame, file: Path, refused: Refused) -> int:
             )
     refused.check()
     return int(found["len"].sum())
-
-
-@contextmanager
-def reading(file: Path) -> Iterator[None]:
-    """Say which file it is that cannot be parsed inside the block, and which line where that can be found.
-
-    What the parser says is not repeated: it may quote a row.
-
-    Args:
-        file: The file that is read.
-
-    Raises:
-        InputError: Instead of what polars raises. A full disk and the like pass.
-    """
-    try:
-        yield
-    except pl.exceptions.PolarsError as error:
-        raise _unreadable(file, error) from error
-    except OSError as error:
-        if isinstance(error, PermissionError):
-            raise InputError("the file may not be read", path=file, remedy="Check its permissions") from error
-        if error.errno is not None:
-            raise
-        raise _unreadable(file, error) from error
-
-
-def _unreadable(file: Path, error: Exception) -> InputError:
-    if not file.name.lower().endswith((".csv", ".tsv")):
-        return InputError("the file is not readable", path=file, remedy="Export it again")
-    separator, width = "", 0
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                text = line.decode("utf-8")
-            except UnicodeDecodeError:
-                return InputError("the line is not UTF-8", path=file, row=number, remedy="Convert the file")
-            if '"' in text:  # from here on commas need not part values
-                break
-            if not separator:
-                separator = "\t" if "\t" in text else ","
-                width = text.count(separator)
-            if text.count(separator) > width:
-                return InputError(
-                    "the line has more values than the header", path=file, row=number,
-                    remedy="Quote values that hold a comma",
-                )  # fmt: skip
-    kind = re.sub(r"[^A-Za-z]", "", type(error).__name__)
-    return InputError(f"the file is not readable as CSV ({kind})", path=file, remedy="Export it again")
-
-
-def _first_line(file: Path) -> str:
-    import gzip
-
-    with gzip.open(file, "rb") if file.suffix.lower() == ".gz" else file.open("rb") as stream:
-        try:
-            line = stream.readline().decode("utf-8")
-        except (UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
-            raise _unreadable(file, error) from error
-    if not line.strip():
-        raise InputError("the file has no header", path=file, row=1, remedy="Export the table again")
-    return line
 
 
 def whole(column: str) -> pl.Expr:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
-from mhdiff.cohort.omop_tables import need, scan
+from mhdiff.cohort.table_files import need, scan
 from ontology.errors import InputError
 
 _TEXTS, _NUMBERS = ("code", "unit", "sex"), ("low", "high", "from_age", "to_age")

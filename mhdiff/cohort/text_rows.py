@@ -18,19 +18,15 @@ from typing import Any, Final, NoReturn
 
 import polars as pl
 
+from mhdiff.cohort.gzip_files import INFLATED, MAX_LINE, RATIO
 from mhdiff.cohort.import_report import ImportReport
 from ontology.errors import InputError
 from ontology.progress import step
 
 LINE: Final = "\0line"  # a column that no file has
 MAX_COLUMNS: Final = 10_000
-MAX_LINE: Final = 1 << 24  # bytes
 _SEPARATORS: Final = {".csv": ",", ".tsv": "\t"}
 _TOLD: Final = 50_000  # lines
-_INFLATED, _RATIO = (
-    1 << 24,
-    200,
-)  # bytes, and how many times the packed ones, from where on it is taken for a bomb
 _WIDE: Final = (
     "Select the columns that are needed before exporting it: a row is a visit, not a patient's whole life"
 )
@@ -263,9 +259,9 @@ def _lines(file: Path, report: ImportReport) -> Iterator[str]:
                         f"the line is longer than {MAX_LINE >> 20} MiB", path=file, row=number, remedy=_WIDE
                     )
                 total += len(raw)
-                if packed and total > max(_INFLATED, _RATIO * size):
+                if packed and total > max(INFLATED, RATIO * size):
                     raise InputError(
-                        f"the gzip file holds more than {_RATIO} times its size",
+                        f"the gzip file holds more than {RATIO} times its size",
                         path=file,
                         row=number,
                         remedy="Unpack it and look at it first",

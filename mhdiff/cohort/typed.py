@@ -13,7 +13,7 @@ from typing import Final
 import polars as pl
 
 from mhdiff.cohort.account import Account
-from mhdiff.cohort.omop_tables import need, reading, scan
+from mhdiff.cohort.table_files import need, reading, scan
 
 TIME: Final = pl.Datetime("us")
 _TIMES = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M")

@@ -7,7 +7,6 @@ The percentiles belong to the image, so that nothing is fitted and exposure and 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -18,6 +17,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from mhdiff.cohort.dicom import read_grey
+from mhdiff.cohort.volume_files import nibabel_for, reading_volume
 from mhdiff.encoders.preprocess import FileReader, State
 from mhdiff.encoders.specs import ImageSpec
 from ontology.errors import InputError
@@ -211,18 +211,10 @@ class ImageReader(FileReader):
         return array
 
     def _volume(self, path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
-        try:
+        with reading_volume(path):
             if path.suffix.lower() == ".npy":
                 return np.load(path, allow_pickle=False).astype(np.float32)
-            nibabel = import_module("nibabel")
+            nibabel = nibabel_for(path)
             image = nibabel.as_closest_canonical(nibabel.load(path))
             # Stored as (right, anterior, superior); read as (depth from below, height from the front, width).
             return np.transpose(np.asarray(image.dataobj, dtype=np.float32))
-        except ImportError as error:
-            raise InputError("NIfTI volumes need nibabel", path=path, remedy="pip install nibabel") from error
-        except (OSError, ValueError, EOFError) as error:
-            raise InputError(
-                f"the volume cannot be read ({type(error).__name__})",
-                path=path,
-                remedy="Replace it by a whole file",
-            ) from error

@@ -8,11 +8,9 @@ in everybody, and what does not fit is cut off around the middle. Nothing is fit
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -21,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mhdiff.cohort.volume_files import nibabel_for, reading_volume
 from mhdiff.encoders.preprocess import FileReader, State
 from mhdiff.encoders.specs import ImageSpec
 from ontology.errors import InputError
@@ -129,21 +128,10 @@ class VolumeReader(FileReader):
             raise InputError(
                 "the volume is missing", path=place, remedy="Put it back, or import the cohort again"
             )
-        try:
-            nibabel = import_module("nibabel")
-        except ImportError as error:
-            raise InputError(
-                "NIfTI volumes need nibabel", path=place, remedy="pip install 'mh-diff[imaging]'"
-            ) from error
-        try:
+        nibabel = nibabel_for(place)
+        with reading_volume(place):
             image = nibabel.load(place)
             raw = np.asarray(image.dataobj, dtype=np.float32)
-        except (OSError, ValueError, EOFError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
-            raise InputError(
-                f"the volume cannot be read ({type(error).__name__})",
-                path=place,
-                remedy="Replace it by a whole NIfTI file, or drop it from the cohort",
-            ) from error
         if raw.ndim != 3 or min(raw.shape) < 2:
             raise InputError(
                 f"the volume has shape {raw.shape}", path=place, remedy="Give volumes of three dimensions"
@@ -152,7 +140,8 @@ class VolumeReader(FileReader):
         if not np.isfinite(raw).all():
             self.counts["volumes with voxels that are no number, read as 0"] += 1
             raw = np.nan_to_num(raw, nan=0.0, posinf=0.0, neginf=0.0)
-        return self._made(raw, image.affine)
+        with reading_volume(place):  # its axes or its spacing may be none
+            return self._made(raw, image.affine)
 
     def _made(
         self, raw: Float[np.ndarray, "i j k"], affine: Float[np.ndarray, "4 4"]

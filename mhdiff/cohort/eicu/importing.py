@@ -22,12 +22,12 @@ from mhdiff.cohort.eicu.stays import LABEL, REMEDY, Stays, read_stays
 from mhdiff.cohort.eicu.tables import TABLES, Table, stage
 from mhdiff.cohort.import_report import ImportReport, presentable
 from mhdiff.cohort.imported import count_labels, deal
-from mhdiff.cohort.omop_tables import find, need, reading, scan, table_name
 from mhdiff.cohort.reference_ranges import fill_ranges, read_ranges
 from mhdiff.cohort.refused import DEFAULT, MaxBad, Refused
 from mhdiff.cohort.resumed import Parts, resumed, stamps
 from mhdiff.cohort.shards import kinds_of_events
 from mhdiff.cohort.source_files import bring
+from mhdiff.cohort.table_files import find, need, reading, scan, table_name
 from ontology.errors import InputError
 from ontology.files import atomic_directory
 from ontology.progress import step

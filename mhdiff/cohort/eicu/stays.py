@@ -19,7 +19,8 @@ import polars as pl
 
 from mhdiff.cohort import meds
 from mhdiff.cohort.import_report import ImportReport
-from mhdiff.cohort.omop_tables import find, need, reading, scan, whole
+from mhdiff.cohort.omop_tables import whole
+from mhdiff.cohort.table_files import find, need, reading, scan
 from mhdiff.cohort.values import subject_number
 from ontology.errors import InputError
 

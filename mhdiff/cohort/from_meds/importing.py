@@ -28,11 +28,11 @@ from mhdiff.cohort.image_files import absent, unusable
 from mhdiff.cohort.import_report import ImportReport
 from mhdiff.cohort.imported import count_labels
 from mhdiff.cohort.looked_at import Look, forget_changed, looks
-from mhdiff.cohort.omop_tables import reading
 from mhdiff.cohort.refused import DEFAULT, MaxBad, Refused
 from mhdiff.cohort.resumed import Parts, Write, resumed, stamps
 from mhdiff.cohort.shards import kinds_of_events, used_codes
 from mhdiff.cohort.source_files import bring
+from mhdiff.cohort.table_files import reading
 from ontology.errors import InputError
 from ontology.files import atomic_directory
 from ontology.progress import step

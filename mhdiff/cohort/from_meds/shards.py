@@ -18,8 +18,8 @@ from graph_builders.collect import names_a_file
 from mhdiff.cohort import meds
 from mhdiff.cohort.import_report import ImportReport
 from mhdiff.cohort.looked_at import Look
-from mhdiff.cohort.omop_tables import reading
 from mhdiff.cohort.source_files import bring
+from mhdiff.cohort.table_files import reading
 from ontology.errors import InputError
 
 _ROW: Final = "\0row"

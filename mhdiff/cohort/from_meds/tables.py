@@ -11,7 +11,7 @@ import polars as pl
 from mhdiff.cohort import meds
 from mhdiff.cohort.import_report import ImportReport
 from mhdiff.cohort.imported import deal
-from mhdiff.cohort.omop_tables import reading
+from mhdiff.cohort.table_files import reading
 from ontology.errors import InputError
 
 _NAMES: Final = {"test": "held_out", "validation": "tuning", "val": "tuning", "dev": "tuning"}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -65,7 +66,7 @@ def header(file: Path) -> list[str]:
     with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as stream:
         try:
             line = stream.readline(_MOST_BYTES + 1)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise InputError("the file is not readable", path=file, remedy="Export it again") from error
     if len(line) > _MOST_BYTES or line.count(b",") + line.count(b"\t") >= MOST_COLUMNS:
         raise InputError(

@@ -13,8 +13,8 @@ from pathlib import Path
 import polars as pl
 
 from mhdiff.cohort.account import Account
-from mhdiff.cohort.omop_tables import reading, scan
-from mhdiff.cohort.uk_biobank.columns import EID, SUFFIXES, Column, header, wanted
+from mhdiff.cohort.table_files import reading, scan
+from mhdiff.cohort.uk_biobank.columns import EID, MOST_COLUMNS, SUFFIXES, Column, header, wanted
 from mhdiff.cohort.uk_biobank.fields import READ
 from ontology.errors import InputError
 
@@ -68,7 +68,7 @@ def stage(file: Path, table: str, columns: Sequence[Column], target: Path, accou
         target: The Parquet file.
         account: Filled.
     """
-    frame = scan(file)
+    frame = scan(file, most=MOST_COLUMNS)
     held = frame.collect_schema().names()
     eid = next(name for name in EID if name in held)
     number = (

@@ -11,16 +11,15 @@ from __future__ import annotations
 import math
 import os
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from mhdiff.cohort.uk_biobank.fields import T1
+from mhdiff.cohort.volume_files import nibabel_for, reading_volume
 from ontology.errors import InputError
 from ontology.rf2_source import entries
 
@@ -133,22 +132,17 @@ def _kind(error: InputError) -> str:
 
 def _look(file: Path) -> str:
     """Read the volume to its end."""
+    nibabel = nibabel_for(file.parent)
     try:
-        nibabel = import_module("nibabel")
-    except ImportError as error:
-        raise InputError(
-            "brain MRI needs nibabel", path=file.parent, remedy="pip install 'mh-diff[imaging]'"
-        ) from error
-    known = (OSError, ValueError, EOFError, zlib.error, nibabel.filebasedimages.ImageFileError)
-    try:
-        image = nibabel.load(file)
-        shape, width = image.shape, image.get_data_dtype().itemsize
-        if len(shape) != 3 or min(shape) < 8:
-            return "the volume is not three-dimensional"
-        if math.prod(shape) * width > MOST_BYTES:
-            return "the volume is larger than any T1 image"
-        values = np.asanyarray(image.dataobj)
-    except known:
+        with reading_volume(file):
+            image = nibabel.load(file)
+            shape, width = image.shape, image.get_data_dtype().itemsize
+            if len(shape) != 3 or min(shape) < 8:
+                return "the volume is not three-dimensional"
+            if math.prod(shape) * width > MOST_BYTES:
+                return "the volume is larger than any T1 image"
+            values = np.asanyarray(image.dataobj)
+    except InputError:
         return _DAMAGED
     return (
         ""

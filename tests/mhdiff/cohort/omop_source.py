@@ -1,4 +1,4 @@
-"""A small CDM, invented: two sites, units, answers, codes that nobody knows, and every kind of row to be dropped."""
+"""A small CDM, invented: two sites, units, answers, codes that nobody knows, and every kind of row that is dropped."""
 
 import csv
 from pathlib import Path
@@ -59,8 +59,6 @@ def tables():
             condition(5, 2, 999, "2015-03-02"),  # not in CONCEPT
             condition(6, 77, 1, "2015-03-02"),  # nobody
             condition(7, 1, 1, ""),  # no date
-            condition(8, 1, 1, "1979-01-01"),  # before birth
-            condition(1, 1, 2, "2016-01-01"),  # the key again
             condition(10, 2, 2, "2017-06-01", source="5.0"),
         ],
         "DRUG_EXPOSURE": [

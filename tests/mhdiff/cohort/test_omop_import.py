@@ -49,8 +49,6 @@ def test_every_row_is_an_event_or_dropped_for_a_reason(imported):
         f"condition: {unknown}": (2, [4, 5]),
         "condition: the person is not in PERSON": (1, [7]),
         "condition: no date": (1, [8]),
-        "condition: before birth": (1, [9]),
-        "condition: its id is there twice": (1, [10]),
         "note: no text": (1, [3]),
     }
     assert report.named == {
@@ -64,11 +62,11 @@ def test_every_row_is_an_event_or_dropped_for_a_reason(imported):
     said = report.text() + json.dumps(report.to_dict())
     assert "Jane" not in said
     assert "LOCAL-7" not in said  # it stands in one row, and could be a record's number
-    assert report.read["condition rows"] == 10
+    assert report.read["condition rows"] == 8
     conditions = cohort.events.filter(
         pl.col("code").str.contains("^(SNOMED/(444814009|36971009)|ICD9CM|OMOP/999)")
     )
-    assert conditions.height == 10 - 6 + 1  # and the cause of the death
+    assert conditions.height == 8 - 4 + 1  # and the cause of the death
 
 
 def test_a_source_value_of_few_rows_is_not_named(tmp_path, content):

@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mhdiff.cohort.omop_shards import _placed
+from mhdiff.cohort.omop_dealt import _placed
 from tests.searches import examples
 
 _FAR = st.one_of(st.integers(-50, 50), st.integers(-(2**62), 2**62), st.sampled_from([-(2**63), 2**63 - 1]))
