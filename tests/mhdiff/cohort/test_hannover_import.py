@@ -6,7 +6,6 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from mhdiff.cli import main
 from mhdiff.cohort import Cohort, Task
 from mhdiff.cohort.hannover import import_hannover
 from mhdiff.cohort.hannover_rows import COLUMNS, TABLE
