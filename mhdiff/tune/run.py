@@ -153,10 +153,10 @@ class _Serve:
                 trial.set_user_attr(FAILURE, str(error))
                 study.tell(trial, state=TrialState.FAIL)
             told = study.trials[trial.number]
-            value = "" if told.value is None else f" {self.search.metric} {told.value:.4f}"
+            reached = "" if told.value is None else f" {self.search.metric} {told.value:.4f}"
             why = f": {told.user_attrs[FAILURE]}" if FAILURE in told.user_attrs else ""
             settings = ", ".join(f"{name}={value}" for name, value in told.params.items())
-            console.say(f"trial {trial.number}: {told.state.name.lower()}{value}{why}  {settings}")
+            console.say(f"trial {trial.number}: {told.state.name.lower()}{reached}{why}  {settings}")
 
     def _next(self, study: optuna.Study, process: str) -> optuna.Trial | None:
         """Give the next trial, or None where enough are ended or under way."""
