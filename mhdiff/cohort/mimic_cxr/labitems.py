@@ -123,8 +123,8 @@ def read_items(file: Path | None, own: Path | None, table: str, account: Account
         if item not in known["itemid"]
     ]
     schema = {"itemid": pl.Int64, "base": pl.String, "description": pl.String}
-    table = pl.DataFrame(made, schema=schema, orient="row")
-    return Items(table, int(table["base"].str.starts_with("LOINC/").sum()))
+    items = pl.DataFrame(made, schema=schema, orient="row")
+    return Items(items, int(items["base"].str.starts_with("LOINC/").sum()))
 
 
 def _own(file: Path) -> dict[int, str]:
