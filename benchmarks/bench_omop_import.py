@@ -4,8 +4,8 @@
 
 At scale 1 a registry of 1,000,000 persons and 100,000,000 measurements is made (`benchmarks.made_registry`), then, each
 in a process of its own and in turn: its measurements rewritten by polars, Parquet to Parquet with nothing between, and
-the registry imported with `--workers 2`. What the import drops is held against what was made unusable. Some 10 GB of
-disk below --root.
+the registry imported with `--workers 2`. What the import leaves out is held against what was made unusable. Some 10 GB
+of disk below --root.
 """
 
 from __future__ import annotations
@@ -51,18 +51,19 @@ def rewritten(root: Path) -> Result:
 
 
 def imported(root: Path) -> Result:
-    """The registry imported, and what it dropped compared with what was made unusable."""
+    """The registry imported, and what it left out compared with what was made unusable."""
     from mhdiff.cohort.omop import import_omop
     from mhdiff.mapped import apart
 
     with Stopwatch() as watch:
         report = import_omop(root / "registry", root / "cohort", on=apart(WORKERS))
-    dropped = {reason.removeprefix("measurement: "): n for reason, n in report.dropped.counts.items()}
+    left_out = report.dropped.counts + report.refused.counts
+    dropped = {reason.removeprefix("measurement: "): n for reason, n in left_out.items()}
     unusable = {what: n for what, n in json.loads((root / "unusable.json").read_text()).items() if n}
     written = sum(n for what, n in report.written.items() if what.startswith("LOINC"))
     read = report.read["measurement rows"]
     if dropped != unusable or written != read - sum(unusable.values()):
-        raise RuntimeError(f"made unusable {unusable}, dropped {dropped}; read {read} rows, wrote {written}")
+        raise RuntimeError(f"made unusable {unusable}, left out {dropped}; read {read} rows, wrote {written}")
     size = _size(root / "cohort")
     shutil.rmtree(root / "cohort")
     found = watch.result(bytes=size, rows=read, shards=report.written["shards"])

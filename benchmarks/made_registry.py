@@ -20,11 +20,11 @@ import polars as pl
 ITEMS, UNITS = 300, ("mg/dL", "mmol/L", "g/L", "U/L", "%", "10*9/L")
 PART: Final = 2_500_000  # rows of a part
 _BEFORE, _START, _YEARS = 1925, np.datetime64("2008-01-01", "us"), 12
-#: Share of the rows that cannot become an event, by the reason that the import gives.
+#: Share of the rows that cannot become an event, by the reason for which the import drops or refuses them.
 UNUSABLE: Final = {
     "no concept: concept_id and source concept_id are 0 or empty": 2e-3,
     "the person is not in PERSON": 5e-4,
-    "before birth": 5e-4,
+    "the time is before the birth": 5e-4,
 }
 
 
@@ -91,7 +91,7 @@ def _measurements(
         counts[reason] += int(hit.sum())
         if reason.startswith("no concept"):
             concept = np.where(hit, 0, concept)
-        elif reason.startswith("before"):
+        elif reason.startswith("the time"):
             time = np.where(hit, np.datetime64(f"{_BEFORE - 5}-06-01T12:00", "m"), time)
         else:
             person = np.where(hit, persons + 7, person)

@@ -34,6 +34,7 @@ from mhdiff.cohort.refused import DEFAULT, MaxBad, Refused
 from mhdiff.cohort.resumed import Parts, resumed
 from mhdiff.cohort.source_files import bring
 from mhdiff.cohort.table_files import find, need, reading, scan, table_name
+from mhdiff.cohort.unknown_units import name_unknown_units
 from mhdiff.mapped import Mapper, here
 from ontology.errors import InputError
 from ontology.files import atomic_directory
@@ -179,7 +180,9 @@ def _import(
             )
         groups.write_parquet(folder / meds.GROUPS_FILE)
         seen = meds.Seen(*(_told(made, name).to_series().unique() for name in ("used", "subjects")))
-        codes = _codes(seen.codes, root, _told(made, "codes").unique(), concepts, deals)
+        described = _told(made, "codes").unique()
+        codes = _codes(seen.codes, root, described, concepts, deals)
+        name_unknown_units(_numbers(_told(made, "used"), described), report)
         counts = _told(made, "counts")
         refuse(counts, shared, deals, report.refused)
         kinds = told([counts], report)
@@ -240,10 +243,7 @@ def _deal_all(deals: list[Deal], refused: Refused, on: Mapper) -> None:
         step(f"read {done} of {len(deals)} files", done / len(deals))
     first = {one.file: one for one in reversed(deals)}  # once a file, whatever kinds of rows it has
     for one in sorted(first.values(), key=lambda one: one.number):
-        every = pl.concat(
-            [one.rows().select("row", bad=pl.lit(None, pl.String)), one.rows(BAD).select("row", "bad")]
-        )
-        refuse_bad(every, one.file, refused)
+        refuse_bad(one.rows(BAD), one.file, refused, more=one.rows().select(pl.len()).collect().item())
 
 
 def _make_all(folder: Path, deals: list[Deal], people: pl.DataFrame, on: Mapper) -> list[Make]:
@@ -258,6 +258,12 @@ def _make_all(folder: Path, deals: list[Deal], people: pl.DataFrame, on: Mapper)
 
 def _told(made: list[Make], what: str) -> pl.DataFrame:
     return pl.concat([pl.read_parquet(one.told / f"{what}.parquet") for one in made])
+
+
+def _numbers(used: pl.DataFrame, described: pl.DataFrame) -> pl.DataFrame:
+    """Give unit and n, how many numbers are in it, of every code that has one."""
+    whole = described.filter(pl.col("code").str.ends_with(pl.concat_str(pl.lit("//"), "unit")))
+    return used.join(whole.select("code", "unit").unique(), on="code").select("unit", "n")
 
 
 def _used(deals: list[Deal]) -> set[int]:

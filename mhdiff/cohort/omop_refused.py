@@ -79,15 +79,18 @@ def _unique(deals: Sequence[Deal]) -> bool:
 
 
 def _keys(one: Deal) -> Iterator[np.ndarray[Any, np.dtype[np.int64]]]:
-    """Give the keys of a file, some million at a time."""
-    if one.file.suffix.lower() != ".parquet":
-        for file in one.files():
-            yield dealt([file]).select("id").collect()["id"].drop_nulls().to_numpy()
-        return
-    with reading(one.file):  # whose columns stand apart: in less time than from what was dealt
-        rows = stage(one.file, TABLES[one.rank]).select("id")
-        for start in range(0, int(rows.select(pl.len()).collect().item()), _AT_ONCE):
-            yield rows.slice(start, _AT_ONCE).collect(engine="streaming")["id"].drop_nulls().to_numpy()
+    """Give the keys of a file, piece by piece."""
+    frames = (dealt([file]) for file in one.files())
+    if (
+        one.file.suffix.lower() == ".parquet"
+    ):  # whose columns stand apart: in less time than from what was dealt
+        rows = stage(one.file, TABLES[one.rank])
+        count = int(rows.select(pl.len()).collect().item())
+        frames = (rows.slice(start, _AT_ONCE) for start in range(0, count, _AT_ONCE))
+    with reading(one.file):
+        for frame in frames:
+            for keys in frame.select("id").collect()["id"].get_chunks():  # small ones stay near the processor
+                yield keys.drop_nulls().to_numpy()
 
 
 def _shared(deals: Sequence[Deal]) -> list[pl.DataFrame]:
@@ -152,10 +155,12 @@ class Rows:
         taken = shared.filter(pl.col("deal").is_in([deal for deal, _ in self.files]))
         if taken.is_empty():
             return pl.repeat(False, self.staged[0].height, eager=True)
-        places = self.staged[0].select("row", deal=self._deals())
-        return places.join(
+        every = self._deals(pl.int_range(self.staged[0].height, eager=True))
+        places = self.staged[0].select("row", deal=every)
+        held = places.join(
             taken.with_columns(out=True), on=["deal", "row"], how="left", maintain_order="left"
-        )["out"].fill_null(False)
+        )
+        return held["out"].fill_null(False)
 
     def _again(self, out: pl.Series) -> tuple[pl.Series, pl.Series]:
         """Where a person's key is there again, and where all of the row is."""
@@ -175,25 +180,35 @@ class Rows:
         return _marked(twice.filter(again), len(out)), _marked(twice.filter(same), len(out))
 
     def _early(self, people: pl.DataFrame) -> pl.Series:
-        born = people.select("subject_id", "born").drop_nulls()
-        found = pl.repeat(False, self.staged[0].height, eager=True)
-        if born.is_empty():
-            return found
-        ids, days = born.get_columns()
-        birth = self.staged[0]["subject_id"].replace_strict(ids, days, default=None, return_dtype=days.dtype)
-        for frame in self.staged:
-            found = found | (frame["time"] < birth).fill_null(False)
-        return found
+        """Where any of the row's times is before the birth."""
+        last = people["born"].max()
+        found = np.zeros(self.staged[0].height, np.bool_)
+        ids, days = people.select("subject_id", "born").drop_nulls().get_columns()
+        for frame in self.staged if last is not None else ():
+            some = (
+                (frame["time"] < last).fill_null(False).arg_true()
+            )  # few are, and only their persons are looked up
+            if len(some):
+                birth = (
+                    frame["subject_id"]
+                    .gather(some)
+                    .replace_strict(ids, days, default=None, return_dtype=days.dtype)
+                )
+                found[some.filter((frame["time"].gather(some) < birth).fill_null(False)).to_numpy()] = True
+        return pl.Series(found)
 
     def _counted(self, kind: str, what: str, where: pl.Series) -> pl.DataFrame:
         """Count rows; those that are refused by the number of their deal, which says the file."""
-        if not where.any():
+        places = where.arg_true()
+        if not len(places):
             return pl.DataFrame(schema=COUNTS)
-        found = self.staged[0].select(
-            "row", item=self._deals() if kind == "refused" else pl.lit(None, pl.Int64)
+        item = (
+            self._deals(places)
+            if kind == "refused"
+            else pl.repeat(None, len(places), dtype=pl.Int64, eager=True)
         )
         return (
-            found.filter(where)
+            pl.DataFrame({"row": self.staged[0]["row"].gather(places), "item": item})
             .group_by("item")
             .agg(n=pl.len(), lines=pl.col("row").bottom_k(_LINES).sort())
             .select(
@@ -202,17 +217,12 @@ class Rows:
             )
         )  # fmt: skip
 
-    def _deals(self) -> pl.Series:
-        """Give each row's deal."""
-        if len({deal for deal, _ in self.files}) == 1:
-            return pl.repeat(self.files[0][0], self.staged[0].height, dtype=pl.Int64, eager=True)
-        paths = [file for _, file in self.files]
-        runs = pl.scan_parquet(paths, include_file_paths="file").select(pl.col("file").rle()).collect()
-        by_path = {str(file): deal for deal, file in self.files}
-        of = runs.unnest("file").select(
-            "len", deal=pl.col("value").replace_strict(by_path, return_dtype=pl.Int64)
-        )
-        return pl.Series(np.repeat(of["deal"].to_numpy(), of["len"].to_numpy()))
+    def _deals(self, places: pl.Series) -> pl.Series:
+        """Give the deals of some rows."""
+        heights = pl.collect_all([dealt([file]).select(pl.len()) for _, file in self.files])
+        ends = np.cumsum([frame.item() for frame in heights])
+        deals = np.array([deal for deal, _ in self.files], dtype=np.int64)
+        return pl.Series(deals[np.searchsorted(ends, places.to_numpy(), side="right")])
 
 
 def _marked(places: pl.Series, n: int) -> pl.Series:

@@ -3,7 +3,7 @@
     .work/{people,concepts,ranges,images,shared}.parquet        what every shard needs
     .work/dealt/<file>/shard=<n>/*.parquet                      rows in the shape of `STAGED`, in the file's order
     .work/told/<shard>/{counts,codes,pairs}.parquet             what became of its rows, its codes, who is one person
-    .work/told/<shard>/{used,subjects}.parquet                  the codes and the persons of its events
+    .work/told/<shard>/{used,subjects}.parquet                  the codes, with how often, and the persons of its events
 
 A file is read once and dealt in one streaming pass; a shard is read once, sorted and written, and nothing of another
 shard is opened for it. Steps share files only, so they may run in any order and on any machine that sees the folder.
@@ -31,7 +31,7 @@ DESCRIBED: Final = ("code", "base", "unit", "source_code")
 _ROWS, _IDS = 1 << 22, 1 << 40  # rows of a shard and ids that fit into one number
 _PAIRS: Final = {"one": pl.Int64(), "other": pl.Int64()}
 _SEEN: Final[dict[str, dict[str, pl.DataType]]] = {
-    "used": {"code": pl.String()},
+    "used": {"code": pl.String(), "n": pl.UInt32()},
     "subjects": {"subject_id": pl.Int64()},
 }
 _EVENT: Final = (*meds.EVENTS, *meds.EVENTS_OPTIONAL)
@@ -150,7 +150,7 @@ def _write(
     kinds = codes.group_by(pl.col("code").str.extract(r"^([^/]+)")).agg(pl.col("len").sum())
     written = {f"{kind} events": int(n) for kind, n in kinds.iter_rows()}
     read = {"values with a reference range": ranged, "values without one": int(number.sum()) - ranged}
-    seen = {"used": codes.select("code"), "subjects": every.select(pl.col("subject_id").unique())}
+    seen = {"used": codes.select("code", n="len"), "subjects": every.select(pl.col("subject_id").unique())}
     return pl.concat([counted("written", written), counted("read", read)]), seen
 
 

@@ -204,13 +204,14 @@ def _beside(table: Table) -> Iterator[tuple[str, pl.DataType]]:
             yield from ((column, STAGED[name]) for name, column in other.columns.items())
 
 
-def refuse_bad(staged: pl.LazyFrame, file: Path, refused: Refused) -> int:
+def refuse_bad(staged: pl.LazyFrame, file: Path, refused: Refused, more: int = 0) -> int:
     """Count a file's rows and those with a value that is not of its column's type, which the caller leaves out.
 
     Args:
         staged: What `stage` gave.
         file: The file that it came from.
         refused: Where they are counted.
+        more: How many rows the file has besides.
 
     Returns:
         How many rows are refused.
@@ -219,7 +220,7 @@ def refuse_bad(staged: pl.LazyFrame, file: Path, refused: Refused) -> int:
         InputError: If they are too many; it names the first.
     """
     with reading(file):
-        refused.read(file, staged.select(pl.len()).collect(engine="streaming").item())
+        refused.read(file, more + staged.select(pl.len()).collect(engine="streaming").item())
         found = (
             staged.filter(pl.col("bad").is_not_null())
             .group_by("bad")

@@ -22,6 +22,7 @@ from mhdiff.cohort.resumed import Parts
 from mhdiff.cohort.shards import kinds_of_events, used_codes
 from mhdiff.cohort.source_files import bring
 from mhdiff.cohort.typed import refused, typed
+from mhdiff.cohort.unknown_units import name_unknown_units
 from ontology.files import atomic_directory, sha256
 from ontology.progress import step
 
@@ -227,6 +228,16 @@ def _count(folder: Path, subjects: list[int], items: Items, report: ImportReport
     }
     report.sites = {stays.SITE: len(subjects)}
     report.choices = list(CHOICES)
+    if "labevents" in sources.tables:
+        name_unknown_units(_numbers(folder), report)
     if "d_labitems" in sources.tables:
         report.read["laboratory items"] = items.table.height
         report.read["of them with a LOINC code"] = items.by_code
+
+
+def _numbers(folder: Path) -> pl.DataFrame:
+    """Give unit and n, how many numbers are in it, of every laboratory code that has one."""
+    labs = pl.col("code").str.contains(r"^(LOINC|MIMIC_LABITEM)/[^/]+//")
+    rows = pl.scan_parquet(folder / "data" / "*.parquet").filter(labs, pl.col("numeric_value").is_not_null())
+    counts = rows.group_by("code").agg(n=pl.len()).collect(engine="streaming")
+    return counts.select("n", unit=pl.col("code").str.replace("^[^/]+/[^/]+//", ""))
