@@ -20,8 +20,6 @@ from typing import Any, Final
 
 import polars as pl
 
-from graph_builders.collect import FILE_CODES
-
 KEYS: Final = ("view", "choose", "within_days")
 _CHOICES: Final = ("nearest", "last", "first")
 OTHER_VIEW, TOO_FAR, NOT_CHOSEN = (
@@ -59,6 +57,8 @@ class Choice:
         """
         if not set(entry) & set(KEYS):
             return None
+        from graph_builders.collect import FILE_CODES
+
         place = f"modalities.{name}"
         if not all(prefix.startswith(FILE_CODES) for prefix in prefixes):
             raise ValueError(

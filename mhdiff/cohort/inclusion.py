@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from mhdiff.cohort import meds
-from mhdiff.cohort.people import sexes
 
 if TYPE_CHECKING:
     from mhdiff.cohort.cohort import Cohort
@@ -124,6 +123,8 @@ def judge(include: Include, task: Task, cohort: Cohort, times: pl.DataFrame) -> 
         if include.oldest is not None:
             conditions[2] = now >= _birthday(include.oldest)
     if include.sex:
+        from mhdiff.cohort.people import sexes
+
         rows = rows.join(sexes(cohort), on="subject_id", how="left", maintain_order="left")
         conditions[3] = ~pl.col("sex").is_in(include.sex).fill_null(False)
     for place, codes, wanted in ((4, include.codes, True), (5, include.without_codes, False)):
