@@ -145,8 +145,8 @@ class _Serve:
         while (trial := self._next(study, self.name(cell))) is not None:
             try:
                 with alive(study, trial):
-                    value = objective(trial)
-                study.tell(trial, value)
+                    worth = objective(trial)
+                study.tell(trial, worth)
             except optuna.TrialPruned:
                 study.tell(trial, state=TrialState.PRUNED)
             except TrialFailed as error:
