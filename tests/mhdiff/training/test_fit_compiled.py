@@ -77,9 +77,12 @@ def test_a_compiled_run_is_the_run_as_written(small_config, tmp_path, monkeypatc
     if not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
         missing("no C++ compiler on this machine, which torch.compile needs")
     runs, nets, own = {}, [], compiled.compile_core
-    monkeypatch.setattr(
-        "mhdiff.training.module.compile_core", lambda net: (own(net), nets.append(net))[0]
-    )  # noted
+
+    def noted(net):
+        own(net)
+        nets.append(net)
+
+    monkeypatch.setattr("mhdiff.training.module.compile_core", noted)
     for name, options in {
         "written": [],
         "compiled": ["--model.compile=true"],
