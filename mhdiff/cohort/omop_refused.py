@@ -68,9 +68,11 @@ def _unique(deals: Sequence[Deal]) -> bool:
         low, high = int(keys.min()), int(keys.max())
         least = least if len(seen) else low
         before, after = max(0, least - low), max(0, high - least + 1 - len(seen))
-        if before + len(seen) + after > _WIDE:
+        room = _WIDE - before - len(seen) - after
+        if room < 0:
             return False
         if before or after:
+            after += min(room, len(seen))  # so that it seldom grows
             seen = np.pad(seen, (before, after))
             least -= before
         seen[keys - least] = True
@@ -83,7 +85,7 @@ def _keys(one: Deal) -> Iterator[np.ndarray[Any, np.dtype[np.int64]]]:
     frames = (dealt([file]) for file in one.files())
     if (
         one.file.suffix.lower() == ".parquet"
-    ):  # whose columns stand apart: in less time than from what was dealt
+    ):  # its columns stand apart: in less time than from what was dealt
         rows = stage(one.file, TABLES[one.rank])
         count = int(rows.select(pl.len()).collect().item())
         frames = (rows.slice(start, _AT_ONCE) for start in range(0, count, _AT_ONCE))

@@ -24,7 +24,7 @@ from mhdiff.commands.ablate import _prepare
 from mhdiff.config import find
 from mhdiff.training.run import fit_cell
 
-COHORTS, LEAKY, PATIENTS = 20, 5, 150
+COHORTS, LEAKY, PATIENTS = 12, 5, 150
 SELDOM = 1e-3  # how often chance alone fails one check, at most
 ARMS = {
     "table": ["--config=baselines/logistic_regression.yaml"],
@@ -133,7 +133,7 @@ def complaints(documents):
     return told
 
 
-@pytest.mark.slow  # 300 trainings
+@pytest.mark.slow  # 180 trainings
 def test_the_whole_pipeline_finds_nothing_in_noise(data, small_config, tmp_path):
     documents = [ablated(data, small_config, tmp_path / f"{seed}", seed) for seed in range(COHORTS)]
     assert len(documents[0]["differences"]) >= len(PAIRS)

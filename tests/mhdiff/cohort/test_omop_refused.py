@@ -6,6 +6,8 @@ import numpy as np
 import omop_source
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from omop_source import condition, lab, person, put, visit
 
 from mhdiff.cli import main
@@ -13,6 +15,7 @@ from mhdiff.cohort import Cohort, omop, omop_refused
 from mhdiff.cohort.omop import import_omop
 from mhdiff.cohort.refused import MaxBad
 from ontology.errors import InputError
+from tests.searches import examples
 
 ALL = MaxBad(100, percent=True)
 KEY, EARLY = "the key is there twice", "the time is before the birth"
@@ -136,6 +139,21 @@ def test_a_key_that_two_persons_hold_is_refused_wherever_they_are(
     numbers = cohort.events["numeric_value"].drop_nulls()
     assert not numbers.is_in([96.0, 97.0, 98.0, 99.0]).any()
     assert report.read["measurement rows"] == n
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(st.lists(st.lists(st.integers(-40, 40), max_size=5), max_size=6), st.integers(20, 200))
+def test_keys_are_seen_twice_where_they_are(pieces, wide):
+    arrays = [np.array(piece, dtype=np.int64) for piece in pieces]
+    every = [key for piece in pieces for key in piece]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(omop_refused, "_keys", lambda one: [one])
+        patch.setattr(omop_refused, "_WIDE", wide)
+        found = omop_refused._unique(arrays)
+    unique = len(set(every)) == len(every)
+    assert not found or unique
+    if unique and (not every or 3 * (max(every) - min(every) + 1) <= wide):
+        assert found
 
 
 def test_parts_of_a_table_are_told_apart(tmp_path, content):
