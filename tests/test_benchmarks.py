@@ -32,6 +32,7 @@ def test_the_import_is_measured_and_its_rows_are_counted(tmp_path):
     assert not (tmp_path / "cohort").exists()
 
 
+@pytest.mark.slow
 def test_image_epochs_are_measured(tmp_path):
     figures = bench_images.measure(tmp_path, images=6, sizes=("300x200", "200x300"), runs=1, rest=0)
     assert "images/s" in figures[0].measured

@@ -145,6 +145,7 @@ def test_trades_keep_what_each_has_and_how_often_each_piece_is_there(listed, gro
     assert np.array_equal(group[now], group[observation])
 
 
+@pytest.mark.slow
 def test_all_tables_of_the_same_margins_are_equally_likely():
     table = np.array([[1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]])
     possible = [

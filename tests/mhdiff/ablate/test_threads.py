@@ -27,7 +27,7 @@ def nothing_set_outside(monkeypatch):
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("left", [1, 3])
+@pytest.mark.parametrize("left", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_workers_share_is_the_same_however_many_cells_are_left(tmp_path, left):
     assert all(failure is None for _, failure in here(2)(Note(tmp_path), cells(left)))
     threads, processes = told(tmp_path)

@@ -26,6 +26,7 @@ def figures(capsys, *options):
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow  # pools made up are in test_pooled.py
 @pytest.mark.usefixtures("coarse_density")
 def test_two_folds_are_pooled_spoilt_stored_and_told_again(folds, tmp_path, capsys):
     out = tmp_path / "both"

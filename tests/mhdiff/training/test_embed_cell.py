@@ -9,6 +9,7 @@ import yaml
 from mhdiff.cli import main
 
 
+@pytest.mark.slow
 def test_cells_are_trained_from_the_encoders_of_their_fold(small_config, tmp_path):
     ablation = {
         "base": str(small_config),

@@ -33,6 +33,7 @@ def calls(monkeypatch):
     return seen
 
 
+@pytest.mark.slow
 def test_a_translated_model_has_the_same_names_and_losses_for_every_size_of_batch(monkeypatch):
     seen = calls(monkeypatch)
     losses = [CrossEntropy(), PriorLoss(), ExpectedGradients(every=1)]

@@ -73,6 +73,7 @@ def commands_of_the_page(folds):
     return [shlex.split(line)[1:] for line in [*loop, told]]
 
 
+@pytest.mark.slow  # six trainings
 def test_the_nested_cross_validation_of_the_page_runs(small_config, tmp_path, monkeypatch):
     search = {
         "base": str(small_config),
