@@ -5,7 +5,7 @@ How often something is found in n cohorts is binomial at the rate that the inter
 cohorts has a t; a check fails where chance has so much less often than once in a thousand times. With four arms and
 four pairs there are 14 checks: by chance this fails for less than 1.4 % of all seeds, and the seeds are fixed.
 
-The second test leaks the label of some patients into their codes, and must find it.
+The second test leaks the label of most patients of a class into their codes, and must find it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mhdiff.commands.ablate import _prepare
 from mhdiff.config import find
 from mhdiff.training.run import fit_cell
 
-COHORTS, LEAKY, PATIENTS = 20, 5, 150
+COHORTS, LEAKY, PATIENTS = 16, 5, 150
 SELDOM = 1e-3  # how often chance alone fails one check, at most
 ARMS = {
     "table": ["--config=baselines/logistic_regression.yaml"],
@@ -72,7 +72,7 @@ def dealt_out(data, place, seed, leaking=0.0):
     return place
 
 
-def ablated(data, config, folder, seed, leaking=0.0):
+def ablated(data, config, folder, seed, arms=tuple(ARMS), leaking=0.0):
     """The ablation of one cohort: what ablation.json says."""
     folder.mkdir()
     settings = yaml.safe_load(config.read_text())
@@ -88,9 +88,9 @@ def ablated(data, config, folder, seed, leaking=0.0):
         "name": "noise",
         "base": str(folder / "base.yaml"),
         "set": ["--trainer.max_epochs=2", "--data.modalities=[labs,codes]"],
-        "arms": ARMS,
+        "arms": {name: ARMS[name] for name in arms},
         "reference": "none",
-        "contrasts": [["real", "permuted"]],
+        "contrasts": [pair for pair in PAIRS if pair[1] != "none" and set(pair) <= set(arms)],
         "folds": 3,
         "seeds": [1],
         "replicates": 300,
@@ -110,7 +110,7 @@ def most(trials, rate):
 def complaints(documents):
     """What chance would have too seldom in these cohorts, in words."""
     n, told = len(documents), []
-    for arm in ARMS:
+    for arm in documents[0]["arms"]:
         auroc = [document["arms"][arm]["metrics"]["auroc"] for document in documents]
         skilled = sum(figure["low"] > 0.5 for figure in auroc)
         if skilled > most(n, 0.025):
@@ -120,12 +120,12 @@ def complaints(documents):
             told.append(f"{arm}: mean AUROC {np.mean([figure['value'] for figure in auroc]):.3f}, p {p:.1e}")
     rows = [[row for row in document["differences"] if row["metric"] == "auroc"] for document in documents]
     of = [{(row["arm"], row["reference"]): row for row in found} for found in rows]
-    for pair in map(tuple, PAIRS):
+    for pair in of[0]:
         apart = sum(not found[pair]["low"] <= 0 <= found[pair]["high"] for found in of)
         if apart > most(n, 0.05):
             told.append(f"{pair}: apart in {apart} of {n} cohorts")
-    meant = [found["real", "permuted"]["value"] for found in of]
-    if stats.ttest_1samp(meant, 0).pvalue < SELDOM:
+    meant = [found["real", "permuted"]["value"] for found in of if ("real", "permuted") in found]
+    if meant and stats.ttest_1samp(meant, 0).pvalue < SELDOM:
         told.append(f"real - permuted: mean {np.mean(meant):.3f}")
     significant = sum(any((row["folds"]["p_holm"] or 1) < 0.05 for row in found) for found in rows)
     if significant > most(n, 0.05):
@@ -133,17 +133,20 @@ def complaints(documents):
     return told
 
 
-@pytest.mark.slow  # 300 trainings
+@pytest.mark.slow  # 240 trainings: four minutes
 def test_the_whole_pipeline_finds_nothing_in_noise(data, small_config, tmp_path):
     documents = [ablated(data, small_config, tmp_path / f"{seed}", seed) for seed in range(COHORTS)]
-    assert len(documents[0]["differences"]) >= len(PAIRS)
+    auroc = [row for row in documents[0]["differences"] if row["metric"] == "auroc"]
+    assert sorted([row["arm"], row["reference"]] for row in auroc) == sorted(PAIRS)
     assert complaints(documents) == []
 
 
-@pytest.mark.slow  # 75 trainings
-def test_a_label_that_leaks_into_the_codes_of_some_is_found(data, small_config, tmp_path):
-    documents = [ablated(data, small_config, tmp_path / f"{seed}", seed, 0.4) for seed in range(LEAKY)]
+@pytest.mark.slow  # 30 trainings: half a minute
+def test_a_label_that_leaks_into_the_codes_is_found(data, small_config, tmp_path):
+    arms = ("table", "none")
+    documents = [
+        ablated(data, small_config, tmp_path / f"{seed}", seed, arms, leaking=0.8) for seed in range(LEAKY)
+    ]
     told = complaints(documents)
-    assert any(line.startswith("table: skill") for line in told)
-    assert any(line.startswith("table: mean AUROC") for line in told)
-    assert any("'table', 'none'" in line for line in told)
+    for found in ("table: skill in", "table: mean AUROC", "('table', 'none'): apart in"):
+        assert any(line.startswith(found) for line in told), told
