@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from mhdiff.ablate.beside import decisive_options, decisive_text
-from mhdiff.ablate.code import code_fingerprint
+from mhdiff.ablate.code import code_fingerprint, own_code
 from mhdiff.ablate.config import Ablation
 from mhdiff.ablate.repeats import dealing, first_split_seed
 from mhdiff.config import find
@@ -182,7 +182,7 @@ def plan(ablation: Ablation) -> Plan:
 def data_fingerprints(
     text: str, overrides: tuple[str, ...], path: Path, known: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Fingerprint every existing file or folder of data that a configuration or an override names.
+    """Fingerprint every existing file or folder of data, and a user's own code, that a configuration or override names.
 
     A value that a later override replaces is read by nobody, and does not count.
 
@@ -209,7 +209,8 @@ def data_fingerprints(
     for document, place in texts:
         named |= {*_strings(document, {_key(key) for key, _ in pairs[place:]})}
     found = {name: where for name in sorted(named) if (where := _data_path(name)) is not None} | files
-    return {name: known.get(name) or _of_path(where) for name, where in sorted(found.items())}
+    own = {name: mark for name in sorted(named - found.keys()) if (mark := known.get(name) or own_code(name))}
+    return {name: known.get(name) or _of_path(where) for name, where in sorted(found.items())} | own
 
 
 def _read(path: Path) -> str:

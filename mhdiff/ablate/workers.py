@@ -25,6 +25,8 @@ from ontology.errors import InputError
 
 FitCell = Callable[[Path, list[str], Path, tuple[str, ...]], None]
 Task = Callable[[Cell], None]
+#: What Lightning makes of SIGTERM while it trains, by name: torch is not loaded for it.
+_TERMINATED = "SIGTERMException"
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,17 @@ def attempt(task: Task, cell: Cell) -> Failure | InputError | None:
 
     Returns:
         None when it worked, the failure, or the input error that must stop the ablation.
+
+    Raises:
+        SystemExit: If the process was told to end.
     """
     try:
         task(cell)
     except InputError as error:
         return error
     except SystemExit as error:
+        if type(error).__name__ == _TERMINATED:
+            raise  # whoever ends the process means all of it, and not this cell
         if error.code == 2:  # how argument parsers refuse; they have said why on stderr
             return refused(cell)
         return Failure(f"the training left with exit code {error.code}")

@@ -218,6 +218,22 @@ def test_wrong_input_stops_everything(make, tmp_path, mode, workers):
     assert not (tmp_path / "out" / "ablation.json").exists()
 
 
+def test_a_process_that_is_told_to_end_does_and_the_cell_is_not_failed(make, tmp_path):
+    from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+    def terminated(config, overrides, out, patterns):
+        if len(trained(tmp_path)) == 4:
+            raise SIGTERMException
+        fit_cell(config, overrides, out, patterns)
+
+    with pytest.raises(SIGTERMException):
+        run(make(), tmp_path / "out", terminated)
+    assert not list((tmp_path / "out").glob("failed/*"))
+    (tmp_path / "log.txt").unlink()
+    run(make(), tmp_path / "out", fit_cell)
+    assert len(trained(tmp_path)) == 12 - 4
+
+
 def test_arms_are_refused_before_anything_is_trained_or_written(make, tmp_path):
     seen = []
 

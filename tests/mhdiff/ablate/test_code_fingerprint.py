@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mhdiff.ablate import code
+from mhdiff.ablate.cells import data_fingerprints
 
 HOME = Path(__file__).resolve().parents[3]
 OURS = ("ontology", "graph_builders", "mhdiff")
@@ -108,6 +109,32 @@ def test_an_upgrade_of_a_library_is_another_code(monkeypatch, library):
     before = code.code_fingerprint.__wrapped__()
     monkeypatch.setattr(metadata, "version", lambda name: "99" if name == library else version(name))
     assert code.code_fingerprint.__wrapped__() != before
+
+
+def test_a_users_own_part_is_known_by_its_code(tmp_path, monkeypatch):
+    """Also where the configuration is the same text: another model is another cell."""
+    (tmp_path / "mine_alone.py").write_text("class Fusion: width = 1")
+    (tmp_path / "mine" / "layers").mkdir(parents=True)
+    (tmp_path / "mine" / "__init__.py").write_text("")
+    (tmp_path / "mine" / "layers" / "__init__.py").write_text("class Head: width = 1")
+    monkeypatch.syspath_prepend(tmp_path)
+    base = (
+        "model: {fusion: {class_path: mine_alone.Fusion}, head: mine.layers.Head, encoder: torch.nn.Linear}"
+    )
+    options = ("--model.guidance=mhdiff.guidance.Linked", "--data.split=file.parquet", "--seed_everything=1")
+
+    def found():
+        return data_fingerprints(base, options, tmp_path / "base.yaml")
+
+    before = found()
+    assert set(before) == {"mine_alone.Fusion", "mine.layers.Head"}
+    (tmp_path / "mine_alone.py").write_text("class Fusion: width = 2")
+    changed = found()
+    assert changed["mine_alone.Fusion"] != before["mine_alone.Fusion"]
+    assert changed["mine.layers.Head"] == before["mine.layers.Head"]
+    (tmp_path / "mine" / "layers" / "__init__.py").write_text("class Head: width = 2")
+    assert found()["mine.layers.Head"] != before["mine.layers.Head"]
+    assert "mine" not in sys.modules
 
 
 LOADED = """
