@@ -83,9 +83,7 @@ def _unique(deals: Sequence[Deal]) -> bool:
 def _keys(one: Deal) -> Iterator[np.ndarray[Any, np.dtype[np.int64]]]:
     """Give the keys of a file, piece by piece."""
     frames = (dealt([file]) for file in one.files())
-    if (
-        one.file.suffix.lower() == ".parquet"
-    ):  # its columns stand apart: in less time than from what was dealt
+    if one.file.suffix.lower() == ".parquet":  # its columns stand apart: less to read than of what was dealt
         rows = stage(one.file, TABLES[one.rank])
         count = int(rows.select(pl.len()).collect().item())
         frames = (rows.slice(start, _AT_ONCE) for start in range(0, count, _AT_ONCE))
@@ -187,9 +185,8 @@ class Rows:
         found = np.zeros(self.staged[0].height, np.bool_)
         ids, days = people.select("subject_id", "born").drop_nulls().get_columns()
         for frame in self.staged if last is not None else ():
-            some = (
-                (frame["time"] < last).fill_null(False).arg_true()
-            )  # few are, and only their persons are looked up
+            # few are, and only their persons are looked up
+            some = (frame["time"] < last).fill_null(False).arg_true()
             if len(some):
                 birth = (
                     frame["subject_id"]
